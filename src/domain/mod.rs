@@ -1,0 +1,13 @@
+//! What the business is about, as plain values, and the decisions over them. Nothing here does I/O, reads a
+//! clock, rolls dice or logs: `now` is passed in and a value comes out.
+
+pub mod alerts;
+pub mod batch;
+pub mod classify;
+pub mod id;
+pub mod money;
+pub mod offsets;
+pub mod outcome;
+pub mod retry;
+pub mod time;
+pub mod transaction;

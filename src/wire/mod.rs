@@ -1,0 +1,10 @@
+//! Bytes to domain and back, for every format that others read or write, and for what we write for ourselves.
+//! Pure: no I/O, no clock.
+
+pub mod alert;
+pub mod dead_letter;
+pub mod gateway;
+pub mod metadata;
+pub mod outcome;
+pub mod queue_entry;
+pub mod transaction;
