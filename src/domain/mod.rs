@@ -8,6 +8,7 @@ pub mod id;
 pub mod money;
 pub mod offsets;
 pub mod outcome;
+pub mod record;
 pub mod retry;
 pub mod time;
 pub mod transaction;

@@ -3,28 +3,8 @@
 //! Nothing is fetched for a partition before [`Source::assign`] names its first offset, and nothing is delivered
 //! beyond what [`Source::demand`] asked for: that is the whole of back-pressure, no pause and no resume.
 
-use bytes::Bytes;
-
 use crate::domain::id::{Offset, Partition, Version};
-
-/// One record of the source topic, as it stands there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
-    pub offset: Offset,
-    pub key: Option<Bytes>,
-    /// `None` is a tombstone.
-    pub value: Option<Bytes>,
-    pub headers: Vec<Header>,
-    /// Milliseconds since 1970, as the broker gives it; `None` where the record has none.
-    pub timestamp_ms: Option<i64>,
-}
-
-/// A record header; names may repeat.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Header {
-    pub name: String,
-    pub value: Option<Bytes>,
-}
+pub use crate::domain::record::{Header, Record};
 
 /// Names one rebalance, so that its answer finds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

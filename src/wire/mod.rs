@@ -2,9 +2,11 @@
 //! Pure: no I/O, no clock.
 
 pub mod alert;
+mod base32768;
 pub mod dead_letter;
 pub mod gateway;
 pub mod metadata;
 pub mod outcome;
 pub mod queue_entry;
 pub mod transaction;
+mod varint;
