@@ -1,1 +1,214 @@
-//! retry.
+//! When to ask again, and when never again: the life of an idempotency key, the next step for an unresolved
+//! transaction, and the delay between tries. `now` and the dice come from outside.
+
+use std::time::Duration;
+
+use super::time::{Boot, Now, Wall};
+
+/// How long the gateway remembers a key, and how close to the end we dare to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyLife {
+    /// `gateway.key_ttl`
+    pub ttl: Duration,
+    /// `gateway.timeout`, the deadline of a whole call.
+    pub deadline: Duration,
+}
+
+impl KeyLife {
+    /// A tenth of the key's life, at least twice the call's deadline.
+    #[must_use]
+    pub fn margin(&self) -> Duration {
+        (self.ttl / 10).max(self.deadline * 2)
+    }
+
+    /// No attempt starts later than this after the earliest possible first one.
+    #[must_use]
+    pub fn usable(&self) -> Duration {
+        self.ttl.saturating_sub(self.margin())
+    }
+}
+
+/// When the first request for a transaction may have left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FirstAttempt {
+    /// Nobody can have sent one.
+    Never,
+    /// We sent it, at this time.
+    Own(Boot),
+    /// An owner before us may have sent one, in this minute since 1970 or later.
+    Inherited { minute: u32 },
+}
+
+impl FirstAttempt {
+    /// Whether another request under the same key is still a replay, not a new charge.
+    #[must_use]
+    pub fn is_key_safe(self, life: KeyLife, now: Now) -> bool {
+        match self {
+            Self::Never => true,
+            Self::Own(at) => now.boot.since(at) <= life.usable(),
+            Self::Inherited { minute } => {
+                let since = now.wall.0 - minute_start(minute).0;
+                // A mark in the future can't be believed: it counts as run out.
+                u64::try_from(since).is_ok_and(|us| Duration::from_micros(us) <= life.usable())
+            }
+        }
+    }
+}
+
+/// The wall clock's minute since 1970; the first one before then.
+#[must_use]
+pub fn minute_of(wall: Wall) -> u32 {
+    u32::try_from(wall.0.div_euclid(60_000_000)).unwrap_or(0)
+}
+
+fn minute_start(minute: u32) -> Wall {
+    Wall(i64::from(minute) * 60_000_000)
+}
+
+/// An unresolved transaction, as its next step sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct Unresolved {
+    pub first: FirstAttempt,
+    /// What may have been attempted was attempted with the body that we would send now.
+    pub same_recipe: bool,
+    /// The gateway's profile has a lookup.
+    pub has_lookup: bool,
+    /// The last word was a lookup that said "never seen", with no request since.
+    pub never_seen: bool,
+    /// An answer contradicted the request (another amount, a reused key): only a lookup may resolve it.
+    pub mismatch: bool,
+    /// Lookups that gave no answer since the key ran out.
+    pub fruitless_lookups: u32,
+}
+
+/// What to do with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NextStep {
+    /// Ask for the charge (again), same key and body.
+    Charge,
+    /// Ask what became of it.
+    Lookup,
+    /// Give it to a person, with this code.
+    Park(&'static str),
+}
+
+/// Lookups without an answer, after the key ran out, before a transaction is parked.
+pub const FRUITLESS_LOOKUPS_MAX: u32 = 3;
+
+/// The next step of a transaction that is neither approved nor declined.
+#[must_use]
+pub fn next_step(case: &Unresolved, life: KeyLife, now: Now) -> NextStep {
+    if case.first == FirstAttempt::Never {
+        return NextStep::Charge;
+    }
+    let may_ask_again = case.same_recipe && !case.mismatch && case.first.is_key_safe(life, now);
+    let lookup_is_worth_it = case.has_lookup
+        && !case.never_seen
+        && (may_ask_again || case.fruitless_lookups < FRUITLESS_LOOKUPS_MAX);
+    if lookup_is_worth_it {
+        NextStep::Lookup
+    } else if may_ask_again {
+        NextStep::Charge
+    } else if case.mismatch {
+        NextStep::Park("mismatch")
+    } else if case.never_seen {
+        NextStep::Park("never_seen")
+    } else if !case.same_recipe {
+        NextStep::Park("recipe_changed")
+    } else {
+        NextStep::Park("key_expired")
+    }
+}
+
+/// The delay before try number `tries` (from 1): exponential from `base` to `cap`, with full jitter. `dice` is
+/// uniform in 0..1.
+#[must_use]
+pub fn backoff(tries: u32, base: Duration, cap: Duration, dice: f64) -> Duration {
+    let ceiling = base.saturating_mul(1 << tries.saturating_sub(1).min(16)).min(cap);
+    let floor = base / 2;
+    floor + ceiling.saturating_sub(floor).mul_f64(dice.clamp(0.0, 1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIFE: KeyLife =
+        KeyLife { ttl: Duration::from_secs(3600), deadline: Duration::from_secs(10) };
+
+    fn at(minutes: u64) -> Now {
+        Now { boot: Boot(minutes * 60_000_000), wall: Wall(minutes as i64 * 60_000_000) }
+    }
+
+    fn case(first: FirstAttempt) -> Unresolved {
+        Unresolved {
+            first,
+            same_recipe: true,
+            has_lookup: false,
+            never_seen: false,
+            mismatch: false,
+            fruitless_lookups: 0,
+        }
+    }
+
+    #[test]
+    fn the_margin_is_a_tenth_and_at_least_two_deadlines() {
+        assert_eq!(LIFE.margin(), Duration::from_secs(360));
+        let short = KeyLife { ttl: Duration::from_secs(60), ..LIFE };
+        assert_eq!(short.margin(), Duration::from_secs(20));
+        assert_eq!(short.usable(), Duration::from_secs(40));
+    }
+
+    #[test]
+    fn no_attempt_starts_after_the_usable_life() {
+        for first in [FirstAttempt::Own(at(100).boot), FirstAttempt::Inherited { minute: 100 }] {
+            assert!(first.is_key_safe(LIFE, at(154)), "{first:?}");
+            assert!(!first.is_key_safe(LIFE, at(155)), "{first:?}");
+            assert_eq!(next_step(&case(first), LIFE, at(154)), NextStep::Charge);
+            assert_eq!(next_step(&case(first), LIFE, at(155)), NextStep::Park("key_expired"));
+        }
+    }
+
+    #[test]
+    fn an_inherited_mark_in_the_future_counts_as_run_out() {
+        let first = FirstAttempt::Inherited { minute: 101 };
+        assert!(!first.is_key_safe(LIFE, at(100)));
+    }
+
+    #[test]
+    fn never_attempted_is_charged_however_old() {
+        assert_eq!(next_step(&case(FirstAttempt::Never), LIFE, at(1_000_000)), NextStep::Charge);
+    }
+
+    #[test]
+    fn a_lookup_comes_before_another_request() {
+        let first = FirstAttempt::Own(at(100).boot);
+        let with_lookup = Unresolved { has_lookup: true, ..case(first) };
+        assert_eq!(next_step(&with_lookup, LIFE, at(101)), NextStep::Lookup);
+        let never_seen = Unresolved { never_seen: true, ..with_lookup };
+        assert_eq!(next_step(&never_seen, LIFE, at(101)), NextStep::Charge);
+        assert_eq!(next_step(&never_seen, LIFE, at(200)), NextStep::Park("never_seen"));
+    }
+
+    #[test]
+    fn another_recipe_and_a_mismatch_are_never_sent_again() {
+        let first = FirstAttempt::Own(at(100).boot);
+        let other = Unresolved { same_recipe: false, ..case(first) };
+        assert_eq!(next_step(&other, LIFE, at(101)), NextStep::Park("recipe_changed"));
+        let mismatch = Unresolved { mismatch: true, ..case(first) };
+        assert_eq!(next_step(&mismatch, LIFE, at(101)), NextStep::Park("mismatch"));
+        let lookup = Unresolved { has_lookup: true, ..mismatch };
+        assert_eq!(next_step(&lookup, LIFE, at(101)), NextStep::Lookup);
+        let tired = Unresolved { fruitless_lookups: FRUITLESS_LOOKUPS_MAX, ..lookup };
+        assert_eq!(next_step(&tired, LIFE, at(101)), NextStep::Park("mismatch"));
+    }
+
+    #[test]
+    fn delays_grow_to_their_cap() {
+        let (base, cap) = (Duration::from_millis(100), Duration::from_secs(5));
+        assert_eq!(backoff(1, base, cap, 1.0), base);
+        assert_eq!(backoff(3, base, cap, 1.0), base * 4);
+        assert_eq!(backoff(99, base, cap, 1.0), cap);
+        assert_eq!(backoff(3, base, cap, 0.0), base / 2);
+    }
+}

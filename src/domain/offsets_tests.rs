@@ -1,0 +1,161 @@
+//! The offset tracker against a plain model: random reads, finishes, publishes, crashes.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::*;
+
+const LIMITS: PlanLimits = PlanLimits { bound_lead: 8, minute: 100 };
+
+fn o(n: i64) -> Offset {
+    Offset(n)
+}
+
+fn all(_: Offset, list: &[Offset]) -> usize {
+    list.len()
+}
+
+#[test]
+fn with_nothing_unfinished_the_watermark_is_the_position_read_to() {
+    let mut t = Tracker::inherit(Told::nothing(o(5)));
+    assert!(t.read(o(5)));
+    t.read_to(o(9));
+    let plan = t.plan(&[o(5)], o(9), LIMITS, all);
+    assert_eq!((plan.told.watermark, plan.told.cut), (o(9), o(9)));
+    assert_eq!(plan.reported, [o(5)]);
+}
+
+#[test]
+fn what_does_not_fit_stays_above_the_cut_and_unreported() {
+    let mut t = Tracker::inherit(Told::nothing(o(0)));
+    for i in 0..10 {
+        assert!(t.read(o(i)));
+    }
+    // 0, 2, 4, 6, 8 are unfinished; two of them fit.
+    let ready: Vec<Offset> = [1, 3, 5, 7, 9].map(o).to_vec();
+    let plan = t.plan(&ready, o(10), LIMITS, |_, list| list.len().min(2));
+    assert_eq!(plan.told.cut, o(4));
+    assert_eq!(plan.told.unfinished, [o(0), o(2)]);
+    assert_eq!(plan.reported, [o(1), o(3)]);
+    assert_eq!(plan.told.watermark, o(0));
+}
+
+#[test]
+fn the_watermark_does_not_pass_a_ready_offset_that_is_held_back() {
+    let mut t = Tracker::inherit(Told::nothing(o(0)));
+    for i in 0..3 {
+        assert!(t.read(o(i)));
+    }
+    let plan = t.plan(&[o(1), o(2)], o(3), LIMITS, |_, _| 0);
+    assert_eq!((plan.told.watermark, plan.told.cut), (o(0), o(0)));
+    assert!(plan.reported.is_empty());
+}
+
+#[test]
+fn an_inherited_list_is_worked_on_and_the_rest_below_the_cut_is_skipped() {
+    let told = Told {
+        watermark: o(3),
+        cut: o(8),
+        unfinished: vec![o(3), o(6)],
+        bound: o(9),
+        marks: vec![Mark { from: o(0), minute: 7 }, Mark { from: o(5), minute: 9 }],
+    };
+    let mut t = Tracker::inherit(told);
+    let worked: Vec<i64> = (3..12).filter(|i| t.read(o(*i))).collect();
+    assert_eq!(worked, [3, 6, 8, 9, 10, 11]);
+    assert_eq!(t.inherited_minute(o(3)), Some(7));
+    assert_eq!(t.inherited_minute(o(6)), Some(9));
+    assert_eq!(t.inherited_minute(o(9)), None);
+}
+
+#[test]
+fn an_unfinished_offset_that_is_no_longer_on_the_topic_is_noticed() {
+    let told = Told { cut: o(8), unfinished: vec![o(3), o(6)], ..Told::nothing(o(3)) };
+    let mut t = Tracker::inherit(told);
+    t.read(o(3));
+    assert_eq!(t.vanished(|x| x == o(3)), None);
+    t.read(o(7));
+    assert_eq!(t.vanished(|x| x == o(3)), Some(o(6)));
+}
+
+#[test]
+fn the_bound_is_raised_in_steps_and_never_lowered() {
+    let mut t = Tracker::inherit(Told::nothing(o(0)));
+    assert!(!t.is_below_bound(o(0)));
+    let plan = t.plan(&[], o(0), LIMITS, all);
+    assert_eq!(plan.told.bound, o(8));
+    t.tell(&plan);
+    assert_eq!(t.bound_wanted(o(4), 8), o(8));
+    assert_eq!(t.bound_wanted(o(5), 8), o(13));
+    t.attempt(o(7));
+    assert_eq!(t.bound_wanted(o(0), 8), o(16), "what was attempted counts as the frontier");
+}
+
+#[test]
+fn marks_never_claim_a_later_first_attempt_than_there_was() {
+    let mut t = Tracker::inherit(Told::nothing(o(0)));
+    let mut first_attempt = Vec::new();
+    for step in 0..200_u32 {
+        let minute = 1000 + step * 3;
+        let i = i64::from(step);
+        t.read(o(i));
+        let plan = t.plan(&[], o(i), PlanLimits { bound_lead: 4, minute }, all);
+        t.tell(&plan);
+        t.attempt(o(i));
+        first_attempt.push(minute);
+        assert!(t.told().marks.len() <= MARKS_MAX);
+        let heir = Tracker::inherit(t.told().clone());
+        for (offset, at) in first_attempt.iter().enumerate() {
+            let inherited = heir.inherited_minute(o(offset as i64)).expect("below the bound");
+            assert!(inherited <= *at, "offset {offset}: {inherited} > {at}");
+        }
+    }
+}
+
+proptest! {
+    /// However reads, finishes, publishes and take-overs mix: Kafka is never told of a fate that wasn't reported, no
+    /// offset is reported twice, cut and watermark never fall, and what was listed still fits.
+    #[test]
+    fn kafka_is_told_the_truth(steps in prop::collection::vec((0..6_u8, 0..12_usize), 1..120), cap in 1..6_usize) {
+        let fit = |_: Offset, list: &[Offset]| list.len().min(cap);
+        let mut t = Tracker::inherit(Told::nothing(o(0)));
+        let mut next = 0;
+        let mut ready = BTreeSet::new();
+        let mut reported = BTreeSet::new();
+        for (kind, n) in steps {
+            match kind {
+                0 | 1 => for _ in 0..n {
+                    next = next.max(t.position().0);
+                    t.read(o(next));
+                    next += 1;
+                },
+                2 => {
+                    let pick = t.unfinished.iter().copied().filter(|x| *x < t.position).nth(n);
+                    ready.extend(pick);
+                }
+                3 | 4 => {
+                    let before = t.told().clone();
+                    let list: Vec<Offset> = ready.iter().copied().collect();
+                    let plan = t.plan(&list, t.position(), LIMITS, fit);
+                    prop_assert!(plan.told.unfinished.len() <= cap.max(before.unfinished.len()));
+                    for x in &plan.reported {
+                        prop_assert!(reported.insert(*x), "reported twice: {x}");
+                        ready.remove(x);
+                    }
+                    t.tell(&plan);
+                    prop_assert!(t.told().cut >= before.cut && t.told().watermark >= before.watermark);
+                    prop_assert!(t.told().watermark <= t.told().cut);
+                    for x in 0..t.told().cut.0 {
+                        prop_assert_eq!(t.told().is_finished(o(x)), reported.contains(&o(x)));
+                    }
+                }
+                _ => {
+                    t = Tracker::inherit(t.told().clone());
+                    next = t.position().0;
+                    ready.clear();
+                }
+            }
+        }
+    }
+}
