@@ -2,6 +2,7 @@
 //! clock, rolls dice or logs: `now` is passed in and a value comes out.
 
 pub mod alerts;
+pub mod answer;
 pub mod batch;
 pub mod classify;
 pub mod id;
