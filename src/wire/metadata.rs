@@ -223,13 +223,13 @@ fn checksum(watermark: Offset, content: &[u8]) -> u32 {
 
 /// Everything behind magic and version.
 fn take_fields(watermark: Offset, rest: &mut &[u8]) -> Result<Metadata, &'static str> {
-    let flags = take_array::<1>(rest).ok_or("flags")?[0];
+    let flags = varint::take_array::<1>(rest).ok_or("flags")?[0];
     if flags & !FLAG_BITMAP != 0 {
         return Err("unknown flags");
     }
     let epoch = Epoch(varint::take(rest).ok_or("epoch")?);
-    let store = StoreId(take_array(rest).ok_or("store id")?);
-    let recipe = RecipeHash(u32::from_be_bytes(take_array(rest).ok_or("recipe")?));
+    let store = StoreId(varint::take_array(rest).ok_or("store id")?);
+    let recipe = RecipeHash(u32::from_be_bytes(varint::take_array(rest).ok_or("recipe")?));
     let bound = varint::take_signed(rest).and_then(|by| watermark.0.checked_add(by));
     let bound = Offset(bound.ok_or("dispatch bound")?);
     let cut = varint::take(rest).and_then(|by| after(watermark, by)).ok_or("cut")?;
@@ -297,12 +297,6 @@ fn after(from: Offset, by: u64) -> Option<Offset> {
 
 fn next_after(previous: Offset, gap: u64) -> Option<Offset> {
     after(previous, gap.checked_add(1)?)
-}
-
-fn take_array<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
-    let (head, tail) = rest.split_first_chunk::<N>()?;
-    *rest = tail;
-    Some(*head)
 }
 
 #[cfg(test)]

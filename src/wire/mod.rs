@@ -8,5 +8,7 @@ pub mod gateway;
 pub mod metadata;
 pub mod outcome;
 pub mod queue_entry;
+#[cfg(test)]
+mod testing;
 pub mod transaction;
 mod varint;

@@ -51,6 +51,13 @@ pub fn take_signed(bytes: &mut &[u8]) -> Option<i64> {
     Some((zigzag >> 1).cast_signed() ^ -(zigzag & 1).cast_signed())
 }
 
+/// Takes so many bytes from the front.
+pub fn take_array<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
+    let (head, tail) = rest.split_first_chunk::<N>()?;
+    *rest = tail;
+    Some(*head)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
