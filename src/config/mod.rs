@@ -1,1 +1,107 @@
-//! config.
+//! The configuration: TOML under environment variables under the command line, every value checked, every error
+//! named with its key, value, origin and remedy.
+//!
+//! One file a section; each reads its own keys and checks them. What concerns several sections at once is in
+//! [`timing`]. [`Config`] is plain data: `app` and `cli` fill the adapters' settings from it, nothing else reads it.
+//! Every key with its default and meaning is in `docs/tollbridge.example.toml`.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+pub mod alerts;
+pub mod charge;
+pub mod errors;
+pub mod gateway;
+pub mod kafka;
+pub mod layers;
+pub mod pace;
+pub mod process;
+mod reader;
+pub mod redis;
+pub mod secret;
+pub mod store;
+pub mod timing;
+pub mod transactions;
+pub mod units;
+
+pub use errors::{ConfigError, ConfigErrors};
+pub use layers::{Override, Sources};
+
+/// A configuration that holds by itself. Printing it for debugging masks every secret.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub kafka: kafka::Kafka,
+    pub transactions: transactions::Transactions,
+    pub events: transactions::Events,
+    pub redis: redis::Redis,
+    pub gateway: gateway::Gateway,
+    pub store: store::Store,
+    pub charge: charge::Charge,
+    pub flush: pace::Flush,
+    pub sweep: pace::Sweep,
+    pub publish: pace::Publish,
+    pub alerts: alerts::Alerts,
+    pub http: process::Http,
+    pub shutdown: process::Shutdown,
+    pub log: process::Log,
+}
+
+impl Config {
+    /// Reads the file, the environment over it and the overrides over both. All findings are returned, not only the
+    /// first.
+    pub fn load(file: Option<&Path>, overrides: &[Override]) -> Result<Self, ConfigErrors> {
+        Self::from_sources(&Sources {
+            file: file.map(Path::to_owned),
+            environment: std::env::vars_os().collect(),
+            overrides: overrides.to_vec(),
+        })
+    }
+
+    /// The same from sources that are given.
+    pub fn from_sources(sources: &Sources) -> Result<Self, ConfigErrors> {
+        let (config, errors, _) = read(sources);
+        if errors.is_empty() { Ok(config) } else { Err(ConfigErrors(errors)) }
+    }
+}
+
+/// The dotted names of every key that this version has; the variable parts of maps are left out.
+#[must_use]
+pub fn known_keys() -> BTreeSet<String> {
+    read(&Sources::default()).2
+}
+
+fn read(sources: &Sources) -> (Config, Vec<ConfigError>, BTreeSet<String>) {
+    let mut errors = Vec::new();
+    let layers = layers::Layers::merge(sources, &mut errors);
+    let r = &mut reader::Reader::new(&layers);
+    let kafka = kafka::Kafka::read(r);
+    let transactions = transactions::Transactions::read(r);
+    let events = transactions::Events::read(r);
+    let redis = redis::Redis::read(r);
+    let alerts = alerts::Alerts::read(r, redis.max_temp, redis.max_archive);
+    let config = Config {
+        kafka,
+        transactions,
+        events,
+        redis,
+        gateway: gateway::Gateway::read(r),
+        store: store::Store::read(r),
+        charge: charge::Charge::read(r),
+        flush: pace::Flush::read(r),
+        sweep: pace::Sweep::read(r),
+        publish: pace::Publish::read(r),
+        alerts,
+        http: process::Http::read(r),
+        shutdown: process::Shutdown::read(r),
+        log: process::Log::read(r),
+    };
+    r.refuse_unknown();
+    errors.append(&mut r.errors);
+    if errors.is_empty() {
+        errors = timing::check(&config);
+    }
+    (config, errors, r.known().clone())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,141 @@
+//! `[gateway]`: where charges go, how long a call may take, and how long the gateway remembers a key.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::reader::Reader;
+use super::secret::{Secret, SecretUrl};
+
+#[derive(Debug, Clone)]
+pub struct Gateway {
+    /// The base; paths of the profile are appended.
+    pub url: SecretUrl,
+    pub profile: Profile,
+    /// How long the gateway remembers an idempotency key. No default: a guess here could charge twice.
+    pub key_ttl: Duration,
+    pub connect_timeout: Duration,
+    /// The whole call, connecting included.
+    pub timeout: Duration,
+    /// Calls at the same time.
+    pub max_in_flight: usize,
+    /// A longer answer is cut, which makes it unknown; bytes.
+    pub body_max: usize,
+    /// Trusted beside the public roots; PEM.
+    pub ca_file: Option<PathBuf>,
+    /// Sent with every request, for example `authorization`. Names in lower case. Printing masks the values.
+    pub headers: BTreeMap<String, Secret>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    Generic,
+}
+
+/// Headers that the call itself sets.
+const OWNED_HEADERS: [&str; 9] = [
+    "accept-encoding",
+    "connection",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "idempotency-key",
+    "transfer-encoding",
+    "upgrade",
+];
+
+impl Gateway {
+    pub(super) fn read(r: &mut Reader<'_>) -> Self {
+        let url = r.secret_url("gateway.url");
+        match &url {
+            None if r.is_set("gateway.url_file") => {}
+            None => {
+                let example = "Name the gateway, for example \"https://pay.example/v1\".";
+                r.must::<SecretUrl>("gateway.url", example);
+            }
+            Some(url) => check_url(r, url),
+        }
+        let profile = profile(r);
+        let key_ttl = r.must::<super::units::Period>(
+            "gateway.key_ttl",
+            "Ask its operators how long the gateway remembers a key; write for example \"24h\".",
+        );
+        for key in ["gateway.rate_limit", "gateway.breaker"] {
+            r.unsupported(key, "Remove it; gateway.max_in_flight bounds the load.");
+        }
+        Self {
+            url: url.unwrap_or_default(),
+            profile,
+            key_ttl: key_ttl.0,
+            connect_timeout: r.period("gateway.connect_timeout", "2s", ["10ms", "1m"]),
+            timeout: r.period("gateway.timeout", "10s", ["20ms", "5m"]),
+            max_in_flight: r.within("gateway.max_in_flight", 256, 1..=65_536),
+            body_max: r.size("gateway.body_max", "64KiB", ["1KiB", "16MiB"]),
+            ca_file: r.file("gateway.ca_file"),
+            headers: headers(r),
+        }
+    }
+}
+
+fn check_url(r: &mut Reader<'_>, url: &SecretUrl) {
+    const FORM: &str = "Write https://host/path.";
+    let text = url.expose();
+    if !matches!(url.scheme(), "http" | "https") || url.authority().is_empty() {
+        r.refuse("gateway.url", "it is no http or https address", FORM);
+    } else if text.contains(['?', '#', ' ']) {
+        r.refuse("gateway.url", "a base address has no query and no fragment", FORM);
+    } else if text.split('/').nth(2).is_some_and(|authority| authority.contains('@')) {
+        let remedy = "Write the credentials as gateway.header_files.authorization.";
+        r.refuse("gateway.url", "it holds credentials, which are not sent from there", remedy);
+    }
+}
+
+fn profile(r: &mut Reader<'_>) -> Profile {
+    const KEY: &str = "gateway.profile";
+    let Some(name) = r.maybe::<String>(KEY) else { return Profile::Generic };
+    match name.as_str() {
+        "generic" => {}
+        "stripe" | "stripe-charges" => r.refuse(
+            KEY,
+            "it is not supported in this version",
+            "Choose \"generic\", and put a small service between that speaks it.",
+        ),
+        _ => r.refuse(KEY, "there is no such profile", "Choose \"generic\"."),
+    }
+    Profile::Generic
+}
+
+/// The plain headers, and those whose values stand in files.
+fn headers(r: &mut Reader<'_>) -> BTreeMap<String, Secret> {
+    const PLAIN: &str = "gateway.headers";
+    const FILES: &str = "gateway.header_files";
+    let mut out = BTreeMap::new();
+    for (name, value) in r.map(PLAIN) {
+        out.insert(name.to_ascii_lowercase(), value);
+    }
+    for (name, path) in r.map(FILES) {
+        let value = r.secret_file(FILES, std::path::Path::new(path.expose()));
+        if value.and_then(|value| out.insert(name.to_ascii_lowercase(), value)).is_some() {
+            r.refuse(FILES, format!("{PLAIN} has {name} too"), "Keep one of the two.");
+        }
+    }
+    for (name, value) in &out {
+        let problem = if !is_header_name(name) {
+            "that is no name of a header"
+        } else if OWNED_HEADERS.contains(&name.as_str()) {
+            "Tollbridge sets it itself"
+        } else if !value.expose().bytes().all(|b| matches!(b, b' '..=b'~')) {
+            "its value has characters that no header can carry"
+        } else {
+            continue;
+        };
+        r.refuse(PLAIN, format!("{name}: {problem}"), "Correct or remove it.");
+    }
+    out
+}
+
+fn is_header_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+}

@@ -1,0 +1,57 @@
+//! `[flush]`, `[sweep]` and `[publish]`: how often each stage runs, and how much it takes at a time.
+
+use std::time::Duration;
+
+use super::reader::Reader;
+
+/// Storing what was approved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flush {
+    /// The archive queue is counted this often.
+    pub interval: Duration,
+    /// Rows a batch.
+    pub max_rows: usize,
+    /// Batches at the same time.
+    pub workers: usize,
+}
+
+/// Asking again for what has no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sweep {
+    /// The temp queue is counted this often.
+    pub interval: Duration,
+    /// An entry is asked for again once its last attempt is this long ago.
+    pub min_age: Duration,
+}
+
+/// Kafka transactions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Publish {
+    /// One begins this often, where there is something to say.
+    pub interval: Duration,
+}
+
+impl Flush {
+    pub(super) fn read(r: &mut Reader<'_>) -> Self {
+        Self {
+            interval: r.period("flush.interval", "50ms", ["1ms", "1m"]),
+            max_rows: r.within("flush.max_rows", 1_000, 1..=10_000),
+            workers: r.within("flush.workers", 2, 1..=64),
+        }
+    }
+}
+
+impl Sweep {
+    pub(super) fn read(r: &mut Reader<'_>) -> Self {
+        Self {
+            interval: r.period("sweep.interval", "5s", ["50ms", "10m"]),
+            min_age: r.period("sweep.min_age", "30s", ["50ms", "1d"]),
+        }
+    }
+}
+
+impl Publish {
+    pub(super) fn read(r: &mut Reader<'_>) -> Self {
+        Self { interval: r.period("publish.interval", "50ms", ["1ms", "10s"]) }
+    }
+}

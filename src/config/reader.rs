@@ -1,0 +1,425 @@
+//! Hands out values by dotted key, checked and typed, and notes every finding instead of stopping at the first. A
+//! section reads all of its keys through it; what nobody has asked for in the end is an unknown key.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use figment::value::Value;
+
+use super::errors::ConfigError;
+use super::layers::{Layers, variable_of_key};
+use super::secret::{Secret, SecretUrl};
+use super::units::{Period, Size};
+
+/// A type that a key can have.
+pub(super) trait Setting: Sized {
+    /// Whether a wrong value must not be repeated in the error.
+    const SECRET: bool = false;
+    /// Reads a value; `typed` is false where it is a text from the environment or the command line. The error says
+    /// what is expected.
+    fn read(value: &Value, typed: bool) -> Result<Self, String>;
+}
+
+pub(super) struct Reader<'a> {
+    layers: &'a Layers,
+    pub(super) errors: Vec<ConfigError>,
+    known: BTreeSet<String>,
+    /// Keys under which every name is allowed.
+    maps: BTreeSet<String>,
+    refused: BTreeSet<String>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(layers: &'a Layers) -> Self {
+        Self {
+            layers,
+            errors: Vec::new(),
+            known: BTreeSet::new(),
+            maps: BTreeSet::new(),
+            refused: BTreeSet::new(),
+        }
+    }
+
+    /// The value of a key; `None` where it is not set, or is wrong and noted.
+    pub(super) fn maybe<T: Setting>(&mut self, key: &str) -> Option<T> {
+        self.known.insert(key.to_owned());
+        let value = self.layers.find(key)?;
+        match T::read(value, self.layers.is_typed(value)) {
+            Ok(setting) => Some(setting),
+            Err(expected) => {
+                let shown = (!T::SECRET).then(|| show(value));
+                self.note(key, shown, expected, format!("Set {key} to such a value."));
+                None
+            }
+        }
+    }
+
+    pub(super) fn or<T: Setting>(&mut self, key: &str, default: T) -> T {
+        self.maybe(key).unwrap_or(default)
+    }
+
+    /// A key without a default; `why` says what it is for and how it looks.
+    pub(super) fn must<T: Setting + Default>(&mut self, key: &str, why: &str) -> T {
+        if self.layers.find(key).is_none() {
+            self.known.insert(key.to_owned());
+            let remedy = format!("{why} In the environment it is {}.", variable_of_key(key));
+            self.errors.push(ConfigError::general(key, "it has to be set", &remedy));
+        }
+        self.maybe(key).unwrap_or_default()
+    }
+
+    pub(super) fn within<T>(&mut self, key: &str, default: T, range: RangeInclusive<T>) -> T
+    where
+        T: Setting + PartialOrd + Display,
+    {
+        let value = self.or(key, default);
+        if !range.contains(&value) {
+            let problem = format!("it must be from {} to {}", range.start(), range.end());
+            self.refuse(key, problem, "Choose a value in that range.");
+        }
+        value
+    }
+
+    /// A duration in a range; all three in their written form.
+    pub(super) fn period(&mut self, key: &str, default: &str, range: [&str; 2]) -> Duration {
+        let [low, high] = range.map(constant::<Period>);
+        self.within(key, constant::<Period>(default), low..=high).0
+    }
+
+    /// A number of bytes in a range; all three in their written form.
+    pub(super) fn size(&mut self, key: &str, default: &str, range: [&str; 2]) -> usize {
+        let [low, high] = range.map(constant::<Size>);
+        let size = self.within(key, constant::<Size>(default), low..=high);
+        usize::try_from(size.0).unwrap_or(usize::MAX)
+    }
+
+    /// One of several words.
+    pub(super) fn choice<T: Copy>(&mut self, key: &str, default: T, words: &[(&str, T)]) -> T {
+        let Some(word) = self.maybe::<String>(key) else { return default };
+        if let Some((_, choice)) = words.iter().find(|(name, _)| *name == word) {
+            return *choice;
+        }
+        let names: Vec<String> = words.iter().map(|(name, _)| format!("{name:?}")).collect();
+        self.refuse(
+            key,
+            "there is no such choice",
+            &format!("Choose one of {}.", names.join(", ")),
+        );
+        default
+    }
+
+    /// A secret, given under its key or, as the path of a file that holds it, under `<key>_file`.
+    pub(super) fn secret(&mut self, key: &str) -> Option<Secret> {
+        let plain = self.maybe::<Secret>(key);
+        let file_key = format!("{key}_file");
+        let path = self.maybe::<PathBuf>(&file_key)?;
+        if plain.is_some() {
+            self.refuse(&file_key, format!("{key} is set too"), "Keep one of the two.");
+        }
+        self.secret_file(&file_key, &path)
+    }
+
+    /// A URL that may hold a password: like [`Self::secret`].
+    pub(super) fn secret_url(&mut self, key: &str) -> Option<SecretUrl> {
+        if self.is_set(&format!("{key}_file")) {
+            return self.secret(key).map(|text| SecretUrl::new(text.expose().to_owned()));
+        }
+        self.known.insert(format!("{key}_file"));
+        self.maybe(key)
+    }
+
+    /// The whole text of a file without white space around it.
+    pub(super) fn secret_file(&mut self, key: &str, path: &std::path::Path) -> Option<Secret> {
+        match std::fs::read_to_string(path) {
+            Ok(text) => Some(Secret::new(text.trim().to_owned())),
+            Err(error) => {
+                self.refuse(key, error.to_string(), "Name a file that can be read.");
+                None
+            }
+        }
+    }
+
+    /// The path of a file, which must be readable.
+    pub(super) fn file(&mut self, key: &str) -> Option<PathBuf> {
+        let path = self.maybe::<PathBuf>(key)?;
+        if let Err(error) = std::fs::File::open(&path) {
+            self.refuse(key, error.to_string(), "Name a file that can be read.");
+        }
+        Some(path)
+    }
+
+    /// A table with names of the user's own. Tables within it count as names with dots.
+    pub(super) fn map(&mut self, key: &str) -> BTreeMap<String, Secret> {
+        self.known.insert(key.to_owned());
+        self.maps.insert(key.to_owned());
+        let mut out = BTreeMap::new();
+        let Some(value) = self.layers.find(key) else { return out };
+        let mut rest = vec![(String::new(), value)];
+        while let Some((name, value)) = rest.pop() {
+            match value {
+                Value::Dict(_, dict) => rest.extend(dict.iter().map(|(part, value)| {
+                    let dot = if name.is_empty() { "" } else { "." };
+                    (format!("{name}{dot}{part}"), value)
+                })),
+                _ if name.is_empty() => {
+                    self.refuse(key, "a table is expected", &format!("Write it under [{key}]."));
+                }
+                _ => match scalar(value) {
+                    Some(text) => {
+                        out.insert(name, Secret::new(text));
+                    }
+                    None => self.refuse(
+                        key,
+                        format!("{name} must be a text, a number or true or false"),
+                        "Write it in quotes.",
+                    ),
+                },
+            }
+        }
+        out
+    }
+
+    /// A key that this version knows of and can't honour: an error where it is set.
+    pub(super) fn unsupported(&mut self, key: &str, instead: &str) {
+        self.refused.insert(key.to_owned());
+        if self.is_set(key) {
+            self.refuse(key, "it is not supported in this version", instead);
+        }
+    }
+
+    /// Notes a finding about a key's value, unless there is one already.
+    pub(super) fn refuse(&mut self, key: &str, problem: impl Into<String>, remedy: &str) {
+        let value = self.layers.find(key).and_then(|value| match value {
+            Value::String(_, url) if key.ends_with(".url") => {
+                Some(format!("{:?}", SecretUrl::new(url.clone()).to_string()))
+            }
+            _ => (!is_secret(key)).then(|| show(value)),
+        });
+        self.note(key, value, problem.into(), remedy.to_owned());
+    }
+
+    pub(super) fn is_set(&self, key: &str) -> bool {
+        self.layers.find(key).is_some()
+    }
+
+    fn note(&mut self, key: &str, value: Option<String>, problem: String, remedy: String) {
+        if self.errors.iter().any(|error| error.key == key) {
+            return;
+        }
+        let origin = self.layers.find(key).map(|value| self.layers.origin(key, value));
+        self.errors.push(ConfigError { key: key.to_owned(), value, origin, problem, remedy });
+    }
+
+    /// The dotted names of all keys that were asked for so far, maps included.
+    pub(super) fn known(&self) -> &BTreeSet<String> {
+        &self.known
+    }
+
+    /// Notes every key that is set and that nobody asked for.
+    pub(super) fn refuse_unknown(&mut self) {
+        let mut rest = vec![(String::new(), self.layers.root())];
+        let mut unknown = Vec::new();
+        while let Some((key, value)) = rest.pop() {
+            if self.maps.contains(&key) || self.refused.contains(&key) {
+                continue;
+            }
+            let is_section = key.is_empty() || self.known.iter().any(|k| within(k, &key));
+            match value {
+                Value::Dict(_, dict) if is_section => rest.extend(dict.iter().map(|(name, v)| {
+                    let dot = if key.is_empty() { "" } else { "." };
+                    (format!("{key}{dot}{name}"), v)
+                })),
+                _ if self.known.contains(&key) => {}
+                _ => unknown.push((key, is_section)),
+            }
+        }
+        unknown.sort();
+        for (key, is_section) in unknown {
+            if is_section {
+                self.refuse(&key, "it is a section", &format!("Write its keys under [{key}]."));
+            } else {
+                let nearest = self.nearest(&key);
+                self.refuse(&key, "there is no such key", &format!("Did you mean {nearest}?"));
+            }
+        }
+        for variable in self.layers.undecided() {
+            let meant = self.known.iter().map(|key| variable_of_key(key));
+            let meant = meant.into_iter().find(|name| name.replace("__", "_") == *variable);
+            if let Some(meant) = meant {
+                let problem = "a section and its key are parted by two underscores";
+                let remedy = format!("Name it {meant}.");
+                self.errors.push(ConfigError::general(variable, problem, &remedy));
+            }
+        }
+    }
+
+    /// The known key that is most like an unknown one; keys of the same section come first.
+    fn nearest(&self, key: &str) -> String {
+        let section = key.rsplit_once('.').map_or("", |(section, _)| section);
+        let siblings: Vec<&String> = self.known.iter().filter(|k| within(k, section)).collect();
+        let all: Vec<&String> = self.known.iter().collect();
+        let among = if siblings.is_empty() || section.is_empty() { all } else { siblings };
+        let mut scored: Vec<(usize, &String)> =
+            among.into_iter().map(|k| (strsim::damerau_levenshtein(k, key), k)).collect();
+        scored.sort();
+        scored.first().map(|(_, k)| (*k).clone()).unwrap_or_default()
+    }
+}
+
+/// Whether a dotted key lies in a section, at any depth.
+fn within(key: &str, section: &str) -> bool {
+    key.strip_prefix(section).is_some_and(|rest| rest.starts_with('.'))
+}
+
+/// Keys whose values are never repeated.
+fn is_secret(key: &str) -> bool {
+    key.starts_with("kafka.properties") || key.starts_with("gateway.headers")
+}
+
+/// A value that stands in this program's own text.
+fn constant<T: FromStr + Default>(text: &str) -> T {
+    let value = text.parse();
+    debug_assert!(value.is_ok(), "{text} is no {}", std::any::type_name::<T>());
+    value.unwrap_or_default()
+}
+
+fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::String(_, text) => Some(text.clone()),
+        Value::Bool(_, yes) => Some(yes.to_string()),
+        Value::Num(..) => value
+            .to_i128()
+            .map(|n| n.to_string())
+            .or_else(|| value.to_u128().map(|n| n.to_string()))
+            .or_else(|| value.to_f64().map(|n| n.to_string())),
+        _ => None,
+    }
+}
+
+/// At most 80 characters.
+fn show(value: &Value) -> String {
+    let text = match value {
+        Value::String(_, text) => format!("{text:?}"),
+        Value::Dict(..) => "a table".to_owned(),
+        Value::Array(..) => "a list".to_owned(),
+        other => scalar(other).unwrap_or_else(|| "an empty value".to_owned()),
+    };
+    if text.chars().count() <= 80 { text } else { text.chars().take(80).chain(['…']).collect() }
+}
+
+impl Setting for String {
+    fn read(value: &Value, _: bool) -> Result<Self, String> {
+        match value {
+            Value::String(_, text) if text.trim().is_empty() => Err("it is empty".to_owned()),
+            Value::String(_, text) => Ok(text.clone()),
+            _ => Err("a text is expected, in quotes".to_owned()),
+        }
+    }
+}
+
+impl Setting for Vec<String> {
+    /// A list of texts, or one text with commas.
+    fn read(value: &Value, typed: bool) -> Result<Self, String> {
+        let expected = || "a list of texts is expected, or one text with commas".to_owned();
+        let parts: Self = match value {
+            Value::String(_, text) => text.split(',').map(|part| part.trim().to_owned()).collect(),
+            Value::Array(_, list) => {
+                let texts: Result<Self, _> = list.iter().map(|v| String::read(v, typed)).collect();
+                texts.map_err(|_| expected())?
+            }
+            _ => return Err(expected()),
+        };
+        match parts.iter().any(String::is_empty) || parts.is_empty() {
+            true => Err("an entry is empty".to_owned()),
+            false => Ok(parts),
+        }
+    }
+}
+
+impl Setting for Secret {
+    const SECRET: bool = true;
+
+    fn read(value: &Value, typed: bool) -> Result<Self, String> {
+        String::read(value, typed).map(Self::new)
+    }
+}
+
+impl Setting for SecretUrl {
+    const SECRET: bool = true;
+
+    fn read(value: &Value, typed: bool) -> Result<Self, String> {
+        String::read(value, typed).map(Self::new)
+    }
+}
+
+impl Setting for PathBuf {
+    fn read(value: &Value, typed: bool) -> Result<Self, String> {
+        String::read(value, typed).map(Self::from)
+    }
+}
+
+impl Setting for bool {
+    fn read(value: &Value, typed: bool) -> Result<Self, String> {
+        match value {
+            Value::Bool(_, yes) => Ok(*yes),
+            Value::String(_, text) if !typed && text == "true" => Ok(true),
+            Value::String(_, text) if !typed && text == "false" => Ok(false),
+            _ => Err("true or false is expected".to_owned()),
+        }
+    }
+}
+
+/// A whole number from 0 up.
+fn number<T: TryFrom<u128>>(value: &Value, typed: bool) -> Result<T, String> {
+    let number = match value {
+        Value::Num(..) => value.to_i128().and_then(|n| u128::try_from(n).ok()).or(value.to_u128()),
+        Value::String(_, text) if !typed => text.parse().ok(),
+        _ => None,
+    };
+    let expected = || "a whole number is expected, without quotes, not below 0".to_owned();
+    number.and_then(|n| T::try_from(n).ok()).ok_or_else(expected)
+}
+
+impl Setting for u32 {
+    fn read(value: &Value, typed: bool) -> Result<Self, String> {
+        number(value, typed)
+    }
+}
+
+impl Setting for u64 {
+    fn read(value: &Value, typed: bool) -> Result<Self, String> {
+        number(value, typed)
+    }
+}
+
+impl Setting for usize {
+    fn read(value: &Value, typed: bool) -> Result<Self, String> {
+        number(value, typed)
+    }
+}
+
+impl Setting for Period {
+    fn read(value: &Value, _: bool) -> Result<Self, String> {
+        match value {
+            Value::String(_, text) => {
+                text.parse().map_err(|bad: super::units::BadUnit| bad.to_string())
+            }
+            _ => Err("a duration in quotes is expected: \"250ms\", \"5s\", \"24h\"".to_owned()),
+        }
+    }
+}
+
+impl Setting for Size {
+    fn read(value: &Value, _: bool) -> Result<Self, String> {
+        match value {
+            Value::String(_, text) => {
+                text.parse().map_err(|bad: super::units::BadUnit| bad.to_string())
+            }
+            _ => Err("a size in quotes is expected: \"64KiB\"".to_owned()),
+        }
+    }
+}

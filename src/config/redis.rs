@@ -1,0 +1,58 @@
+//! `[redis]`: where the two queues live and how much they may hold.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::reader::Reader;
+use super::secret::SecretUrl;
+
+#[derive(Debug, Clone)]
+pub struct Redis {
+    pub url: SecretUrl,
+    /// What every key begins with.
+    pub prefix: String,
+    pub connect_timeout: Duration,
+    pub response_timeout: Duration,
+    /// Trusted for `rediss://` beside the public roots; PEM.
+    pub ca_file: Option<PathBuf>,
+    /// Entries that this process keeps in temp queues, waiting duplicates and rejected included. Intake pauses there.
+    pub max_temp: usize,
+    /// Entries that this process keeps in archive queues. Intake pauses there.
+    pub max_archive: usize,
+}
+
+impl Redis {
+    pub(super) fn read(r: &mut Reader<'_>) -> Self {
+        let default = || SecretUrl::new("redis://127.0.0.1:6379/0".to_owned());
+        let url = r.secret_url("redis.url").unwrap_or_else(default);
+        if !matches!(url.scheme(), "redis" | "rediss") || url.authority().is_empty() {
+            let form = "Write redis://host:port/database, or rediss:// for TLS.";
+            r.refuse("redis.url", "it is no address of a Redis server", form);
+        }
+        let prefix = r.or("redis.prefix", "tollbridge".to_owned());
+        let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+        if prefix.len() > 64 || !prefix.bytes().all(good) {
+            let rule = "a prefix has 1 to 64 characters of A-Z a-z 0-9 . _ -";
+            r.refuse("redis.prefix", rule, "Choose such a prefix.");
+        }
+        let topology = r.or("redis.topology", "single".to_owned());
+        match topology.as_str() {
+            "single" => {}
+            "sentinel" | "cluster" => r.refuse(
+                "redis.topology",
+                "it is not supported in this version",
+                "Choose \"single\" and one address.",
+            ),
+            _ => r.refuse("redis.topology", "there is no such choice", "Choose \"single\"."),
+        }
+        Self {
+            url,
+            prefix,
+            connect_timeout: r.period("redis.connect_timeout", "2s", ["10ms", "1m"]),
+            response_timeout: r.period("redis.response_timeout", "2s", ["10ms", "1m"]),
+            ca_file: r.file("redis.ca_file"),
+            max_temp: r.within("redis.max_temp", 8_192, 1..=1_000_000),
+            max_archive: r.within("redis.max_archive", 65_536, 1..=10_000_000),
+        }
+    }
+}

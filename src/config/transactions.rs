@@ -1,0 +1,67 @@
+//! `[transactions]` and `[events]`: how records are read from the source topic, and how ours are written.
+
+use std::path::PathBuf;
+
+use super::reader::Reader;
+
+#[derive(Debug, Clone)]
+pub struct Transactions {
+    pub format: Format,
+    /// The writer schema of plain Avro records.
+    pub schema_file: Option<PathBuf>,
+    /// A record whose value is larger is rejected; bytes.
+    pub max_bytes: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Each record says what it is: content type, schema id, first byte.
+    Auto,
+    AvroConfluent,
+    Avro,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Events {
+    pub format: EventFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventFormat {
+    Json,
+}
+
+impl Transactions {
+    pub(super) fn read(r: &mut Reader<'_>) -> Self {
+        let format = r.choice(
+            "transactions.format",
+            Format::Auto,
+            &[
+                ("auto", Format::Auto),
+                ("avro-confluent", Format::AvroConfluent),
+                ("avro", Format::Avro),
+                ("json", Format::Json),
+            ],
+        );
+        let schema_file = r.file("transactions.schema_file");
+        if format == Format::Avro && schema_file.is_none() {
+            r.refuse(
+                "transactions.schema_file",
+                "plain Avro records do not name their schema, so it has to be set",
+                "Name the file of the schema that producers write with.",
+            );
+        }
+        let max_bytes = r.size("transactions.max_bytes", "64KiB", ["256B", "1MiB"]);
+        r.unsupported("schema_registry", "Remove the section.");
+        Self { format, schema_file, max_bytes }
+    }
+}
+
+impl Events {
+    pub(super) fn read(r: &mut Reader<'_>) -> Self {
+        Self {
+            format: r.choice("events.format", EventFormat::Json, &[("json", EventFormat::Json)]),
+        }
+    }
+}
