@@ -1,1 +1,36 @@
-//! Starts real services.
+//! Starts the real services and processes that Tollbridge's tests and demo run against: Kafka, Redis,
+//! PostgreSQL, child processes, and a TCP proxy that holds bytes back. It is deliberately not part of
+//! the product and imports nothing of it, so that what it observes can be trusted as a second opinion.
+//!
+//! In reading order:
+//! - [`error`]: the one error type, a sentence that names what failed.
+//! - [`wait`]: polling with a deadline.
+//! - [`ports`]: loopback ports that nobody else takes, also while a service is down.
+//! - [`temp`]: folders that vanish with the process, however it ends.
+//! - [`process`]: child processes that never outlive their parent.
+//! - [`proxy`]: a TCP proxy that passes, holds, delays, swallows or cuts.
+//! - [`kafka`], [`redis`], [`postgres`]: the services.
+//! - [`shared`]: one service of each kind per test binary.
+
+pub mod cache;
+pub mod error;
+pub mod kafka;
+pub mod ports;
+pub mod process;
+pub mod proxy;
+pub mod redis;
+pub mod shared;
+pub mod temp;
+pub mod wait;
+
+mod kafka_wire;
+
+pub use error::{Error, Result};
+pub use kafka::{Kafka, KafkaOptions};
+pub use ports::free_port;
+pub use process::{Launch, Process, Signal};
+pub use proxy::{Direction, Proxy};
+pub use redis::{Redis, RedisOptions, Reply};
+pub use shared::{shared_kafka, shared_redis};
+pub use temp::TempDir;
+pub use wait::wait_until;

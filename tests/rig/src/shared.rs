@@ -1,0 +1,26 @@
+//! One service of each kind per test binary, started by the first test that needs it. They live in
+//! statics, which Rust never drops: the kernel ends the processes with us, and the temporary folders'
+//! shell removes their data. It is deliberately not for tests that kill or pause a service.
+
+use crate::{Kafka, Redis};
+use std::sync::OnceLock;
+
+/// The test binary's broker. Tests keep apart by topic and group names.
+///
+/// # Panics
+/// When it cannot be started.
+#[must_use]
+pub fn shared_kafka() -> &'static Kafka {
+    static KAFKA: OnceLock<Kafka> = OnceLock::new();
+    KAFKA.get_or_init(|| Kafka::start().unwrap_or_else(|e| panic!("{e}")))
+}
+
+/// The test binary's Redis. Tests keep apart by [`Redis::fresh_url`] or by prefix.
+///
+/// # Panics
+/// When it cannot be started.
+#[must_use]
+pub fn shared_redis() -> &'static Redis {
+    static REDIS: OnceLock<Redis> = OnceLock::new();
+    REDIS.get_or_init(|| Redis::start().unwrap_or_else(|e| panic!("{e}")))
+}
