@@ -1,1 +1,4 @@
-//! The memory room.
+//! In-memory twins of the outside things, for the simulation and for the suites that compare them with the real
+//! ones.
+
+pub mod queue;

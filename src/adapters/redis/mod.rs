@@ -1,1 +1,271 @@
-//! The redis room.
+//! The queues in Redis: two hashes a partition, id to value, and a key for the owner's epoch. Each operation is
+//! one Lua script for many entries, which Redis runs as one step; nothing is asked again from here.
+//!
+//! What a caller should know:
+//! - An operation over more than 500 entries or 4 MiB is several scripts, one after the other. Each entry is moved
+//!   whole or not at all; where a later script fails, what the earlier ones did stands, and running the operation
+//!   again gives the same end. The epoch isn't looked at for no entries at all.
+//! - A value is the offset (8 bytes, big-endian) and then the body. What is too short to hold a place, or stands
+//!   under something that is no transaction id, was not written by us: a scan skips it with a warning (once), and
+//!   admission writes over it. It is never deleted.
+//! - A call that was given up as `Transient` may still reach Redis, later than the calls after it.
+
+mod answers;
+mod errors;
+mod keys;
+mod link;
+mod scripts;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use redis::{Client, ErrorKind, FromRedisValue, Pipeline, ServerErrorKind, Value};
+use tracing::{debug, warn};
+
+use crate::domain::id::{Epoch, Partition};
+use crate::ports::queue::{
+    Admission, Depth, Entry, EntryKey, Found, Moved, Page, Queue, QueueError, QueueHealth,
+};
+use keys::{KeySpace, Keys};
+use link::Link;
+use scripts::{Call, Claim, Line, Lines, Scan, Script, Scripts};
+
+/// Where the queues are.
+#[derive(Clone)]
+pub struct Settings {
+    /// `redis://[user:password@]host[:port][/db]`, or `rediss://` for TLS.
+    pub url: String,
+    /// What all keys begin with, so that others may use the same Redis.
+    pub prefix: String,
+    /// The consumer group; groups don't see each other's queues.
+    pub group: String,
+    /// The source topic.
+    pub topic: String,
+    /// For connecting, TLS and log-in included.
+    pub connect_timeout: Duration,
+    /// From a call to its answer.
+    pub response_timeout: Duration,
+}
+
+/// The URL may hold a password and stays out of logs.
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("prefix", &self.prefix)
+            .field("group", &self.group)
+            .field("topic", &self.topic)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("response_timeout", &self.response_timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The queues of one group on one topic. Cheap to clone; all clones share one connection, on which their calls
+/// follow each other without waiting for answers.
+#[derive(Clone)]
+pub struct RedisQueue {
+    room: Arc<Room>,
+}
+
+struct Room {
+    link: Link,
+    keys: KeySpace,
+    scripts: Scripts,
+    warned: AtomicBool,
+}
+
+impl fmt::Debug for RedisQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisQueue").field("keys", &self.room.keys).finish_non_exhaustive()
+    }
+}
+
+impl RedisQueue {
+    /// Connects with the first call, not before; each later call connects again where the connection was lost. For
+    /// `rediss://` the process must have installed a rustls crypto provider.
+    ///
+    /// # Errors
+    /// `Permanent` where the URL can't be read.
+    pub fn new(settings: &Settings) -> Result<Self, QueueError> {
+        let client = Client::open(settings.url.as_str()).map_err(|e| {
+            // The client's words may repeat the URL, password included: the category alone is told.
+            QueueError::Permanent(format!(
+                "redis.url can't be read ({}); write redis://host:port/db, or rediss:// for TLS",
+                e.category()
+            ))
+        })?;
+        let room = Room {
+            link: Link::new(client, settings.connect_timeout, settings.response_timeout),
+            keys: KeySpace::new(&settings.prefix, &settings.group, &settings.topic),
+            scripts: Scripts::new(),
+            warned: AtomicBool::new(false),
+        };
+        Ok(Self { room: Arc::new(room) })
+    }
+
+    fn keys(&self, partition: Partition) -> Keys {
+        self.room.keys.of(partition)
+    }
+
+    fn scripts(&self) -> &Scripts {
+        &self.room.scripts
+    }
+
+    /// Runs a script. A Redis that doesn't know it has done nothing, and is sent its text.
+    async fn run(&self, script: &Script, call: &impl Call) -> Result<Value, QueueError> {
+        let unknown = ErrorKind::Server(ServerErrorKind::NoScript);
+        match self.send(&script.by_hash(call)).await {
+            Err(e) if e.kind() == unknown => self.send(&script.in_full(call)).await,
+            answer => answer,
+        }
+        .map_err(|e| errors::class(&e))
+    }
+
+    async fn send(&self, cmd: &redis::Cmd) -> redis::RedisResult<Value> {
+        let mut held = self.room.link.hold().await?;
+        let answer = cmd.query_async(&mut held.connection).await;
+        self.room.link.ended(&held, &answer);
+        answer
+    }
+
+    /// Sends commands that only read, in one go.
+    async fn ask<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, QueueError> {
+        let asked = async {
+            let mut held = self.room.link.hold().await?;
+            let answer = commands.query_async(&mut held.connection).await;
+            self.room.link.ended(&held, &answer);
+            answer
+        };
+        asked.await.map_err(|e| errors::class(&e))
+    }
+
+    /// Runs a script over all lines, part by part, and joins what `read` makes of the answers.
+    async fn run_parts<L: Line + Sync, T>(
+        &self,
+        script: &Script,
+        (partition, epoch): (Partition, Epoch),
+        lines: &[L],
+        read: impl Fn(Value, &[L]) -> Result<Vec<T>, QueueError>,
+    ) -> Result<Vec<T>, QueueError> {
+        let keys = self.keys(partition);
+        let mut all = Vec::with_capacity(lines.len());
+        for part in scripts::parts(lines) {
+            let reply = self.run(script, &Lines { keys: &keys, epoch, lines: part }).await?;
+            all.extend(read(reply, part)?);
+        }
+        Ok(all)
+    }
+
+    fn skip_unreadable(&self, hash: &str, name: &[u8]) {
+        let entry = name[..name.len().min(64)].escape_ascii();
+        if self.room.warned.swap(true, Ordering::Relaxed) {
+            debug!(hash, %entry, "an entry in redis can't be read; skipped");
+        } else {
+            warn!(hash, %entry, "an entry in redis can't be read; skipped, as are more of its kind");
+        }
+    }
+}
+
+impl Queue for RedisQueue {
+    async fn claim(&self, partition: Partition, epoch: Epoch) -> Result<(), QueueError> {
+        let keys = self.keys(partition);
+        self.run(&self.scripts().claim, &Claim { keys: &keys, epoch }).await.map(drop)
+    }
+
+    async fn admit(
+        &self,
+        partition: Partition,
+        epoch: Epoch,
+        entries: &[Entry],
+    ) -> Result<Vec<Admission>, QueueError> {
+        let read = |reply, part: &[Entry]| answers::admissions(reply, part.len());
+        self.run_parts(&self.scripts().admit, (partition, epoch), entries, read).await
+    }
+
+    async fn settle(
+        &self,
+        partition: Partition,
+        epoch: Epoch,
+        entries: &[Entry],
+    ) -> Result<Vec<Moved>, QueueError> {
+        let read = |reply, part: &[Entry]| answers::moves(reply, part.len());
+        self.run_parts(&self.scripts().settle, (partition, epoch), entries, read).await
+    }
+
+    async fn mark(
+        &self,
+        partition: Partition,
+        epoch: Epoch,
+        entries: &[Entry],
+    ) -> Result<Vec<Moved>, QueueError> {
+        let read = |reply, part: &[Entry]| answers::moves(reply, part.len());
+        self.run_parts(&self.scripts().mark, (partition, epoch), entries, read).await
+    }
+
+    async fn remove(
+        &self,
+        partition: Partition,
+        epoch: Epoch,
+        keys: &[EntryKey],
+    ) -> Result<(), QueueError> {
+        let read = |_, _: &[EntryKey]| Ok(Vec::<()>::new());
+        self.run_parts(&self.scripts().remove, (partition, epoch), keys, read).await.map(drop)
+    }
+
+    async fn missing(
+        &self,
+        partition: Partition,
+        epoch: Epoch,
+        keys: &[EntryKey],
+    ) -> Result<Vec<EntryKey>, QueueError> {
+        self.run_parts(&self.scripts().missing, (partition, epoch), keys, answers::missing).await
+    }
+
+    /// The lowest bit of a cursor tells the hash, the others are Redis's own cursor. Temp comes first: an entry that
+    /// moves to the archive meanwhile is still met.
+    async fn scan(&self, partition: Partition, cursor: Option<u64>) -> Result<Page, QueueError> {
+        let cursor = cursor.unwrap_or(0);
+        let archived = cursor & 1 == 1;
+        let keys = self.keys(partition);
+        let hash = if archived { &keys.archive } else { &keys.temp };
+        let call = Scan { hash, cursor: cursor >> 1 };
+        let step = answers::step(self.run(&self.scripts().scan, &call).await?)?;
+        if step.cursor > u64::MAX >> 1 {
+            return Err(QueueError::Permanent("redis has a cursor beyond 63 bits".into()));
+        }
+        let mut found = Vec::with_capacity(step.keys.len());
+        for key in step.keys {
+            match key {
+                Ok(key) => found.push(Found { key, archived }),
+                Err(name) => self.skip_unreadable(hash, &name),
+            }
+        }
+        let next = match (step.cursor, archived) {
+            (0, false) => Some(1),
+            (0, true) => None,
+            (more, _) => Some(more << 1 | u64::from(archived)),
+        };
+        Ok(Page { found, next })
+    }
+
+    async fn depths(&self, partitions: &[Partition]) -> Result<Vec<Depth>, QueueError> {
+        if partitions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut commands = redis::pipe();
+        for partition in partitions {
+            let keys = self.keys(*partition);
+            commands.cmd("HLEN").arg(keys.temp).cmd("HLEN").arg(keys.archive);
+        }
+        self.ask::<Vec<u64>>(&commands).await.map(|lengths| answers::depths(&lengths))
+    }
+
+    async fn health(&self) -> Result<QueueHealth, QueueError> {
+        let mut commands = redis::pipe();
+        commands.cmd("INFO").arg("server").cmd("INFO").arg("memory").cmd("TIME");
+        let (server, memory, time): (String, String, (i64, i64)) = self.ask(&commands).await?;
+        answers::health(&format!("{server}\n{memory}"), time)
+    }
+}

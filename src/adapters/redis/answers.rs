@@ -1,0 +1,143 @@
+//! What the scripts' answers mean. Anything of an unexpected shape is an error, never a guess.
+
+use bytes::Bytes;
+use redis::Value;
+
+use crate::domain::id::{Offset, TransactionId};
+use crate::domain::time::Wall;
+use crate::ports::queue::{Admission, Depth, EntryKey, Moved, QueueError, QueueHealth};
+
+/// One answer of `admit.lua` an entry.
+pub(super) fn admissions(reply: Value, count: usize) -> Result<Vec<Admission>, QueueError> {
+    list(reply, count)?.into_iter().map(admission).collect()
+}
+
+fn admission(answer: Value) -> Result<Admission, QueueError> {
+    let pair = match answer {
+        Value::Int(0) => return Ok(Admission::New),
+        Value::Array(pair) => pair,
+        other => return Err(odd("an answer to admission", &other)),
+    };
+    match pair.as_slice() {
+        [Value::Int(1), Value::BulkString(value)] => body(value).map(Admission::InTemp),
+        [Value::Int(2), Value::BulkString(value)] => body(value).map(Admission::InArchive),
+        [Value::Int(kind @ (3 | 4)), Value::BulkString(place)] => offset(place)
+            .map(|offset| Admission::OtherPlace { offset, archived: *kind == 4 })
+            .ok_or_else(|| odd("a place", &pair[1])),
+        _ => Err(odd("an answer to admission", &Value::Array(pair))),
+    }
+}
+
+fn body(value: &[u8]) -> Result<Bytes, QueueError> {
+    value
+        .get(8..)
+        .map(Bytes::copy_from_slice)
+        .ok_or_else(|| QueueError::Permanent("an entry is shorter than its place".into()))
+}
+
+/// The place that a value begins with.
+pub(super) fn offset(value: &[u8]) -> Option<Offset> {
+    value.first_chunk().map(|first| Offset(i64::from_be_bytes(*first)))
+}
+
+/// One answer of `settle.lua` or `mark.lua` an entry.
+pub(super) fn moves(reply: Value, count: usize) -> Result<Vec<Moved>, QueueError> {
+    let answers = list(reply, count)?;
+    let each = answers.into_iter().map(|answer| match answer {
+        Value::Int(1) => Ok(Moved::Done),
+        Value::Int(0) => Ok(Moved::Missing),
+        other => Err(odd("an answer to a move", &other)),
+    });
+    each.collect()
+}
+
+/// The keys at the positions that `missing.lua` names.
+pub(super) fn missing(reply: Value, keys: &[EntryKey]) -> Result<Vec<EntryKey>, QueueError> {
+    let Value::Array(positions) = reply else { return Err(odd("a list", &reply)) };
+    let each = positions.into_iter().map(|position| {
+        let Value::Int(at) = position else { return Err(odd("a position", &position)) };
+        let key = usize::try_from(at - 1).ok().and_then(|i| keys.get(i));
+        key.cloned().ok_or_else(|| odd("a position", &position))
+    });
+    each.collect()
+}
+
+/// A step of a scan: the next cursor, then the entries; an `Err` holds the name of one that can't be read.
+pub(super) struct Step {
+    pub cursor: u64,
+    pub keys: Vec<Result<EntryKey, Vec<u8>>>,
+}
+
+pub(super) fn step(reply: Value) -> Result<Step, QueueError> {
+    let Value::Array(items) = reply else { return Err(odd("a list", &reply)) };
+    let mut items = items.into_iter();
+    let cursor = items.next().and_then(|c| number(&c)).ok_or_else(|| broken("a cursor"))?;
+    let mut keys = Vec::with_capacity(items.len() / 2);
+    while let Some(name) = items.next() {
+        let (Value::BulkString(name), Some(Value::BulkString(place))) = (name, items.next()) else {
+            return Err(broken("an id and a place"));
+        };
+        keys.push(key(&name, &place).ok_or(name));
+    }
+    Ok(Step { cursor, keys })
+}
+
+fn key(name: &[u8], place: &[u8]) -> Option<EntryKey> {
+    let id = TransactionId::parse(std::str::from_utf8(name).ok()?).ok()?;
+    Some(EntryKey { id, offset: offset(place)? })
+}
+
+/// Lengths of temp and archive in turn.
+pub(super) fn depths(lengths: &[u64]) -> Vec<Depth> {
+    let pairs = lengths.chunks_exact(2);
+    pairs.map(|pair| Depth { temp: pair[0], archive: pair[1] }).collect()
+}
+
+/// From the text of `INFO` and the answer to `TIME`.
+pub(super) fn health(info: &str, time: (i64, i64)) -> Result<QueueHealth, QueueError> {
+    let line = |name: &str| {
+        let found = info.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(':'));
+        found.map(str::trim).ok_or_else(|| broken(&format!("a line {name} in INFO")))
+    };
+    let bytes = |name: &str| {
+        line(name)?.parse().map_err(|_| broken(&format!("a number at {name} in INFO")))
+    };
+    Ok(QueueHealth {
+        version: line("redis_version")?.to_owned(),
+        eviction_policy: line("maxmemory_policy")?.to_owned(),
+        used_memory_bytes: bytes("used_memory")?,
+        max_memory_bytes: bytes("maxmemory")?,
+        now: Wall(time.0.saturating_mul(1_000_000).saturating_add(time.1)),
+    })
+}
+
+fn list(reply: Value, count: usize) -> Result<Vec<Value>, QueueError> {
+    match reply {
+        Value::Array(answers) if answers.len() == count => Ok(answers),
+        other => Err(odd(&format!("{count} answers"), &other)),
+    }
+}
+
+fn number(value: &Value) -> Option<u64> {
+    match value {
+        Value::BulkString(digits) => std::str::from_utf8(digits).ok()?.parse().ok(),
+        Value::Int(n) => u64::try_from(*n).ok(),
+        _ => None,
+    }
+}
+
+fn broken(expected: &str) -> QueueError {
+    QueueError::Permanent(format!("the reply lacks {expected}"))
+}
+
+/// Names the shape alone: the value may hold a payload.
+fn odd(expected: &str, found: &Value) -> QueueError {
+    let shape = match found {
+        Value::Nil => "nothing".to_owned(),
+        Value::Int(n) => format!("the number {n}"),
+        Value::BulkString(s) => format!("{} bytes", s.len()),
+        Value::Array(a) => format!("a list of {}", a.len()),
+        _ => "something else".to_owned(),
+    };
+    QueueError::Permanent(format!("the reply has {shape} in place of {expected}"))
+}
