@@ -1,1 +1,5 @@
-//! app.
+//! Builds the parts, runs the route over them, and tells operators how it is.
+
+pub mod exit;
+pub mod limits;
+pub mod run;

@@ -28,6 +28,8 @@ impl ConfigError {
     }
 }
 
+impl std::error::Error for ConfigError {}
+
 impl fmt::Display for ConfigError {
     /// `flush.interval = "5x" (tollbridge.toml): what is wrong. What to do.`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

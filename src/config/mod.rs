@@ -19,6 +19,7 @@ pub mod process;
 mod reader;
 pub mod redis;
 pub mod secret;
+mod setting;
 pub mod store;
 pub mod timing;
 pub mod transactions;

@@ -55,12 +55,31 @@ impl Shutdown {
 }
 
 impl Log {
+    /// For commands without a configuration; what is wrong is left at its default.
+    #[must_use]
+    pub fn from_environment() -> Self {
+        let environment = std::env::vars_os().collect();
+        super::read(&super::Sources { environment, ..super::Sources::default() }).0.log
+    }
+
     pub(super) fn read(r: &mut Reader<'_>) -> Self {
         let format = r.choice(
             "log.format",
             LogFormat::Auto,
             &[("auto", LogFormat::Auto), ("text", LogFormat::Text), ("json", LogFormat::Json)],
         );
-        Self { format, level: r.or("log.level", "info".to_owned()) }
+        let level = r.or("log.level", "info".to_owned());
+        if !level.split(',').all(is_directive) {
+            let remedy = "Write error, warn, info, debug or trace, or for example \"info,tollbridge::app=debug\".";
+            r.refuse("log.level", "it is no level and no list of target=level", remedy);
+        }
+        Self { format, level }
     }
+}
+
+/// A level, or a target and a level. A bare word that is no level would silently mean a target.
+fn is_directive(text: &str) -> bool {
+    let level = text.rsplit_once('=').map_or(text, |(_, level)| level);
+    let word = level.trim().to_ascii_lowercase();
+    ["off", "error", "warn", "info", "debug", "trace"].contains(&word.as_str())
 }

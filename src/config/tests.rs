@@ -140,6 +140,7 @@ fn values_of_a_wrong_type_or_range_are_refused() {
     refused("[transactions]\nformat = \"avro\"", &["transactions.schema_file", "has to be set"]);
     refused("[http]\nlisten = \"localhost\"", &["http.listen = \"localhost\"", "0.0.0.0:9464"]);
     refused("[store]\nurl = \"sqlite::memory:\"", &["outlive"]);
+    refused("[log]\nlevel = \"inof\"", &["log.level = \"inof\"", "no level"]);
     refused("[store]\nallow_lossy = 1", &["true or false"]);
     refused(
         "[kafka.topics]\narchived = \"transactions\"",

@@ -1,1 +1,3 @@
-//! telemetry.
+//! What operators see: the names of metrics, and the log.
+
+pub mod log;

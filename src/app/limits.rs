@@ -1,0 +1,21 @@
+//! What the operating system lets this process do: open files, and leave its memory behind when it crashes.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Raises the soft limit of open files to the hard one; where that is refused, the old one stays and
+/// [`open_files`] tells.
+pub fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).ok();
+}
+
+/// How many files this process may open; `None`: without limit.
+#[must_use]
+pub fn open_files() -> Option<u64> {
+    getrlimit(Resource::Nofile).current
+}
+
+/// A core dump would hold tokens and keys. The hard limit goes too, so that nothing raises it again.
+pub fn forbid_core_dumps() {
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).ok();
+}

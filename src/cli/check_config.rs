@@ -1,0 +1,37 @@
+//! `tollbridge check-config`: is the configuration right, and is everything there that it names?
+
+use clap::Args;
+
+use super::{ConfigArgs, print};
+use crate::app::exit::Exit;
+use crate::app::limits;
+use crate::config::{Config, timing};
+
+/// Check the configuration, then every connection and topic
+///
+/// Prints one line for each part: what is fine, or what is wrong, where, and what to do. Ends with 78 where a key is
+/// wrong and with 69 where a part does not answer or is not set up as it has to be.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tollbridge check-config --config tollbridge.toml
+  tollbridge check-config --config tollbridge.toml --skip-connections    # in a build pipeline")]
+pub struct CheckConfigArgs {
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Check keys and inequalities only
+    #[arg(long)]
+    pub skip_connections: bool,
+}
+
+pub fn run(config: &Config, args: &CheckConfigArgs) -> anyhow::Result<Exit> {
+    let calls = config.gateway.max_in_flight;
+    if let Some(error) = timing::check_open_files(calls, limits::open_files()) {
+        return Err(Exit::BadConfig.because(error));
+    }
+    print("ok    configuration: every key and inequality holds")?;
+    if args.skip_connections {
+        return Ok(Exit::Done);
+    }
+    anyhow::bail!("the check of connections is not built yet; use --skip-connections")
+}

@@ -1,0 +1,40 @@
+//! How far a long command is: a bar on a terminal, nothing in a pipe.
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+
+/// Shows what is done, the rate, and how long the rest will take, on stderr.
+#[derive(Debug)]
+pub struct Progress(ProgressBar);
+
+impl Progress {
+    /// `verb` as in "producing"; `total` items.
+    #[must_use]
+    pub fn new(verb: &'static str, total: u64) -> Self {
+        // Draws nothing where stderr is no terminal.
+        let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
+        let form = "{msg} {wide_bar} {pos}/{len}  {rate}/s  {left} left";
+        if let Ok(style) = ProgressStyle::with_template(form) {
+            bar.set_style(style.with_key("rate", rate).with_key("left", left));
+        }
+        bar.set_message(verb);
+        Self(bar)
+    }
+
+    pub fn add(&self, items: u64) {
+        self.0.inc(items);
+    }
+
+    /// Takes the bar away.
+    pub fn finish(&self) {
+        self.0.finish_and_clear();
+    }
+}
+
+fn rate(state: &ProgressState, out: &mut dyn std::fmt::Write) {
+    // A bar that can't be drawn is no reason to stop.
+    write!(out, "{:.0}", state.per_sec()).ok();
+}
+
+fn left(state: &ProgressState, out: &mut dyn std::fmt::Write) {
+    write!(out, "{}s", state.eta().as_secs()).ok();
+}

@@ -1,0 +1,137 @@
+//! The binary as a shell sees it: exit codes, what goes to stdout and what to stderr, and how a wrong
+//! configuration is told. No service runs here.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+const MINIMAL: &str = "
+[kafka]
+brokers = \"127.0.0.1:1\"
+[gateway]
+url = \"http://127.0.0.1:1\"
+key_ttl = \"24h\"
+";
+
+fn tollbridge(args: &[&str], environment: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tollbridge"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("TOLLBRIDGE_") {
+            command.env_remove(name);
+        }
+    }
+    command.args(args).envs(environment.iter().copied()).output().unwrap()
+}
+
+fn file(folder: &Path, text: &str) -> PathBuf {
+    let path = folder.join("tollbridge.toml");
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+/// Runs `check-config --skip-connections` over a file: exit code, stdout, stderr.
+fn check(text: &str, args: &[&str], environment: &[(&str, &str)]) -> (i32, String, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(folder.path(), text);
+    let fixed = ["check-config", "--skip-connections", "--config", path.to_str().unwrap()];
+    let output = tollbridge(&[&fixed, args].concat(), environment);
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn a_good_configuration_is_0_and_quiet_on_stderr() {
+    let (code, out, err) = check(MINIMAL, &[], &[]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert_eq!(out, "ok    configuration: every key and inequality holds\n");
+}
+
+#[test]
+fn a_bad_configuration_is_78_and_names_every_finding_on_stderr() {
+    let text = MINIMAL.replace("key_ttl = \"24h\"", "key_tll = \"24h\"\ntimeout = \"5\"");
+    let (code, out, err) = check(&text, &[], &[]);
+    assert_eq!((code, out.as_str()), (78, ""));
+    let lines: Vec<&str> = err.lines().collect();
+    assert_eq!(lines.len(), 3, "{err}");
+    assert!(lines[0].starts_with("gateway.key_ttl: it has to be set."), "{err}");
+    assert!(lines[1].starts_with("gateway.timeout = \"5\" (/"), "{err}");
+    assert!(lines[2].ends_with("there is no such key. Did you mean gateway.key_ttl?"), "{err}");
+}
+
+#[test]
+fn the_environment_and_the_command_line_reach_the_configuration() {
+    let environment = [("TOLLBRIDGE_SWEEP__MIN_AGE", "9s")];
+    let (code, _, err) = check(MINIMAL, &[], &environment);
+    assert_eq!(code, 78);
+    assert!(err.contains("gateway.timeout (10s) must be below sweep.min_age (9s)"), "{err}");
+    let (code, _, err) = check(MINIMAL, &["--set", "sweep.min_age=11s"], &environment);
+    assert_eq!((code, err.as_str()), (0, ""));
+}
+
+#[test]
+fn no_file_is_needed_where_the_environment_has_everything() {
+    let environment = [
+        ("TOLLBRIDGE_KAFKA__BROKERS", "127.0.0.1:1"),
+        ("TOLLBRIDGE_GATEWAY__URL", "http://127.0.0.1:1"),
+        ("TOLLBRIDGE_GATEWAY__KEY_TTL", "24h"),
+    ];
+    let output = tollbridge(&["check-config", "--skip-connections"], &environment);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+}
+
+#[test]
+fn calls_beyond_the_limit_of_open_files_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(folder.path(), MINIMAL);
+    let script = "ulimit -n 400 && exec \"$0\" check-config --skip-connections --config \"$1\"";
+    let run = |args: &[&str]| {
+        let mut command = Command::new("bash");
+        command.args(["-c", &format!("{script} {}", args.join(" "))]);
+        command.arg(env!("CARGO_BIN_EXE_tollbridge")).arg(&path).output().unwrap()
+    };
+    let output = run(&[]);
+    assert_eq!(output.status.code(), Some(78), "{output:?}");
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        err.contains("gateway.max_in_flight (256) and 256 other files are more than the 400"),
+        "{err}"
+    );
+    assert_eq!(run(&["--set", "gateway.max_in_flight=144"]).status.code(), Some(0));
+}
+
+#[test]
+fn wrong_usage_is_2_and_help_is_0() {
+    for args in [
+        &["fly"][..],
+        &[],
+        &["check-config", "--set", "flush.interval"],
+        &["run", "--until-idle", "10"],
+        &["resolve", "tx-1", "--by", "me"],
+        &["resolve", "tx-1", "--by", "me", "--charged", "ch_1", "--not-charged"],
+    ] {
+        assert_eq!(tollbridge(args, &[]).status.code(), Some(2), "{args:?}");
+    }
+    for command in [
+        "run",
+        "check-config",
+        "migrate",
+        "generate",
+        "gateway-sim",
+        "reconcile",
+        "resolve",
+        "trace",
+    ] {
+        let output = tollbridge(&[command, "--help"], &[]);
+        assert_eq!(output.status.code(), Some(0), "{command}");
+        assert!(output.stdout.len() > 200, "{command}");
+    }
+}
+
+#[test]
+fn a_configuration_is_checked_before_any_command_does_anything() {
+    for command in ["run", "check-config", "migrate", "reconcile"] {
+        let output = tollbridge(&[command, "--config", "/nowhere/tollbridge.toml"], &[]);
+        assert_eq!(output.status.code(), Some(78), "{command}");
+        let err = String::from_utf8(output.stderr).unwrap();
+        assert!(err.starts_with("/nowhere/tollbridge.toml: No such file"), "{err}");
+    }
+}
