@@ -8,8 +8,8 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::time::Duration;
 use tollbridge_rig::{
-    Direction, Kafka, KafkaOptions, Launch, Proxy, Redis, RedisOptions, Reply, Signal, TempDir,
-    free_port, shared_kafka, shared_redis, wait_until,
+    Direction, Kafka, KafkaOptions, Launch, Postgres, Proxy, Redis, RedisOptions, Reply, Signal,
+    TempDir, free_port, shared_kafka, shared_postgres, shared_redis, wait_until,
 };
 
 const SOON: Duration = Duration::from_secs(10);
@@ -136,6 +136,48 @@ fn a_shared_redis_has_a_database_for_each_test() {
 }
 
 #[test]
+fn postgres_keeps_what_it_committed_over_a_kill() {
+    let postgres = Postgres::start().unwrap();
+    postgres.psql("CREATE TABLE t (n int); INSERT INTO t VALUES (1), (2)").unwrap();
+    assert_eq!(postgres.psql("SHOW fsync").unwrap(), "on");
+    let pid = postgres.pid().unwrap();
+    postgres.kill();
+    assert!(!is_alive(pid));
+    assert!(postgres.psql("SELECT 1").is_err());
+    postgres.restart().unwrap();
+    assert_eq!(postgres.psql("SELECT n, n + 1 FROM t ORDER BY n").unwrap(), "1|2\n2|3");
+    postgres.stop().unwrap();
+    assert_eq!(postgres.pid(), None);
+    postgres.restart().unwrap();
+    assert_eq!(postgres.psql("SELECT count(*) FROM t").unwrap(), "2");
+    let refused = postgres.psql("SELECT nonsense").unwrap_err();
+    assert!(refused.to_string().contains("does not exist"), "{refused}");
+    let folder = postgres.log_path().parent().unwrap().to_owned();
+    let pid = postgres.pid().unwrap();
+    drop(postgres);
+    assert!(!is_alive(pid));
+    assert!(!folder.exists());
+}
+
+#[test]
+fn a_shared_postgres_has_a_database_for_each_test() {
+    let postgres = shared_postgres();
+    let (one, two) = (postgres.fresh_url().unwrap(), postgres.fresh_url().unwrap());
+    postgres.psql_at(&one, "CREATE TABLE t ()").unwrap();
+    postgres.psql_at(&two, "CREATE TABLE t ()").unwrap();
+}
+
+#[test]
+fn a_paused_postgres_answers_nothing_and_then_goes_on() {
+    let postgres = Postgres::start().unwrap();
+    postgres.pause().unwrap();
+    let url = format!("{}?connect_timeout=2", postgres.url());
+    assert!(postgres.psql_at(&url, "SELECT 1").is_err());
+    postgres.resume().unwrap();
+    assert_eq!(postgres.psql("SELECT 1").unwrap(), "1");
+}
+
+#[test]
 fn a_dropped_service_leaves_nothing() {
     let redis = Redis::start().unwrap();
     let (pid, log, port) = (redis.pid().unwrap(), redis.log_path(), redis.port());
@@ -156,7 +198,9 @@ fn hang_with_services() {
     // The thread that starts a process ends before the process does.
     let sleeper = std::thread::spawn(|| Launch::new("sleep").arg("600").start().unwrap());
     let sleeper = sleeper.join().unwrap();
-    println!("started {} {} {folder}", redis.pid().unwrap(), sleeper.pid());
+    let postgres = shared_postgres();
+    let pids = [redis.pid().unwrap(), sleeper.pid(), postgres.pid().unwrap()];
+    println!("started {} {} {} {folder}", pids[0], pids[1], pids[2]);
     std::thread::sleep(Duration::from_secs(600));
 }
 
@@ -168,14 +212,12 @@ fn a_killed_test_run_leaves_nothing() {
         .unwrap();
     let line = victim.wait_for_line("started ", Duration::from_secs(30)).unwrap();
     let mut words = line.split_once("started ").unwrap().1.split(' ');
-    let redis: u32 = words.next().unwrap().parse().unwrap();
-    let sleeper: u32 = words.next().unwrap().parse().unwrap();
+    let pids: Vec<u32> = words.by_ref().take(3).map(|word| word.parse().unwrap()).collect();
     let folder = Path::new(words.next().unwrap()).to_owned();
-    assert!(is_alive(redis) && is_alive(sleeper) && folder.exists());
+    assert!(pids.iter().all(|pid| is_alive(*pid)) && folder.exists());
     victim.signal(Signal::KILL).unwrap();
     victim.wait(SOON).unwrap();
-    wait_until("Redis to go", SOON, || !is_alive(redis)).unwrap();
-    wait_until("the sleeper to go", SOON, || !is_alive(sleeper)).unwrap();
+    wait_until("its services to go", SOON, || !pids.iter().any(|pid| is_alive(*pid))).unwrap();
     wait_until("the folder to go", SOON, || !folder.exists()).unwrap();
 }
 

@@ -1,0 +1,304 @@
+//! A real PostgreSQL cluster of its own, made by `initdb`, with its syncs on. It deliberately has no
+//! client beyond `psql`: tests that need one have sqlx.
+
+use crate::error::{Doing, Error, Result};
+use crate::ports::free_port;
+use crate::process::{Launch, Process, on_path};
+use crate::temp::TempDir;
+use crate::wait::{lock, wait_for, wait_until};
+use rustix::process::{Pid, Signal, kill_process};
+use std::fs;
+use std::os::unix::fs::chown;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+const READY_LIMIT: Duration = Duration::from_secs(30);
+const STOP_LIMIT: Duration = Duration::from_secs(20);
+const SQL_LIMIT: Duration = Duration::from_secs(60);
+/// Where Debian's packages put the programs, one folder a version.
+const DEBIAN: &str = "/usr/lib/postgresql";
+
+/// A cluster. Dropping it kills it and removes its data.
+#[derive(Debug)]
+pub struct Postgres {
+    folder: TempDir,
+    programs: PathBuf,
+    user: Option<(u32, u32)>,
+    port: u16,
+    next_database: AtomicU32,
+    process: Mutex<Option<Process>>,
+}
+
+impl Postgres {
+    /// Makes a cluster, starts it, and returns once it answers (about a second). Where we are root it
+    /// runs as the user `postgres`, since PostgreSQL refuses root.
+    ///
+    /// # Errors
+    /// When PostgreSQL is missing or does not answer.
+    pub fn start() -> Result<Self> {
+        Self::start_with(&[])
+    }
+
+    /// The same with settings, such as `("max_connections", "20")`.
+    ///
+    /// # Errors
+    /// As for [`Postgres::start`].
+    pub fn start_with(settings: &[(&str, &str)]) -> Result<Self> {
+        let postgres = Self {
+            folder: TempDir::new("postgres")?,
+            programs: programs()?,
+            user: user()?,
+            port: free_port(),
+            next_database: AtomicU32::new(1),
+            process: Mutex::new(None),
+        };
+        let data = postgres.data();
+        fs::create_dir(&data).doing(|| format!("make {}", data.display()))?;
+        if let Some((user, group)) = postgres.user {
+            for folder in [postgres.folder.path(), &data] {
+                let chowned = chown(folder, Some(user), Some(group));
+                chowned.doing(|| format!("give {} to postgres", folder.display()))?;
+            }
+        }
+        postgres
+            .launch("initdb")
+            .args(["--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8"])
+            .args(["--locale=C", "-D"])
+            .arg(&data)
+            .run(READY_LIMIT)?;
+        postgres.configure(settings)?;
+        postgres.run()?;
+        Ok(postgres)
+    }
+
+    fn configure(&self, settings: &[(&str, &str)]) -> Result<()> {
+        let file = self.data().join("postgresql.auto.conf");
+        let mut text = format!(
+            "listen_addresses = '127.0.0.1'\nport = {}\nunix_socket_directories = '{}'\n\
+             max_connections = 200\nfsync = on\n",
+            self.port,
+            self.folder.path().display()
+        );
+        for (name, value) in settings {
+            text += &format!("{name} = '{value}'\n");
+        }
+        fs::write(&file, text).doing(|| format!("write {}", file.display()))
+    }
+
+    fn run(&self) -> Result<()> {
+        let mut process = lock(&self.process);
+        let server = self.launch("postgres").arg("-D").arg(self.data()).log(self.log_path());
+        let server = server.start()?;
+        wait_for("PostgreSQL to answer", READY_LIMIT, || match server.exit_status() {
+            Some(status) => {
+                let tail = server.log_tail();
+                let said = format!("PostgreSQL ended with {status}; its log ends with:\n{tail}");
+                Err(Error::new(said))
+            }
+            None => Ok(self.is_ready().then_some(())),
+        })?;
+        *process = Some(server);
+        Ok(())
+    }
+
+    fn is_ready(&self) -> bool {
+        let ask = Launch::new(self.programs.join("pg_isready"));
+        ask.args(["-q", "-h", "127.0.0.1", "-p", &self.port.to_string()]).run(SQL_LIMIT).is_ok()
+    }
+
+    fn launch(&self, program: &str) -> Launch {
+        let launch = Launch::new(self.programs.join(program)).folder(self.folder.path());
+        match self.user {
+            Some(user) => launch.user(user),
+            None => launch,
+        }
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    /// The URL of the database `postgres`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.url_of("postgres")
+    }
+
+    /// The URL of a database of this name.
+    #[must_use]
+    pub fn url_of(&self, database: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// Makes an empty database and gives its URL: one cluster can serve many tests.
+    ///
+    /// # Errors
+    /// When the cluster does not answer.
+    pub fn fresh_url(&self) -> Result<String> {
+        let name = format!("test_{}", self.next_database.fetch_add(1, Ordering::Relaxed));
+        self.psql(&format!("CREATE DATABASE {name}"))?;
+        Ok(self.url_of(&name))
+    }
+
+    /// Runs SQL in the database `postgres`; gives the rows, one a line, columns parted by `|`.
+    ///
+    /// # Errors
+    /// When the cluster does not answer or refuses.
+    pub fn psql(&self, sql: &str) -> Result<String> {
+        self.psql_at(&self.url(), sql)
+    }
+
+    /// The same in the database of this URL.
+    ///
+    /// # Errors
+    /// When the cluster does not answer or refuses.
+    pub fn psql_at(&self, url: &str, sql: &str) -> Result<String> {
+        let output = TempDir::new("psql")?;
+        let stdout = output.join("stdout");
+        Launch::new(self.programs.join("psql"))
+            .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", url, "-c", sql])
+            .stdout(&stdout)
+            .run(SQL_LIMIT)?;
+        let text = fs::read_to_string(&stdout).doing(|| "read the output of psql".into())?;
+        Ok(text.trim_end().to_owned())
+    }
+
+    /// The port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// What the server writes.
+    #[must_use]
+    pub fn log_path(&self) -> PathBuf {
+        self.folder.join("postgres.log")
+    }
+
+    /// The server's process id, where it runs.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        lock(&self.process).as_ref().map(Process::pid)
+    }
+
+    /// SIGKILL to the server and all its backends, as a power cut would; returns once they are gone.
+    pub fn kill(&self) {
+        let Some(server) = lock(&self.process).take() else { return };
+        // A backend that is being forked now is missed, and ends by itself once it sees us gone.
+        let backends = children_of(server.pid());
+        drop(server);
+        for backend in backends.iter().filter_map(|pid| Pid::from_raw(*pid)) {
+            kill_process(backend, Signal::KILL).ok();
+        }
+        let gone = || backends.iter().all(|pid| parent_of(*pid).is_none());
+        // One that does not go makes the restart fail with PostgreSQL's own words.
+        wait_until("the backends' end", STOP_LIMIT, gone).ok();
+    }
+
+    /// An orderly stop that ends open sessions.
+    ///
+    /// # Errors
+    /// When it does not run or has not ended after twenty seconds.
+    pub fn stop(&self) -> Result<()> {
+        let server = lock(&self.process).take();
+        let server = server.ok_or_else(|| Error::new("PostgreSQL does not run"))?;
+        server.signal(Signal::INT)?;
+        server.wait(STOP_LIMIT)?;
+        Ok(())
+    }
+
+    /// Starts it again on the same port and data; where it runs, it is killed first.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn restart(&self) -> Result<()> {
+        self.kill();
+        self.run()
+    }
+
+    /// Stops the server and every session where they stand (SIGSTOP).
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn pause(&self) -> Result<()> {
+        // The server first, so that it forks no session that we miss.
+        self.signal_all(Signal::STOP)
+    }
+
+    /// Lets them go on (SIGCONT).
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn resume(&self) -> Result<()> {
+        self.signal_all(Signal::CONT)
+    }
+
+    fn signal_all(&self, signal: Signal) -> Result<()> {
+        let server = lock(&self.process);
+        let server = server.as_ref().ok_or_else(|| Error::new("PostgreSQL does not run"))?;
+        server.signal(signal)?;
+        for backend in children_of(server.pid()).into_iter().filter_map(Pid::from_raw) {
+            // One that ended meanwhile needs no signal.
+            kill_process(backend, signal).ok();
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// The folder of PostgreSQL's programs: the newest of Debian's, else where `initdb` on `PATH` really is.
+fn programs() -> Result<PathBuf> {
+    let version = |folder: &PathBuf| {
+        let name = folder.file_name().map(|name| name.to_string_lossy().into_owned());
+        name.and_then(|name| name.parse::<u32>().ok())
+    };
+    let installed = fs::read_dir(DEBIAN).into_iter().flatten().flatten().map(|entry| entry.path());
+    let debian = installed.max_by_key(version).map(|newest| newest.join("bin"));
+    let initdb = on_path("initdb").and_then(|link| link.canonicalize().ok());
+    let elsewhere = initdb.and_then(|initdb| initdb.parent().map(Path::to_owned));
+    debian.filter(|folder| folder.join("initdb").exists()).or(elsewhere).ok_or_else(|| {
+        Error::new(format!("PostgreSQL is neither in {DEBIAN} nor on PATH; `make install` helps"))
+    })
+}
+
+/// Whether PostgreSQL's programs are there.
+#[must_use]
+pub fn is_installed() -> bool {
+    programs().is_ok()
+}
+
+/// Whom to run as: `postgres` where we are root, else ourselves.
+fn user() -> Result<Option<(u32, u32)>> {
+    if !rustix::process::getuid().is_root() {
+        return Ok(None);
+    }
+    let users = fs::read_to_string("/etc/passwd").doing(|| "read /etc/passwd".into())?;
+    let line = users.lines().find_map(|line| line.strip_prefix("postgres:"));
+    let mut fields = line.into_iter().flat_map(|line| line.split(':')).skip(1);
+    let mut number = || fields.next().and_then(|field| field.parse().ok());
+    match (number(), number()) {
+        (Some(user), Some(group)) => Ok(Some((user, group))),
+        _ => Err(Error::new("PostgreSQL refuses to run as root, and there is no user postgres")),
+    }
+}
+
+fn children_of(parent: u32) -> Vec<i32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_string_lossy().parse().ok());
+    pids.filter(|pid| parent_of(*pid) == Some(parent)).collect()
+}
+
+/// The parent of a living process; none for one that is gone or waits to be reaped.
+fn parent_of(pid: i32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name stands in brackets and may contain anything, brackets too.
+    let mut fields = stat.rsplit(") ").next()?.split(' ');
+    (fields.next()? != "Z").then(|| fields.next()?.parse().ok()).flatten()
+}
