@@ -25,12 +25,11 @@
 
 use super::{base32768, varint};
 use crate::domain::id::{Epoch, Offset, RecipeHash, StoreId};
+pub use crate::domain::offsets::{MARKS_MAX, Mark};
 
 const MAGIC: [u8; 2] = [0x54, 0xB1];
 const VERSION: u8 = 1;
 const FLAG_BITMAP: u8 = 1;
-/// The most marks that are kept.
-pub const MARKS_MAX: usize = 8;
 const CRC_BYTES: usize = 4;
 /// Everything but the unfinished offsets, every number at its longest.
 const HEADER_BYTES_MAX: usize = 2 + 1 + 1 + varint::BYTES_MAX + 16 + 4      // up to the recipe
@@ -52,14 +51,6 @@ pub struct Metadata {
     pub epoch: Epoch,
     pub store: StoreId,
     pub recipe: RecipeHash,
-}
-
-/// Offsets from `from` up to the next mark were first attempted no earlier than `minute`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mark {
-    pub from: Offset,
-    /// Minutes since 1970.
-    pub minute: u32,
 }
 
 /// Why a text is not the metadata of that watermark.
