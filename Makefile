@@ -1,0 +1,67 @@
+# What is done with this repository. `make` alone lists it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+CARGO := cargo
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+RIG := $(TARGET)/release/rig
+export TOLLBRIDGE := $(abspath $(TARGET)/release/tollbridge)
+
+# Integration tests that need no service.
+SERVICELESS := route sim lifecycle tidy
+IS_THERE = $(or $(wildcard tests/$(1).rs),$(wildcard tests/$(1)/main.rs))
+SERVICELESS_HERE := $(foreach name,$(SERVICELESS),$(if $(call IS_THERE,$(name)),--test $(name)))
+
+.NOTPARALLEL:
+.PHONY: help install check format lint test test-claims release up down demo soak-demo bench build-cold
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-24s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo; echo "  make demo STORE=postgres SEED=7; make soak-demo RUNS=30; make bench ITEM=name"
+
+install: ## Finds or installs what builds and tests need (apt where root; Kafka from Maven)
+	@tests/rig/install.sh
+	@$(CARGO) run --quiet --locked --package tollbridge-rig -- install
+
+format:
+	$(CARGO) fmt --all --check
+
+lint:
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+check: format lint ## Format, lints, unit and property tests; needs no service
+	tests/rig/cargo-test.sh --lib --bins $(SERVICELESS_HERE)
+
+test: install format lint ## Everything, against real services
+	tests/rig/cargo-test.sh
+
+test-claims: install ## One test for each claim of the method
+	tests/rig/cargo-test.sh claim_
+
+release:
+	@tests/rig/install.sh
+	@$(CARGO) build --quiet --locked --release --package tollbridge --package tollbridge-rig
+
+up: release ## Starts Kafka, Redis, a gateway simulator and two processors, and leaves them running
+	@$(RIG) up
+
+down: ## Ends what `make up` started
+	@test -x $(RIG) || $(MAKE) release
+	@$(RIG) down
+
+demo: release ## 20,000 transactions, a kill, a wiped Redis, and the balance; two minutes at most
+	@$(RIG) demo
+
+soak-demo: release ## The demo RUNS times with other seeds and both stores
+	@$(RIG) soak-demo $(or $(RUNS),30)
+
+bench: install ## Measurements; ITEM= picks one
+	$(CARGO) bench --locked $(if $(ITEM),--bench $(ITEM))
+
+build-cold: ## A release build from nothing, with its time
+	@rm -rf .rig/cold
+	time $(CARGO) build --locked --release --target-dir .rig/cold
+	@rm -rf .rig/cold
