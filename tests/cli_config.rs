@@ -1,6 +1,8 @@
 //! The binary as a shell sees it: exit codes, what goes to stdout and what to stderr, and how a wrong
 //! configuration is told. No service runs here.
 
+#![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 

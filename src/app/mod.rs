@@ -1,5 +1,7 @@
 //! Builds the parts, runs the route over them, and tells operators how it is.
 
 pub mod exit;
+pub mod http;
 pub mod limits;
 pub mod run;
+pub mod status;
