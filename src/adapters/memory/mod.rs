@@ -1,4 +1,5 @@
 //! In-memory twins of the outside things, for the simulation and for the suites that compare them with the real
 //! ones.
 
+pub mod gateway;
 pub mod queue;
