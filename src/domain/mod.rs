@@ -1,6 +1,7 @@
 //! What the business is about, as plain values, and the decisions over them. Nothing here does I/O, reads a
 //! clock, rolls dice or logs: `now` is passed in and a value comes out.
 
+pub mod alert;
 pub mod alerts;
 pub mod answer;
 pub mod batch;

@@ -183,6 +183,12 @@ impl Tracker {
         self.attempted_end = self.attempted_end.max(offset.next());
     }
 
+    /// The first unfinished offset that nobody can have attempted; else the next one to be read.
+    #[must_use]
+    pub fn frontier(&self) -> Offset {
+        self.unfinished.range(self.attempted_end..).next().copied().unwrap_or(self.position)
+    }
+
     /// Where the bound ought to stand so that `frontier`, the first offset that waits for its first attempt, and
     /// what follows it can leave. It is raised in steps of half the lead, never lowered.
     #[must_use]

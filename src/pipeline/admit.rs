@@ -1,0 +1,322 @@
+//! Admit: records become entries, entries go into the temp queue, and the store is asked whether it knows their ids.
+//! What can't be read is rejected and its partition goes on.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::engine::{Engine, Pending, Turn};
+use super::entry::{Entry, Finish, InQueue, Step};
+use super::message::{Call, Level, Slot};
+use super::settings::AskStore;
+use crate::domain::id::{Partition, TransactionId, Version};
+use crate::domain::outcome::{Fate, Outcome};
+use crate::domain::record::Record;
+use crate::domain::retry::FirstAttempt;
+use crate::domain::transaction::{PayloadHash, Transaction};
+use crate::ports::queue::{Admission, EntryKey};
+use crate::ports::store::StoreError;
+use crate::wire::queue_entry::{EntryState, QueueEntry};
+
+impl Engine {
+    pub(super) fn on_records(
+        &mut self,
+        partition: Partition,
+        version: Version,
+        records: Vec<Record>,
+    ) {
+        let Some(p) = self.owned.get_mut(&partition).filter(|p| p.version == version) else {
+            return;
+        };
+        p.demanded = p.demanded.saturating_sub(records.len());
+        p.stale = true;
+        self.gauges.records_consumed += records.len() as u64;
+        for record in records {
+            let Some(p) = self.owned.get_mut(&partition) else { return };
+            if p.tracker.read(record.offset) {
+                self.take_in(partition, record);
+            }
+        }
+        self.stop_if_vanished(partition);
+    }
+
+    /// An offset that Kafka was told to be unfinished must still be on the topic.
+    fn stop_if_vanished(&mut self, partition: Partition) {
+        let Some(p) = self.owned.get_mut(&partition) else { return };
+        if p.stopped.is_some() || p.tracker.told().unfinished.is_empty() {
+            return;
+        }
+        if let Some(offset) = p.tracker.vanished(|o| p.entries.contains_key(&o)) {
+            let why = format!("offset {offset} is unfinished and no longer on the topic");
+            p.stopped = Some(why.clone());
+            self.note(Level::Error, Some(partition), why);
+        }
+    }
+
+    fn take_in(&mut self, partition: Partition, record: Record) {
+        let decoded = self.formats.decoder.decode(&record);
+        let now = self.now;
+        let Some(p) = self.owned.get_mut(&partition) else { return };
+        let slot = p.slot(record.offset);
+        let inherited = p.tracker.inherited_minute(record.offset);
+        let (transaction, hash, step) = match decoded {
+            Ok(tx) => (Some(Arc::new(tx)), None, Step::Admitting),
+            Err(r) => {
+                let hash = PayloadHash::of_bytes(record.value.as_deref().unwrap_or_default());
+                let finish = Finish::Rejected { code: r.code, message: r.message };
+                (None, Some(hash), Step::Ready(finish))
+            }
+        };
+        let hash = hash.or_else(|| transaction.as_deref().map(PayloadHash::of));
+        let id = transaction.as_ref().map(|tx: &Arc<Transaction>| tx.id.clone());
+        let entry = Entry {
+            hash: hash.unwrap_or(PayloadHash([0; 32])),
+            transaction,
+            admitted_at: now.wall,
+            read_at: now.boot,
+            queue: InQueue::Nowhere,
+            queue_busy: false,
+            first: inherited
+                .map_or(FirstAttempt::Never, |minute| FirstAttempt::Inherited { minute }),
+            provably_first: inherited.is_none(),
+            same_recipe: inherited.is_none() || p.same_recipe,
+            attempts: 0,
+            tries: 0,
+            touched: now.boot,
+            never_seen: false,
+            unconfirmed_decline: None,
+            mismatch: false,
+            fruitless_lookups: 0,
+            step,
+            record,
+        };
+        p.entries.insert(slot.offset, entry);
+        match id {
+            None => {
+                p.ready.insert(slot.offset);
+            }
+            Some(id) => self.take_turn(id, slot),
+        }
+    }
+
+    /// One call an id at a time within a process: the first place goes on, others wait for its row.
+    fn take_turn(&mut self, id: TransactionId, slot: Slot) {
+        if let Some(turn) = self.turns.get_mut(&id) {
+            turn.waiting.push_back(slot);
+            return self.step(slot, Step::Held);
+        }
+        self.turns.insert(id, Turn { holder: slot, waiting: std::collections::VecDeque::new() });
+        self.sort_into_queues(slot);
+    }
+
+    /// The place is done with, or no longer ours: the next one asks the store.
+    pub(super) fn leave_turn(&mut self, id: &TransactionId, slot: Slot) {
+        let Some(turn) = self.turns.get_mut(id) else { return };
+        if turn.holder != slot {
+            turn.waiting.retain(|waiting| *waiting != slot);
+            return;
+        }
+        while let Some(next) = self.turns.get_mut(id).and_then(|turn| turn.waiting.pop_front()) {
+            if self.entry(next).is_some() {
+                if let Some(turn) = self.turns.get_mut(id) {
+                    turn.holder = next;
+                }
+                self.step(next, Step::AskingStore);
+                self.to_ask.push_back(next);
+                return;
+            }
+        }
+        self.turns.remove(id);
+    }
+
+    /// What Redis found when an entry was admitted, for the first time or again.
+    pub(super) fn admitted(&mut self, slot: Slot, admission: Admission) {
+        let Some(entry) = self.entry(slot) else { return };
+        let is_first_time = entry.step == Step::Admitting;
+        match admission {
+            Admission::New => entry.queue = InQueue::Temp,
+            Admission::InTemp(body) => {
+                entry.queue = InQueue::Temp;
+                if is_first_time && self.resume(slot, &body) {
+                    return;
+                }
+            }
+            Admission::InArchive(body) => {
+                entry.queue = InQueue::Archive;
+                if is_first_time && self.resume(slot, &body) {
+                    return;
+                }
+                if is_first_time {
+                    return self.clear_the_way(slot, slot.offset);
+                }
+            }
+            Admission::OtherPlace { offset, .. } => return self.clear_the_way(slot, offset),
+        }
+        if is_first_time {
+            self.gauges.admitted += 1;
+            self.step(slot, Step::AskingStore);
+            self.to_ask.push_back(slot);
+        } else {
+            self.sort_into_queues(slot);
+            self.decided_and_queued(slot);
+        }
+    }
+
+    /// Another place of this id stands in Redis, or a body that can't be read. If it were still to be worked on
+    /// before us it would hold the id's turn; so it is a leftover, or comes later and is then admitted again.
+    fn clear_the_way(&mut self, slot: Slot, offset: crate::domain::id::Offset) {
+        let Some(p) = self.partition(slot) else { return };
+        let Some(entry) = p.entries.get_mut(&slot.offset) else { return };
+        entry.queue = InQueue::Nowhere;
+        let Some(id) = entry.id().cloned() else { return };
+        p.to_remove.push(EntryKey { id, offset });
+        p.blocked.push(slot.offset);
+    }
+
+    /// Goes on with what an owner before us left in Redis. `true` where that was a decision.
+    fn resume(&mut self, slot: Slot, body: &bytes::Bytes) -> bool {
+        let recipe = self.formats.recipe;
+        let Some(entry) = self.entry(slot) else { return false };
+        // Someone may have asked the gateway already, whatever the bound says.
+        entry.provably_first = false;
+        let Ok(found) = QueueEntry::decode(body) else { return false };
+        if found.payload_hash != entry.hash {
+            return false;
+        }
+        entry.attempts = entry.attempts.max(found.attempts);
+        entry.admitted_at = found.admitted_at;
+        entry.same_recipe &= entry.first == FirstAttempt::Never || found.recipe == recipe;
+        let (fate, gateway_id, code, at) = match found.state {
+            EntryState::Waiting => return false,
+            EntryState::Approved { gateway_id, decided_at } => {
+                (Fate::Archived, Some(gateway_id), None, decided_at)
+            }
+            EntryState::Declined { code, gateway_id, decided_at } => {
+                entry.queue = InQueue::Marked;
+                (Fate::Declined, gateway_id, code, decided_at)
+            }
+            EntryState::InDoubt { code, decided_at } => {
+                entry.queue = InQueue::Marked;
+                (Fate::InDoubt, None, Some(code), decided_at)
+            }
+        };
+        self.decide(slot, fate, gateway_id, code, at);
+        self.decided_and_queued(slot);
+        true
+    }
+
+    /// One question for many ids; as many at a time as are allowed.
+    pub(super) fn pump_asks(&mut self) {
+        while self.asks_open < self.set.asks_max && self.ask_retry_at <= self.now.boot {
+            let mut slots = Vec::new();
+            let mut ids = Vec::new();
+            while slots.len() < self.set.ask_batch_max
+                && let Some(slot) = self.to_ask.pop_front()
+            {
+                let Some(entry) = self.entry(slot) else { continue };
+                if entry.step == Step::AskingStore
+                    && let Some(id) = entry.id()
+                {
+                    ids.push(id.clone());
+                    slots.push(slot);
+                }
+            }
+            if slots.is_empty() {
+                return;
+            }
+            self.asks_open += 1;
+            self.call(Pending::Asking(slots), Call::Ask(ids));
+        }
+    }
+
+    pub(super) fn on_asked(&mut self, slots: &[Slot], result: Result<Vec<Outcome>, StoreError>) {
+        self.asks_open -= 1;
+        match result {
+            Ok(rows) => {
+                self.ask_tries = 0;
+                self.gauges.trouble.store = None;
+                let mut by_id: BTreeMap<TransactionId, Outcome> =
+                    rows.into_iter().map(|row| (row.transaction_id.clone(), row)).collect();
+                for slot in slots {
+                    let Some(entry) = self.entry(*slot) else { continue };
+                    let row = entry.id().and_then(|id| by_id.remove(id));
+                    self.asked(*slot, row);
+                }
+            }
+            Err(error) => self.on_ask_failed(slots, &error),
+        }
+    }
+
+    /// Without the store's word no first attempt is made, unless the configuration allows it for what nobody can have
+    /// attempted before.
+    fn on_ask_failed(&mut self, slots: &[Slot], error: &StoreError) {
+        self.gauges.trouble.store = Some(error.to_string());
+        self.ask_tries += 1;
+        let tries = self.ask_tries;
+        self.ask_retry_at = self.backoff(tries);
+        let may_go_on = self.set.ask_store == AskStore::WhenAvailable;
+        for slot in slots.iter().rev() {
+            let Some(entry) = self.entry(*slot) else { continue };
+            let is_untouched = entry.first == FirstAttempt::Never && !entry.mismatch;
+            if may_go_on && is_untouched && entry.queue == InQueue::Temp {
+                self.go_on_to_charge(*slot);
+            } else {
+                self.to_ask.push_front(*slot);
+            }
+        }
+    }
+
+    fn asked(&mut self, slot: Slot, row: Option<Outcome>) {
+        let topic = self.set.topic.clone();
+        let Some(entry) = self.entry(slot) else { return };
+        if entry.step != Step::AskingStore {
+            return;
+        }
+        let is_ours = |row: &Outcome| {
+            row.source.partition == slot.partition
+                && row.source.offset == slot.offset
+                && row.source.topic == topic
+        };
+        match row {
+            Some(row) if is_ours(&row) => self.finish(slot, Finish::Row(Arc::new(row))),
+            Some(row) if !row.is_resolved_not_charged() => {
+                let other_payload = row.payload_hash != entry.hash;
+                self.finish(slot, Finish::Duplicate { of: row.source, other_payload });
+            }
+            // The id's turn came before it was in Redis.
+            _ if entry.queue == InQueue::Nowhere => {
+                self.step(slot, Step::Admitting);
+                self.sort_into_queues(slot);
+            }
+            _ => self.go_on_to_charge(slot),
+        }
+    }
+
+    fn go_on_to_charge(&mut self, slot: Slot) {
+        let Some(entry) = self.entry(slot) else { return };
+        if entry.mismatch {
+            self.step(slot, Step::Due);
+            self.due.push_back(slot);
+        } else if entry.first == FirstAttempt::Never {
+            self.step(slot, Step::Fresh);
+            if let Some(p) = self.partition(slot) {
+                p.fresh.insert(slot.offset);
+            }
+        } else {
+            self.wait_to_age(slot, None);
+        }
+    }
+
+    /// Its fate is safe. The next place of its id may go on.
+    pub(super) fn finish(&mut self, slot: Slot, finish: Finish) {
+        let other_payload = matches!(finish, Finish::Duplicate { other_payload: true, .. });
+        self.step(slot, Step::Ready(finish));
+        let Some(p) = self.partition(slot) else { return };
+        p.ready.insert(slot.offset);
+        let id = p.entries.get(&slot.offset).and_then(|entry| entry.id().cloned());
+        let Some(id) = id else { return };
+        if other_payload {
+            self.alert_other_payload(slot, &id);
+        }
+        self.leave_turn(&id, slot);
+    }
+}

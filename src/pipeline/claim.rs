@@ -1,0 +1,405 @@
+//! Taking a partition over: read what Kafka, the store and Redis say, decide where to begin, claim it with a higher
+//! epoch. Nothing of a partition is admitted before its claim is committed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::engine::{Engine, Pending};
+use super::message::{Call, Effect, Level, Survey};
+use super::own::names;
+use super::owned::{Lane, Owned, Phase};
+use super::queues::Work;
+use super::settings::{Begin, Settings};
+use crate::domain::id::{Epoch, Offset, Partition, RecipeHash, Version};
+use crate::domain::offsets::{Told, Tracker};
+use crate::domain::time::{Boot, Now};
+use crate::ports::source::{Committed, SourceError, Start, Ticket};
+use crate::ports::store::{SourceStart, StoreError};
+use crate::wire::metadata::Metadata;
+
+#[derive(Debug, Default)]
+pub struct Rebalances {
+    assigning: BTreeMap<Ticket, Assigning>,
+    leaving: Vec<(Ticket, Vec<Partition>)>,
+    survey: Option<Survey>,
+    survey_open: bool,
+    sources_open: bool,
+    retry_at: Boot,
+    tries: u32,
+    next_version: u64,
+    /// When the wall clock was last found to agree with Redis's and the store's, and what it said. Between such
+    /// moments only the boot clock counts, so that a wall clock that jumps can't move a mark.
+    anchor: Option<Now>,
+}
+
+#[derive(Debug)]
+struct Assigning {
+    partitions: Vec<Partition>,
+    committed: Option<Vec<Committed>>,
+    reading: bool,
+}
+
+impl Rebalances {
+    pub(super) fn leave(&mut self, ticket: Ticket, partitions: Vec<Partition>) {
+        // An assignment that was not answered yet and is taken away again needs no answer.
+        self.assigning.retain(|_, a| !a.partitions.iter().any(|p| partitions.contains(p)));
+        self.leaving.push((ticket, partitions));
+    }
+
+    pub(super) fn take_leaving(&mut self) -> Vec<(Ticket, Vec<Partition>)> {
+        std::mem::take(&mut self.leaving)
+    }
+
+    pub(super) fn wake_at(&self) -> Option<Boot> {
+        Some(self.retry_at)
+    }
+
+    /// The wall clock as it was last agreed upon, moved on by the boot clock.
+    pub(super) fn trusted(&self, now: Now) -> Now {
+        self.anchor.map_or(now, |a| Now { boot: now.boot, wall: a.wall + now.boot.since(a.boot) })
+    }
+}
+
+impl Engine {
+    pub(super) fn on_assigned(&mut self, ticket: Ticket, partitions: Vec<Partition>) {
+        self.note(Level::Info, None, format!("partitions assigned: {}", names(&partitions)));
+        self.gauges.rebalances += 1;
+        // Clocks and identities are compared for every claim.
+        self.rebalances.survey = None;
+        self.rebalances
+            .assigning
+            .insert(ticket, Assigning { partitions, committed: None, reading: false });
+    }
+
+    pub(super) fn pump_ownership(&mut self) {
+        self.release_leaving();
+        if self.rebalances.retry_at > self.now.boot {
+            return;
+        }
+        self.read_for_assignments();
+        self.take_over_what_is_known();
+        self.enter_claimed();
+    }
+
+    fn read_for_assignments(&mut self) {
+        let mut reads = Vec::new();
+        for (ticket, assigning) in &mut self.rebalances.assigning {
+            if assigning.committed.is_none() && !assigning.reading {
+                assigning.reading = true;
+                reads.push((*ticket, assigning.partitions.clone()));
+            }
+        }
+        for (ticket, partitions) in reads {
+            self.call(Pending::Assigning(ticket, partitions.clone()), Call::Committed(partitions));
+        }
+        let needs_survey = !self.rebalances.assigning.is_empty()
+            && self.rebalances.survey.is_none()
+            && !self.rebalances.survey_open;
+        if needs_survey {
+            self.rebalances.survey_open = true;
+            self.call(Pending::Survey, Call::Survey);
+        }
+    }
+
+    pub(super) fn on_committed(
+        &mut self,
+        ticket: Ticket,
+        partitions: &[Partition],
+        result: Result<Vec<Committed>, SourceError>,
+    ) {
+        let Some(assigning) = self.rebalances.assigning.get_mut(&ticket) else { return };
+        assigning.reading = false;
+        match result {
+            Ok(committed) => {
+                assigning.committed = Some(committed);
+                self.rebalances.tries = 0;
+            }
+            Err(error) => {
+                let text = format!("committed offsets of {}: {error}", names(partitions));
+                self.retry_ownership(text.clone());
+                self.gauges.trouble.kafka = Some(text);
+            }
+        }
+    }
+
+    pub(super) fn on_survey(&mut self, survey: Survey) {
+        self.rebalances.survey_open = false;
+        match self.check_survey(&survey) {
+            Ok(()) => {
+                self.rebalances.anchor = Some(self.now);
+                self.rebalances.survey = Some(survey);
+                self.rebalances.tries = 0;
+            }
+            Err(why) => self.retry_ownership(why),
+        }
+    }
+
+    fn retry_ownership(&mut self, why: String) {
+        self.rebalances.tries += 1;
+        let tries = self.rebalances.tries;
+        self.rebalances.retry_at = self.backoff(tries);
+        self.note(Level::Warn, None, format!("can't take over partitions yet: {why}"));
+    }
+
+    /// The others must answer, and their clocks must agree with ours.
+    fn check_survey(&mut self, survey: &Survey) -> Result<(), String> {
+        let apart_max = self.set.key_life.margin() / 4;
+        let wall = self.now_untrusted.wall;
+        let store = survey.store.as_ref().map_err(ToString::to_string);
+        self.gauges.trouble.store = store.as_ref().err().cloned();
+        let queue = survey.queue.as_ref().map_err(ToString::to_string);
+        self.gauges.trouble.redis = queue.as_ref().err().cloned();
+        let (store, queue) = (store?, queue?);
+        survey.sources.as_ref().map_err(ToString::to_string)?;
+        if queue.eviction_policy != "noeviction" {
+            return Err(format!(
+                "redis has maxmemory-policy {}: it would drop entries; set noeviction",
+                queue.eviction_policy
+            ));
+        }
+        for (whose, theirs) in [("the store", store.now), ("redis", queue.now)] {
+            let apart = Duration::from_micros(wall.0.abs_diff(theirs.0));
+            if apart > apart_max {
+                return Err(format!(
+                    "this host's clock and that of {whose} are {apart:?} apart, at most {apart_max:?} is safe; \
+                     synchronise them"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn take_over_what_is_known(&mut self) {
+        let Some(survey) = self.rebalances.survey.take() else { return };
+        let known: Vec<Ticket> = self
+            .rebalances
+            .assigning
+            .iter()
+            .filter(|(_, a)| a.committed.is_some())
+            .map(|(ticket, _)| *ticket)
+            .collect();
+        for ticket in known {
+            let Some(assigning) = self.rebalances.assigning.remove(&ticket) else { continue };
+            let committed = assigning.committed.unwrap_or_default();
+            let starts = committed.iter().map(|c| self.take_over(c, &survey)).collect();
+            self.out.push(Effect::Assign { ticket, starts });
+        }
+        if !self.rebalances.assigning.is_empty() {
+            self.rebalances.survey = Some(survey);
+        }
+    }
+
+    fn take_over(&mut self, committed: &Committed, survey: &Survey) -> Start {
+        self.rebalances.next_version += 1;
+        let version = Version(self.rebalances.next_version);
+        let partition = committed.partition;
+        let sources = survey.sources.as_deref().unwrap_or_default();
+        let taken = take(committed, sources, &self.set);
+        let (told, refused) = match taken {
+            Ok(taken) => (taken, None),
+            Err(why) => {
+                let at = committed.point.as_ref().map_or(committed.high, |(offset, _)| *offset);
+                let nothing = Taken {
+                    told: Told::nothing(at),
+                    epoch: Epoch(0),
+                    recipe: None,
+                    source_known: true,
+                };
+                (nothing, Some(why))
+            }
+        };
+        let offset = told.told.watermark;
+        let recipe = self.formats.recipe;
+        self.owned.insert(partition, new_owned(partition, version, told, recipe, self.now.boot));
+        if let Some(why) = refused {
+            self.refuse(partition, why);
+        }
+        Start { partition, version, offset }
+    }
+
+    /// After the claim: the epoch to Redis, the first offset to the store.
+    fn enter_claimed(&mut self) {
+        let due = self.now.boot;
+        let entering: Vec<(Partition, Epoch)> = self
+            .owned
+            .values()
+            .filter(|p| p.phase == Phase::Entering && !p.leaving && !p.epoch_written)
+            .filter(|p| !p.busy.contains(&Lane::Enter) && p.queue_retry_at <= due)
+            .map(|p| (p.partition, p.epoch))
+            .collect();
+        for (partition, epoch) in entering {
+            self.queue_call(partition, Work::Enter, Call::Claim { partition, epoch });
+        }
+        if self.rebalances.sources_open {
+            return;
+        }
+        let unknown: Vec<&Owned> = self
+            .owned
+            .values()
+            .filter(|p| p.phase == Phase::Entering && !p.leaving && !p.source_known)
+            .collect();
+        if unknown.is_empty() {
+            return;
+        }
+        let of = unknown.iter().map(|p| (p.partition, p.version)).collect();
+        let starts = unknown.iter().map(|p| self.source_start(p)).collect();
+        self.rebalances.sources_open = true;
+        self.call(Pending::Sources(of), Call::AddSources(starts));
+    }
+
+    fn source_start(&self, p: &Owned) -> SourceStart {
+        SourceStart {
+            group: self.set.group.to_string(),
+            topic: self.set.topic.to_string(),
+            partition: p.partition,
+            start: p.tracker.told().watermark,
+        }
+    }
+
+    pub(super) fn on_sources(
+        &mut self,
+        of: &[(Partition, Version)],
+        result: Result<(), StoreError>,
+    ) {
+        self.rebalances.sources_open = false;
+        if let Err(error) = result {
+            self.gauges.trouble.store = Some(error.to_string());
+            return self
+                .retry_ownership(format!("the store did not take the first offsets: {error}"));
+        }
+        for (partition, version) in of {
+            if let Some(p) = self.owned.get_mut(partition).filter(|p| p.version == *version) {
+                p.source_known = true;
+                self.run_if_entered(*partition);
+            }
+        }
+    }
+}
+
+/// How a partition is taken over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Taken {
+    told: Told,
+    /// Of the owner before us.
+    epoch: Epoch,
+    /// Of the owner before us; `None` where there was none.
+    recipe: Option<RecipeHash>,
+    source_known: bool,
+}
+
+/// Where to begin, or why not to.
+fn take(committed: &Committed, sources: &[SourceStart], set: &Settings) -> Result<Taken, String> {
+    let source_known = sources.iter().any(|s| s.partition == committed.partition);
+    let told = committed.point.as_ref().filter(|(_, metadata)| !metadata.is_empty());
+    let Some((watermark, text)) = told else {
+        let start = begin(committed, sources, set)?;
+        return Ok(Taken {
+            told: Told::nothing(start),
+            epoch: Epoch(0),
+            recipe: None,
+            source_known,
+        });
+    };
+    let metadata = Metadata::decode(*watermark, text).map_err(|why| {
+        format!("the metadata committed with offset {watermark} can't be read: {why}")
+    })?;
+    if metadata.store != set.store {
+        return Err(format!(
+            "it was processed with store {} and this store is {}: point store.url at the old store, or use \
+             another kafka.group_id",
+            crate::domain::transaction::hex(&metadata.store.0),
+            crate::domain::transaction::hex(&set.store.0),
+        ));
+    }
+    if *watermark < committed.low && !set.accept_offset_reset {
+        return Err(format!(
+            "offset {watermark} is not finished and the topic begins at {}: records were deleted before they were \
+             processed; run with --accept-offset-reset to go on at {}",
+            committed.low, committed.low
+        ));
+    }
+    if *watermark > committed.high && !set.accept_offset_reset {
+        return Err(format!(
+            "offset {watermark} is committed and the topic ends at {}: it was made anew or lost records",
+            committed.high
+        ));
+    }
+    let (epoch, recipe) = (metadata.epoch, Some(metadata.recipe));
+    let mut told = told_of(*watermark, metadata);
+    if told.watermark < committed.low {
+        told.unfinished.retain(|o| *o >= committed.low);
+        told.watermark = told.unfinished.first().copied().unwrap_or(told.cut.max(committed.low));
+        told.cut = told.cut.max(told.watermark);
+    }
+    Ok(Taken { told, epoch, recipe, source_known })
+}
+
+/// What the metadata says, in the tracker's words.
+pub(super) fn told_of(watermark: Offset, metadata: Metadata) -> Told {
+    Told {
+        watermark,
+        cut: metadata.cut,
+        unfinished: metadata.unfinished,
+        bound: metadata.bound,
+        marks: metadata.marks,
+    }
+}
+
+/// The first offset of a partition of which Kafka holds nothing.
+fn begin(committed: &Committed, sources: &[SourceStart], set: &Settings) -> Result<Offset, String> {
+    let known = sources.iter().find(|s| s.partition == committed.partition);
+    match (known, &committed.point) {
+        (Some(known), point) if !set.accept_offset_reset => Err(format!(
+            "the group {} began it at offset {} and Kafka now has {} for it: offsets were reset or have expired; \
+             run with --accept-offset-reset to begin again",
+            set.group,
+            known.start,
+            if point.is_some() { "an offset without metadata" } else { "no committed offset" },
+        )),
+        (Some(_), Some((offset, _))) => Ok(*offset),
+        // A partition that was added to a topic we know: all of it is new.
+        (None, _) if !sources.is_empty() => Ok(committed.low),
+        _ => Ok(match set.begin {
+            Begin::Earliest => committed.low,
+            Begin::Latest => committed.high,
+        }),
+    }
+}
+
+fn new_owned(
+    partition: Partition,
+    version: Version,
+    taken: Taken,
+    recipe: RecipeHash,
+    now: Boot,
+) -> Owned {
+    Owned {
+        partition,
+        version,
+        phase: Phase::Claiming,
+        leaving: false,
+        stopped: None,
+        tracker: Tracker::inherit(taken.told),
+        epoch: Epoch(taken.epoch.0 + 1),
+        same_recipe: taken.recipe.is_none_or(|theirs| theirs == recipe),
+        entries: BTreeMap::new(),
+        fresh: BTreeSet::new(),
+        ready: BTreeSet::new(),
+        to_admit: BTreeSet::new(),
+        to_settle: BTreeSet::new(),
+        to_mark: BTreeSet::new(),
+        to_remove: Vec::new(),
+        blocked: Vec::new(),
+        to_audit: Vec::new(),
+        scan: None,
+        busy: BTreeSet::new(),
+        queue_retry_at: Boot(0),
+        queue_tries: 0,
+        demanded: 0,
+        taken_over: now,
+        source_known: taken.source_known,
+        epoch_written: false,
+        stale: true,
+        told_at: now,
+    }
+}

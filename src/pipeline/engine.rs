@@ -1,0 +1,314 @@
+//! The state machine: its state, how an event finds its stage, and the order in which the stages are asked what is
+//! due.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
+
+use super::claim::Rebalances;
+use super::entry::{Entry, Step};
+use super::flush::Flusher;
+use super::gauges::Gauges;
+use super::message::{Call, CallId, Effect, Event, Level, Note, Reply, Slot};
+use super::owned::Owned;
+use super::publish::Publisher;
+use super::settings::Settings;
+use super::watch::Watches;
+use crate::domain::id::{Partition, RecipeHash, TransactionId};
+use crate::domain::time::{Boot, Now};
+use crate::wire::gateway::Profile;
+use crate::wire::transaction::Decoder;
+
+/// How records are read and events are written, and how the gateway is spoken to.
+#[derive(Debug)]
+pub struct Formats {
+    pub decoder: Decoder,
+    pub profile: Profile,
+    pub recipe: RecipeHash,
+}
+
+/// Who of several places with one id goes first.
+#[derive(Debug)]
+pub struct Turn {
+    pub holder: Slot,
+    pub waiting: VecDeque<Slot>,
+}
+
+/// What a call was made for.
+#[derive(Debug)]
+pub enum Pending {
+    Assigning(crate::ports::source::Ticket, Vec<Partition>),
+    Rereading,
+    Survey,
+    Queue { partition: Partition, version: crate::domain::id::Version, work: super::queues::Work },
+    Depths(bool),
+    Gateway(Slot, super::charge::Sent),
+    Asking(Vec<Slot>),
+    Storing(u64),
+    Sources(Vec<(Partition, crate::domain::id::Version)>),
+    Publisher,
+}
+
+pub struct Engine {
+    pub(super) set: Settings,
+    pub(super) formats: Formats,
+    pub(super) dice: fastrand::Rng,
+    /// The boot clock, and the wall clock as it was last agreed upon with Redis and the store.
+    pub(super) now: Now,
+    /// As this host's clocks have it.
+    pub(super) now_untrusted: Now,
+    pub(super) owned: BTreeMap<Partition, Owned>,
+    pub(super) rebalances: Rebalances,
+    pub(super) turns: BTreeMap<TransactionId, Turn>,
+    pub(super) pending: BTreeMap<CallId, Pending>,
+    next_call: u64,
+    pub(super) publisher: Publisher,
+    pub(super) flusher: Flusher,
+    /// Waiting for the store's word.
+    pub(super) to_ask: VecDeque<Slot>,
+    pub(super) asks_open: usize,
+    pub(super) ask_retry_at: Boot,
+    pub(super) ask_tries: u32,
+    /// Unresolved, by the time of their last touch.
+    pub(super) aging: BTreeSet<(Boot, Slot)>,
+    /// To be asked again at a time: what was not sent or not taken.
+    pub(super) timed: BTreeSet<(Boot, Slot)>,
+    /// Due to be asked again.
+    pub(super) due: VecDeque<Slot>,
+    pub(super) in_flight: usize,
+    /// Of those, requests that are not a first attempt.
+    pub(super) in_flight_again: usize,
+    /// The partition that goes first at the next dispatch.
+    pub(super) next_served: Partition,
+    pub(super) swept_at: Boot,
+    pub(super) approved: usize,
+    pub(super) gate: super::charge::Gate,
+    pub(super) watches: Watches,
+    /// While set: take in nothing, finish what is in flight, end by then.
+    pub(super) stop_by: Option<Boot>,
+    finished: bool,
+    pub(super) gauges: Gauges,
+    pub(super) out: Vec<Effect>,
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("owned", &self.owned.keys()).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// `seed` feeds the jitter of retries, nothing else.
+    #[must_use]
+    pub fn new(set: Settings, formats: Formats, seed: u64, now: Now) -> Self {
+        Self {
+            flusher: Flusher::new(now.boot),
+            publisher: Publisher::new(now.boot),
+            set,
+            formats,
+            dice: fastrand::Rng::with_seed(seed),
+            now,
+            now_untrusted: now,
+            owned: BTreeMap::new(),
+            rebalances: Rebalances::default(),
+            turns: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            next_call: 0,
+            to_ask: VecDeque::new(),
+            asks_open: 0,
+            ask_retry_at: Boot(0),
+            ask_tries: 0,
+            aging: BTreeSet::new(),
+            timed: BTreeSet::new(),
+            due: VecDeque::new(),
+            in_flight: 0,
+            in_flight_again: 0,
+            next_served: Partition(0),
+            swept_at: now.boot,
+            approved: 0,
+            gate: super::charge::Gate::default(),
+            watches: Watches::default(),
+            stop_by: None,
+            finished: false,
+            gauges: Gauges::default(),
+            out: Vec::new(),
+        }
+    }
+
+    /// Takes one event in; [`Engine::pump`] then says what is to be done. Several events may be taken in before.
+    pub fn handle(&mut self, now: Now, event: Event) {
+        self.set_now(now);
+        match event {
+            Event::Source(event) => self.on_source(event),
+            Event::Reply(call, reply) => self.on_reply(call, reply),
+            Event::Tick => {}
+            Event::Stop => {
+                self.stop_by.get_or_insert(now.boot + self.set.shutdown_timeout);
+            }
+        }
+    }
+
+    /// Asks every stage, in the order of the route, what is due; returns the effects.
+    pub fn pump(&mut self, now: Now) -> Vec<Effect> {
+        self.set_now(now);
+        self.pump_ownership();
+        self.pump_queues();
+        self.pump_asks();
+        self.pump_sweep();
+        self.pump_charge();
+        self.pump_flush();
+        self.pump_watches();
+        self.pump_publish();
+        self.pump_demand();
+        self.pump_stop();
+        std::mem::take(&mut self.out)
+    }
+
+    /// When something becomes due by time alone.
+    #[must_use]
+    pub fn wake_at(&self) -> Boot {
+        let timed = self.timed.first().map(|(at, _)| *at);
+        let queue_retry = self
+            .owned
+            .values()
+            .filter(|p| p.queue_retry_at > self.now.boot)
+            .map(|p| p.queue_retry_at)
+            .min();
+        let ask = (!self.to_ask.is_empty() && self.ask_retry_at > self.now.boot)
+            .then_some(self.ask_retry_at);
+        [
+            timed,
+            queue_retry,
+            ask,
+            self.rebalances.wake_at(),
+            self.flusher.wake_at(&self.set),
+            self.publisher.wake_at(self),
+            Some(self.swept_at + self.set.sweep_interval),
+            self.watches.wake_at(),
+            self.stop_by,
+        ]
+        .into_iter()
+        .flatten()
+        .filter(|at| *at > self.now.boot)
+        .min()
+        .unwrap_or(self.now.boot + self.set.sweep_interval)
+    }
+
+    fn set_now(&mut self, now: Now) {
+        self.now_untrusted = now;
+        self.now = self.rebalances.trusted(now);
+    }
+
+    fn on_reply(&mut self, call: CallId, reply: Reply) {
+        let Some(pending) = self.pending.remove(&call) else {
+            return self.note(Level::Error, None, format!("a reply to no call: {reply:?}"));
+        };
+        match (pending, reply) {
+            (Pending::Assigning(ticket, partitions), Reply::Committed(result)) => {
+                self.on_committed(ticket, &partitions, result);
+            }
+            (Pending::Rereading, Reply::Committed(result)) => self.on_reread(result),
+            (Pending::Survey, Reply::Survey(survey)) => self.on_survey(*survey),
+            (Pending::Queue { partition, version, work }, reply) => {
+                self.on_queue(partition, version, work, reply);
+            }
+            (Pending::Depths(for_group), Reply::Depths(result)) => {
+                self.on_depths(for_group, result)
+            }
+            (Pending::Gateway(slot, sent), Reply::Answer(answer)) => {
+                self.on_answer(slot, sent, &answer);
+            }
+            (Pending::Asking(slots), Reply::Asked(result)) => self.on_asked(&slots, result),
+            (Pending::Storing(batch), Reply::Stored(result)) => self.on_stored(batch, result),
+            (Pending::Sources(of), Reply::SourcesAdded(result)) => self.on_sources(&of, result),
+            (Pending::Publisher, Reply::Membership(result)) => self.on_membership(result),
+            (Pending::Publisher, Reply::Committing(result)) => self.on_committing(result),
+            (Pending::Publisher, Reply::Renewed(result)) => self.on_renewed(result),
+            (pending, reply) => {
+                let text = format!("a reply of another kind: {pending:?} got {reply:?}");
+                self.note(Level::Error, None, text);
+            }
+        }
+    }
+
+    pub(super) fn call(&mut self, pending: Pending, call: Call) {
+        let id = CallId(self.next_call);
+        self.next_call += 1;
+        self.pending.insert(id, pending);
+        self.out.push(Effect::Call(id, call));
+    }
+
+    pub(super) fn note(&mut self, level: Level, partition: Option<Partition>, text: String) {
+        self.out.push(Effect::Note(Note { level, partition, text }));
+    }
+
+    /// The delay before another try.
+    pub(super) fn backoff(&mut self, tries: u32) -> Boot {
+        let dice = self.dice.f64();
+        let delay =
+            crate::domain::retry::backoff(tries, self.set.retry_base, self.set.retry_cap, dice);
+        self.now.boot + delay
+    }
+
+    pub(super) fn entry(&mut self, slot: Slot) -> Option<&mut Entry> {
+        let p = self.owned.get_mut(&slot.partition).filter(|p| p.version == slot.version)?;
+        p.entries.get_mut(&slot.offset)
+    }
+
+    pub(super) fn partition(&mut self, slot: Slot) -> Option<&mut Owned> {
+        self.owned.get_mut(&slot.partition).filter(|p| p.version == slot.version)
+    }
+
+    /// Moves an entry to a step; keeps the count of approved ones.
+    pub(super) fn step(&mut self, slot: Slot, step: Step) {
+        let Some(entry) = self.entry(slot) else { return };
+        let before = entry.is_approved();
+        entry.step = step;
+        let after = entry.is_approved();
+        self.approved = self.approved + usize::from(after) - usize::from(before);
+    }
+
+    /// All entries that are held for any reason.
+    pub(super) fn entries_len(&self) -> usize {
+        self.owned.values().map(|p| p.entries.len()).sum()
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stop_by.is_some()
+    }
+
+    /// Ends once nothing that is under way can still be finished, or time is up.
+    fn pump_stop(&mut self) {
+        let Some(by) = self.stop_by else { return };
+        if !self.finished && (self.now.boot >= by || self.is_drained()) {
+            self.finished = true;
+            self.out.push(Effect::Finished);
+        }
+    }
+
+    fn is_drained(&self) -> bool {
+        let busy = |p: &Owned| {
+            p.is_running()
+                && (!p.to_settle.is_empty()
+                    || !p.to_mark.is_empty()
+                    || !p.to_remove.is_empty()
+                    || !p.ready.is_empty()
+                    || !p.busy.is_empty())
+        };
+        self.in_flight == 0
+            && self.flusher.is_idle()
+            && self.publisher.is_idle()
+            && !self.owned.values().any(busy)
+    }
+
+    /// The consumer group and the source topic.
+    #[must_use]
+    pub fn source_names(&self) -> (std::sync::Arc<str>, std::sync::Arc<str>) {
+        (self.set.group.clone(), self.set.topic.clone())
+    }
+
+    /// What is counted and measured, for whoever shows it.
+    pub fn gauges(&mut self) -> &mut Gauges {
+        self.take_gauges();
+        &mut self.gauges
+    }
+}

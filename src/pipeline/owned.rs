@@ -1,0 +1,103 @@
+//! One partition as its owner sees it. Data and look-ups; the stages move it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::entry::Entry;
+use super::message::Slot;
+use crate::domain::id::{Epoch, Offset, Partition, Version};
+use crate::domain::offsets::Tracker;
+use crate::domain::time::Boot;
+use crate::ports::queue::EntryKey;
+
+/// How far the take-over has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Phase {
+    /// Committed offsets, store and queue are being asked.
+    Reading,
+    /// A claim goes out with the next publish.
+    Claiming,
+    /// The claim is committed; the epoch goes to Redis, the first offset to the store.
+    Entering,
+    Running,
+    /// It can't be worked on, and this is why. Nothing of it is dropped.
+    Refused(String),
+}
+
+/// Kinds of calls to Redis of which one at a time is under way for a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lane {
+    Admit,
+    Settle,
+    Mark,
+    Remove,
+    Audit,
+    Scan,
+    Enter,
+}
+
+#[derive(Debug)]
+pub struct Owned {
+    pub partition: Partition,
+    pub version: Version,
+    pub phase: Phase,
+    /// Taken away: nothing may be published for it any more; its state goes once the open transaction has ended.
+    pub leaving: bool,
+    /// It can't be read on, and this is why; what was read is finished all the same.
+    pub stopped: Option<String>,
+    pub tracker: Tracker,
+    pub epoch: Epoch,
+    /// The body recipe of the owner before us is ours too.
+    pub same_recipe: bool,
+    pub entries: BTreeMap<Offset, Entry>,
+    /// Waiting for their first attempt.
+    pub fresh: BTreeSet<Offset>,
+    /// Their fate is safe; to be published.
+    pub ready: BTreeSet<Offset>,
+    pub to_admit: BTreeSet<Offset>,
+    pub to_settle: BTreeSet<Offset>,
+    pub to_mark: BTreeSet<Offset>,
+    pub to_remove: Vec<EntryKey>,
+    /// Admitted again once nothing is left to remove: another place of their id stands in their way.
+    pub blocked: Vec<Offset>,
+    pub to_audit: Vec<EntryKey>,
+    /// Where the scan for leftovers goes on; `None` once it is through.
+    pub scan: Option<Option<u64>>,
+    pub busy: BTreeSet<Lane>,
+    pub queue_retry_at: Boot,
+    pub queue_tries: u32,
+    /// Records that were asked for and did not come yet.
+    pub demanded: usize,
+    /// When it began to be ours; the age of what was taken over counts from here.
+    pub taken_over: Boot,
+    /// The store knows our first offset.
+    pub source_known: bool,
+    /// The epoch stands in Redis.
+    pub epoch_written: bool,
+    /// Something changed that Kafka wasn't told.
+    pub stale: bool,
+    pub told_at: Boot,
+}
+
+impl Owned {
+    #[must_use]
+    pub fn slot(&self, offset: Offset) -> Slot {
+        Slot { partition: self.partition, version: self.version, offset }
+    }
+
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.phase == Phase::Running && !self.leaving
+    }
+
+    /// Whether something may be committed for it.
+    #[must_use]
+    pub fn is_publishable(&self) -> bool {
+        !self.leaving && matches!(self.phase, Phase::Claiming | Phase::Entering | Phase::Running)
+    }
+
+    /// The first offset that waits for its first attempt, as far as is known; else the next one to be read.
+    #[must_use]
+    pub fn frontier(&self) -> Offset {
+        self.fresh.first().copied().unwrap_or_else(|| self.tracker.frontier())
+    }
+}

@@ -1,0 +1,56 @@
+//! Sweep: every second period the temp queue is counted, what has aged is asked for again, and Redis is asked whether
+//! it still has what it was given.
+
+use super::engine::Engine;
+use super::entry::{InQueue, Step};
+use super::message::Slot;
+use crate::domain::id::Partition;
+use crate::ports::queue::EntryKey;
+
+impl Engine {
+    pub(super) fn pump_sweep(&mut self) {
+        if self.now.boot.since(self.swept_at) < self.set.sweep_interval {
+            return;
+        }
+        self.swept_at = self.now.boot;
+        self.gauges.sweeps += 1;
+        self.take_aged();
+        let partitions: Vec<Partition> = self.running().map(|p| p.partition).collect();
+        for partition in partitions {
+            self.audit(partition);
+        }
+    }
+
+    fn take_aged(&mut self) {
+        let min_age = self.set.sweep_min_age;
+        while let Some((touched, slot)) = self.aging.first().copied()
+            && touched + min_age <= self.now.boot
+        {
+            self.aging.pop_first();
+            if self.is_waiting_since(slot, touched) {
+                self.gauges.swept += 1;
+                self.step(slot, Step::Due);
+                self.due.push_back(slot);
+            }
+        }
+    }
+
+    fn is_waiting_since(&mut self, slot: Slot, touched: crate::domain::time::Boot) -> bool {
+        self.entry(slot).is_some_and(|e| e.step == Step::Waiting && e.touched == touched)
+    }
+
+    /// Everything that should be in Redis and is not on its way is asked after.
+    fn audit(&mut self, partition: Partition) {
+        let Some(p) = self.owned.get_mut(&partition) else { return };
+        if !p.to_audit.is_empty() {
+            return;
+        }
+        let held = p.entries.iter().filter(|(_, entry)| {
+            !entry.queue_busy && entry.queue != InQueue::Nowhere && entry.wanted_queue().is_some()
+        });
+        let keys = held.filter_map(|(offset, entry)| {
+            Some(EntryKey { id: entry.id()?.clone(), offset: *offset })
+        });
+        p.to_audit = keys.collect();
+    }
+}

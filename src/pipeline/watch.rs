@@ -1,0 +1,172 @@
+//! Watch: both queues' depths against their levels, and the alerts that single transactions cause.
+
+use super::engine::{Engine, Pending};
+use super::message::{Call, Slot};
+use crate::domain::alert::{Alert, AlertState, Severity};
+use crate::domain::alerts::{Change, Levels, Watch};
+use crate::domain::id::{Partition, TransactionId};
+use crate::domain::time::{Boot, Wall};
+use crate::ports::queue::{Depth, QueueError};
+
+#[derive(Debug, Default)]
+pub struct Watches {
+    temp: Watch,
+    archive: Watch,
+    temp_since: Wall,
+    archive_since: Wall,
+    asked_at: Boot,
+    open: bool,
+}
+
+/// How often depths are counted.
+const COUNT_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
+
+impl Watches {
+    pub(super) fn wake_at(&self) -> Option<Boot> {
+        (!self.open).then(|| self.asked_at + COUNT_EVERY)
+    }
+}
+
+impl Engine {
+    /// The owner of partition 0 counts for the whole group; everyone counts what it owns, for its metrics.
+    pub(super) fn pump_watches(&mut self) {
+        let now = self.now.boot;
+        if self.watches.open || now.since(self.watches.asked_at) < COUNT_EVERY {
+            return;
+        }
+        let owns_first = self.running().any(|p| p.partition == Partition(0));
+        let counted: Vec<Partition> = if owns_first {
+            self.set.partitions.clone()
+        } else {
+            self.running().map(|p| p.partition).collect()
+        };
+        self.watches.asked_at = now;
+        if counted.is_empty() {
+            return;
+        }
+        self.watches.open = true;
+        self.call(Pending::Depths(owns_first), Call::Depths(counted));
+    }
+
+    pub(super) fn on_depths(&mut self, for_group: bool, result: Result<Vec<Depth>, QueueError>) {
+        self.watches.open = false;
+        let Ok(depths) = result else { return };
+        let stored = self.stored_and_waiting();
+        let temp = depths.iter().map(|d| d.temp).sum::<u64>();
+        let archive = depths.iter().map(|d| d.archive).sum::<u64>().saturating_sub(stored);
+        self.gauges.depth = Depth { temp, archive };
+        if !for_group {
+            return;
+        }
+        let (boot, wall) = (self.now.boot, self.now.wall);
+        let levels = (self.set.temp_depth, self.set.archive_depth);
+        if let Some(change) = self.watches.temp.observe(temp, &levels.0, boot) {
+            if change == Change::Raised {
+                self.watches.temp_since = wall;
+            }
+            let since = self.watches.temp_since;
+            self.alert_depth("temp_queue_depth", change, temp, &levels.0, since);
+        }
+        if let Some(change) = self.watches.archive.observe(archive, &levels.1, boot) {
+            if change == Change::Raised {
+                self.watches.archive_since = wall;
+            }
+            let since = self.watches.archive_since;
+            self.alert_depth("archive_queue_depth", change, archive, &levels.1, since);
+        }
+    }
+
+    /// Approved entries whose row is stored and whose publish is still to come: no backlog of the archive queue.
+    fn stored_and_waiting(&self) -> u64 {
+        use super::entry::{InQueue, Step};
+        let of = |p: &super::owned::Owned| {
+            p.ready
+                .iter()
+                .filter_map(|o| p.entries.get(o))
+                .filter(|e| e.queue == InQueue::Archive && matches!(e.step, Step::Ready(_)))
+                .count() as u64
+        };
+        self.owned.values().map(of).sum()
+    }
+
+    fn alert_depth(
+        &mut self,
+        rule: &'static str,
+        change: Change,
+        depth: u64,
+        levels: &Levels,
+        since: Wall,
+    ) {
+        let (state, threshold, message) = match change {
+            Change::Raised => (
+                AlertState::Raised,
+                levels.raise,
+                format!(
+                    "{depth} transactions wait, {} is the level; look at the gateway (temp queue) or the store \
+                     (archive queue) first",
+                    levels.raise
+                ),
+            ),
+            Change::Cleared => {
+                (AlertState::Cleared, levels.clear, format!("{depth} transactions wait"))
+            }
+        };
+        self.send_alert(Alert {
+            alert_id: format!("{}:{rule}:{}", self.set.group, since.0),
+            rule: rule.to_owned(),
+            state,
+            severity: Severity::Warning,
+            observed: depth,
+            threshold,
+            unit: "transactions".to_owned(),
+            instance: self.set.instance.clone(),
+            since,
+            at: self.now.wall,
+            message,
+        });
+    }
+
+    /// The same id was published with another payload.
+    pub(super) fn alert_other_payload(&mut self, slot: Slot, id: &TransactionId) {
+        let place = self.place(slot);
+        let message = format!(
+            "transaction {id} was published again at {place} with another payload; it was not charged again; ask its \
+             producer which one is meant"
+        );
+        self.alert_one("other_payload", &place.to_string(), Severity::Warning, message);
+    }
+
+    /// A transaction can't be resolved by itself.
+    pub(super) fn alert_in_doubt(&mut self, slot: Slot, code: &str) {
+        let place = self.place(slot);
+        let Some(id) = self.entry(slot).and_then(|entry| entry.id().cloned()) else { return };
+        let message = format!(
+            "transaction {id} at {place} is in doubt ({code}): it may have been charged; look it up at the gateway, \
+             then run tollbridge resolve"
+        );
+        self.alert_one("in_doubt", &place.to_string(), Severity::Critical, message);
+    }
+
+    fn alert_one(&mut self, rule: &str, what: &str, severity: Severity, message: String) {
+        let at = self.now.wall;
+        self.send_alert(Alert {
+            alert_id: format!("{}:{rule}:{what}", self.set.group),
+            rule: rule.to_owned(),
+            state: AlertState::Raised,
+            severity,
+            observed: 1,
+            threshold: 1,
+            unit: "transactions".to_owned(),
+            instance: self.set.instance.clone(),
+            since: at,
+            at,
+            message,
+        });
+    }
+
+    fn send_alert(&mut self, alert: Alert) {
+        let message = self.alert_message(&alert);
+        self.gauges.alerts += 1;
+        self.publisher.alerts.push(message);
+    }
+}
