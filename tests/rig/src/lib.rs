@@ -24,8 +24,6 @@ pub mod shared;
 pub mod temp;
 pub mod wait;
 
-mod kafka_wire;
-
 pub use error::{Error, Result};
 pub use kafka::{Kafka, KafkaOptions};
 pub use ports::free_port;

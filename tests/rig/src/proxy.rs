@@ -260,7 +260,6 @@ fn pump(
         if to.write_all(&chunk[..length]).is_err() {
             break;
         }
-        lock(&shared.state).lane(direction).passed_bytes += u64::try_from(length).unwrap_or(0);
     }
     // The end of one direction is passed on; the other may still have something to say.
     drop(to.shutdown(Shutdown::Write));
@@ -294,5 +293,10 @@ fn pass_gate(
     }
     state.lane(direction).held_bytes -= length;
     let gate = state.lane(direction).gate;
-    state.is_alive(connection).then_some(gate)
+    let alive = state.is_alive(connection);
+    if alive && gate == Gate::Open {
+        // Counted before it is written, so that whoever has received a byte also finds it counted.
+        state.lane(direction).passed_bytes += length;
+    }
+    alive.then_some(gate)
 }

@@ -74,6 +74,29 @@ fn committed_offsets_come_with_their_metadata() {
     assert_eq!(committed.len(), 1);
     assert_eq!((committed[0].topic.as_str(), committed[0].offset), ("offsets", 3));
     assert!(kafka.committed("nobody").unwrap().is_empty());
+    assert_eq!(kafka.end_offsets("offsets", 1).unwrap(), [3]);
+    assert_eq!(kafka.group_offsets("readers", "offsets", 1).unwrap(), [3]);
+    assert_eq!(kafka.group_offsets("nobody", "offsets", 1).unwrap(), [-1]);
+    assert!(kafka.end_offsets("no-such-topic", 1).is_err());
+}
+
+#[test]
+fn a_groups_members_and_what_they_own_are_seen() {
+    let kafka = shared_kafka();
+    kafka.create_topic("owned", 3).unwrap();
+    let bootstrap = kafka.bootstrap();
+    let member = ["-G", "owners", "-X", "group.instance.id=one", "-X", "client.id=me", "owned"];
+    let _member = Launch::new("kcat").args(["-q", "-b", &bootstrap]).args(member).start().unwrap();
+    wait_until("the member to own everything", Duration::from_secs(30), || {
+        kafka.members("owners").unwrap().iter().any(|member| member.owns.len() == 3)
+    })
+    .unwrap();
+    let members = kafka.members("owners").unwrap();
+    assert_eq!(members.len(), 1);
+    assert_eq!(members[0].instance_id.as_deref(), Some("one"));
+    assert_eq!(members[0].client_id, "me");
+    assert!(members[0].owns.contains(&("owned".to_owned(), 2)));
+    assert!(kafka.members("nobody").unwrap().is_empty());
 }
 
 #[test]

@@ -1,12 +1,17 @@
-//! As much of Kafka's protocol as the rig needs to make topics and to see that a broker is ready: four
-//! requests in versions of the plain encoding. It is deliberately not a client: tests and demo use real ones.
+//! As much of Kafka's protocol as the rig needs to make topics and to see how far a broker and a group
+//! are, in milliseconds and without a JVM: six requests, in versions of the plain encoding. It is
+//! deliberately not a client: tests and demo use real ones.
 
+use super::codec::{Decoder, Encoder};
 use crate::error::{Doing, Error, Result};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+const LIST_OFFSETS: (i16, i16) = (2, 1);
 const METADATA: (i16, i16) = (3, 4);
+const OFFSET_FETCH: (i16, i16) = (9, 2);
+const DESCRIBE_GROUPS: (i16, i16) = (15, 4);
 const CREATE_TOPICS: (i16, i16) = (19, 4);
 const DELETE_TOPICS: (i16, i16) = (20, 3);
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -79,6 +84,120 @@ pub(crate) fn delete_topic(port: u16, name: &str) -> Result<()> {
     Ok(())
 }
 
+pub(super) fn end_offsets(port: u16, topic: &str, partitions: u32) -> Result<Vec<i64>> {
+    let mut body = Encoder::default();
+    body.int32(-1); // a client, not a replica
+    body.count(1);
+    body.text(topic);
+    body.int32(partitions.cast_signed());
+    for partition in 0..partitions {
+        body.int32(partition.cast_signed());
+        body.int64(-1); // the time that stands for the end
+    }
+    let mut answer = call(port, LIST_OFFSETS, &body)?;
+    by_partition(&mut answer, partitions, |answer| {
+        let code = answer.int16()?;
+        answer.int64()?; // time
+        Ok((answer.int64()?, code))
+    })
+}
+
+pub(super) fn group_offsets(
+    port: u16,
+    group: &str,
+    topic: &str,
+    partitions: u32,
+) -> Result<Vec<i64>> {
+    let mut body = Encoder::default();
+    body.text(group);
+    body.count(1);
+    body.text(topic);
+    body.int32(partitions.cast_signed());
+    (0..partitions).for_each(|partition| body.int32(partition.cast_signed()));
+    let mut answer = call(port, OFFSET_FETCH, &body)?;
+    by_partition(&mut answer, partitions, |answer| {
+        let offset = answer.int64()?;
+        answer.text()?; // metadata
+        Ok((offset, answer.int16()?))
+    })
+}
+
+/// Reads `[topic [partition, …]]` for one topic; `rest` reads an offset and an error code.
+fn by_partition(
+    answer: &mut Decoder,
+    partitions: u32,
+    mut rest: impl FnMut(&mut Decoder) -> Result<(i64, i16)>,
+) -> Result<Vec<i64>> {
+    let mut offsets = vec![-1; usize::try_from(partitions).unwrap_or(0)];
+    for _ in 0..answer.int32()? {
+        let topic = answer.text()?.unwrap_or_default();
+        for _ in 0..answer.int32()? {
+            let partition = answer.int32()?;
+            let (offset, code) = rest(answer)?;
+            if code != 0 {
+                let place = format!("{topic}, partition {partition}");
+                return Err(Error::new(format!("the broker knows no offset of {place} ({code})")));
+            }
+            let place = usize::try_from(partition).ok().and_then(|place| offsets.get_mut(place));
+            *place.ok_or_else(|| Error::new("the broker answers for a foreign partition"))? =
+                offset;
+        }
+    }
+    Ok(offsets)
+}
+
+/// A member of a consumer group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// `group.instance.id`, where it has one.
+    pub instance_id: Option<String>,
+    /// `client.id`.
+    pub client_id: String,
+    /// Topics and partitions it owns.
+    pub owns: Vec<(String, i32)>,
+}
+
+pub(super) fn members(port: u16, group: &str) -> Result<Vec<Member>> {
+    let mut body = Encoder::default();
+    body.count(1);
+    body.text(group);
+    body.bytes.push(0); // without the operations we may do
+    let mut answer = call(port, DESCRIBE_GROUPS, &body)?;
+    answer.int32()?; // throttle time
+    let mut members = Vec::new();
+    for _ in 0..answer.int32()? {
+        answer.int16()?; // an unknown group has no members
+        for _ in ["id", "state", "protocol type", "protocol"] {
+            answer.text()?;
+        }
+        for _ in 0..answer.int32()? {
+            answer.text()?; // member id
+            let instance_id = answer.text()?;
+            let client_id = answer.text()?.unwrap_or_default();
+            answer.text()?; // host
+            answer.nested()?; // subscription
+            members.push(Member { instance_id, client_id, owns: assignment(answer.nested()?)? });
+        }
+        answer.int32()?; // operations
+    }
+    Ok(members)
+}
+
+fn assignment(mut bytes: Decoder) -> Result<Vec<(String, i32)>> {
+    let mut owned = Vec::new();
+    if bytes.is_at_end() {
+        return Ok(owned);
+    }
+    bytes.int16()?; // version
+    for _ in 0..bytes.int32()? {
+        let topic = bytes.text()?.unwrap_or_default();
+        for _ in 0..bytes.int32()? {
+            owned.push((topic.clone(), bytes.int32()?));
+        }
+    }
+    Ok(owned)
+}
+
 struct Metadata {
     brokers: i32,
     all_led: bool,
@@ -143,68 +262,7 @@ fn call(port: u16, (api, version): (i16, i16), body: &Encoder) -> Result<Decoder
         Ok(answer)
     };
     let bytes = talk().doing(|| format!("ask the broker on port {port}"))?;
-    let mut answer = Decoder { bytes, read: 0 };
+    let mut answer = Decoder::new(bytes);
     answer.int32()?; // correlation id
     Ok(answer)
-}
-
-#[derive(Default)]
-struct Encoder {
-    bytes: Vec<u8>,
-}
-
-impl Encoder {
-    fn int16(&mut self, value: i16) {
-        self.bytes.extend_from_slice(&value.to_be_bytes());
-    }
-
-    fn int32(&mut self, value: i32) {
-        self.bytes.extend_from_slice(&value.to_be_bytes());
-    }
-
-    fn count(&mut self, count: usize) {
-        self.int32(i32::try_from(count).unwrap_or(i32::MAX));
-    }
-
-    fn text(&mut self, text: &str) {
-        self.int16(i16::try_from(text.len()).unwrap_or(i16::MAX));
-        self.bytes.extend_from_slice(text.as_bytes());
-    }
-}
-
-struct Decoder {
-    bytes: Vec<u8>,
-    read: usize,
-}
-
-impl Decoder {
-    fn take(&mut self, count: usize) -> Result<&[u8]> {
-        let from = self.read;
-        self.read = from + count;
-        self.bytes
-            .get(from..self.read)
-            .ok_or_else(|| Error::new(format!("the broker's answer ends before byte {count}")))
-    }
-
-    fn int16(&mut self) -> Result<i16> {
-        let bytes = self.take(2)?;
-        Ok(i16::from_be_bytes([bytes[0], bytes[1]]))
-    }
-
-    fn int32(&mut self) -> Result<i32> {
-        let bytes = self.take(4)?;
-        Ok(i32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
-    }
-
-    fn text(&mut self) -> Result<Option<String>> {
-        let Ok(length) = usize::try_from(self.int16()?) else { return Ok(None) };
-        Ok(Some(String::from_utf8_lossy(self.take(length)?).into_owned()))
-    }
-
-    fn skip_int32s(&mut self) -> Result<()> {
-        for _ in 0..self.int32()? {
-            self.int32()?;
-        }
-        Ok(())
-    }
 }

@@ -1,9 +1,15 @@
 //! A real Apache Kafka broker of its own: one JVM, one data folder, one loopback port. It is deliberately
 //! no stand-in: aborted records, committed offsets and their metadata behave as in production.
 
+mod codec;
+mod records;
+mod wire;
+
+pub use self::records::{Committed, Record};
+pub use self::wire::Member;
+use self::wire::NewTopic;
 use crate::cache::{self, KafkaHome};
 use crate::error::{Doing, Error, Result};
-use crate::kafka_wire::{self, NewTopic};
 use crate::ports::free_port;
 use crate::process::{Launch, Process};
 use crate::proxy::Proxy;
@@ -115,7 +121,7 @@ impl Kafka {
                 let tail = broker.log_tail();
                 Err(Error::new(format!("Kafka ended with {status}; its log ends with:\n{tail}")))
             }
-            None => Ok(kafka_wire::is_ready(self.port).then_some(())),
+            None => Ok(wire::is_ready(self.port).then_some(())),
         })?;
         *process = Some(broker);
         Ok(())
@@ -229,115 +235,36 @@ impl Kafka {
     /// # Errors
     /// When the broker refuses.
     pub fn delete_topic(&self, name: &str) -> Result<()> {
-        kafka_wire::delete_topic(self.port, name)
+        wire::delete_topic(self.port, name)
     }
 
-    /// The records of a topic, in order of partition and offset, as `read_committed` consumers see them
-    /// (read by Kafka's own client, in about a second).
+    /// The offset behind the last record of each partition (control records count).
     ///
     /// # Errors
-    /// When the reader fails.
-    pub fn read_committed(&self, topic: &str) -> Result<Vec<Record>> {
-        let mut records = Vec::new();
-        for line in self.reader("records", topic)? {
-            records.push(Record::of(&line)?);
-        }
-        records.sort_by_key(|record| (record.partition, record.offset));
-        Ok(records)
+    /// When the broker does not answer, or there is no such topic.
+    pub fn end_offsets(&self, topic: &str, partitions: u32) -> Result<Vec<i64>> {
+        wire::end_offsets(self.port, topic, partitions)
     }
 
-    /// What a group has committed, in order of topic and partition.
+    /// The offset a group has committed for each partition; -1 where it has none.
     ///
     /// # Errors
-    /// When the reader fails.
-    pub fn committed(&self, group: &str) -> Result<Vec<Committed>> {
-        let mut all = Vec::new();
-        for line in self.reader("offsets", group)? {
-            all.push(Committed {
-                topic: line["topic"].as_str().unwrap_or_default().to_owned(),
-                partition: whole(&line, "partition")?,
-                offset: whole(&line, "offset")?,
-                metadata: line["metadata"].as_str().unwrap_or_default().to_owned(),
-            });
-        }
-        all.sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
-        Ok(all)
+    /// When the broker does not answer.
+    pub fn group_offsets(&self, group: &str, topic: &str, partitions: u32) -> Result<Vec<i64>> {
+        wire::group_offsets(self.port, group, topic, partitions)
     }
 
-    fn reader(&self, what: &str, of: &str) -> Result<Vec<serde_json::Value>> {
-        let output = TempDir::new("reader")?;
-        let stdout = output.join("stdout");
-        Launch::new("java")
-            .args(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData"])
-            .arg(format!("-XX:SharedArchiveFile={}", self.home.archive().display()))
-            .arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
-            .arg("-cp")
-            .arg(format!("{}:{}", self.home.classpath(), self.home.classes().display()))
-            .args(["Reader", &self.bootstrap(), what, of])
-            .stdout(&stdout)
-            .run(READY_LIMIT)?;
-        let text = fs::read_to_string(&stdout).doing(|| "read the reader's output".into())?;
-        let lines = text.lines().map(serde_json::from_str);
-        lines.collect::<std::result::Result<_, _>>().doing(|| "understand the reader".into())
+    /// The members of a group and what they own, as the coordinator sees them.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub fn members(&self, group: &str) -> Result<Vec<Member>> {
+        wire::members(self.port, group)
     }
 
     fn process(&self) -> MutexGuard<'_, Option<Process>> {
         lock(&self.process)
     }
-}
-
-/// A record as a `read_committed` consumer sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
-    /// Its partition.
-    pub partition: i32,
-    /// Its offset.
-    pub offset: i64,
-    /// Milliseconds since 1970.
-    pub timestamp: i64,
-    /// The key, where it has one.
-    pub key: Option<Vec<u8>>,
-    /// The value; none for a tombstone.
-    pub value: Option<Vec<u8>>,
-    /// The headers in their order; a name may stand more than once.
-    pub headers: Vec<(String, Option<Vec<u8>>)>,
-}
-
-impl Record {
-    fn of(line: &serde_json::Value) -> Result<Self> {
-        let headers = line["headers"].as_array().into_iter().flatten();
-        let header = |pair: &serde_json::Value| {
-            Ok((pair[0].as_str().unwrap_or_default().to_owned(), bytes(&pair[1])?))
-        };
-        Ok(Self {
-            partition: whole(line, "partition")?,
-            offset: whole(line, "offset")?,
-            timestamp: whole(line, "timestamp")?,
-            key: bytes(&line["key"])?,
-            value: bytes(&line["value"])?,
-            headers: headers.map(header).collect::<Result<_>>()?,
-        })
-    }
-
-    /// The value of the first header of this name, as text.
-    #[must_use]
-    pub fn header(&self, name: &str) -> Option<String> {
-        let (_, value) = self.headers.iter().find(|(header, _)| header == name)?;
-        value.as_ref().map(|bytes| String::from_utf8_lossy(bytes).into_owned())
-    }
-}
-
-/// A committed offset.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Committed {
-    /// The topic.
-    pub topic: String,
-    /// The partition.
-    pub partition: i32,
-    /// The offset at which the group goes on.
-    pub offset: i64,
-    /// The text beside it.
-    pub metadata: String,
 }
 
 /// Makes a topic on a broker of this rig that another process started.
@@ -351,9 +278,9 @@ pub fn create_topic(
     settings: &[(&str, &str)],
 ) -> Result<()> {
     let partitions = i32::try_from(partitions).doing(|| "count partitions".into())?;
-    kafka_wire::create_topics(port, &[NewTopic { name, partitions, settings }])?;
+    wire::create_topics(port, &[NewTopic { name, partitions, settings }])?;
     wait_until(&format!("leaders of {name}"), READY_LIMIT, || {
-        kafka_wire::topics_have_leaders(port, &[name])
+        wire::topics_have_leaders(port, &[name])
     })
 }
 
@@ -395,49 +322,4 @@ fn properties(
         text += &format!("{name}={value}\n");
     }
     text
-}
-
-fn whole<T: TryFrom<i64>>(line: &serde_json::Value, field: &str) -> Result<T> {
-    let number = line[field].as_i64().and_then(|number| T::try_from(number).ok());
-    number.ok_or_else(|| Error::new(format!("the reader's line has no {field}: {line}")))
-}
-
-fn bytes(value: &serde_json::Value) -> Result<Option<Vec<u8>>> {
-    value.as_str().map(base64).transpose()
-}
-
-fn base64(text: &str) -> Result<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
-    let (mut bits, mut held) = (0_u32, 0);
-    for symbol in text.bytes().filter(|symbol| *symbol != b'=') {
-        let six = match symbol {
-            b'A'..=b'Z' => symbol - b'A',
-            b'a'..=b'z' => symbol - b'a' + 26,
-            b'0'..=b'9' => symbol - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            other => return Err(Error::new(format!("{other} is no symbol of base64"))),
-        };
-        bits = (bits << 6) | u32::from(six);
-        held += 6;
-        if held >= 8 {
-            held -= 8;
-            bytes.push(u8::try_from((bits >> held) & 0xff).unwrap_or(0));
-        }
-    }
-    Ok(bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::base64;
-
-    #[test]
-    fn base64_is_read_with_and_without_padding() {
-        assert_eq!(base64("").unwrap(), b"");
-        assert_eq!(base64("/+8=").unwrap(), [0xff, 0xef]);
-        assert_eq!(base64("dG9sbA==").unwrap(), b"toll");
-        assert_eq!(base64("YnJpZGdl").unwrap(), b"bridge");
-        assert!(base64("d*==").is_err());
-    }
 }
