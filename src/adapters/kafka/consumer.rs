@@ -71,25 +71,20 @@ pub(super) struct ConsumerThread {
     fetched: BTreeMap<Partition, Fetched>,
     open: Option<Open>,
     tickets: u64,
-    /// Partitions to be assigned anew once no rebalance is open.
-    later: BTreeMap<Partition, Start>,
+    /// Partitions to be assigned anew once no rebalance is open, and what is demanded of them by then.
+    later: BTreeMap<Partition, (Start, usize)>,
     trouble: Trouble,
 }
 
 impl ConsumerThread {
-    /// To be made on the thread that runs it: librdkafka's queues wake the thread that makes it.
     pub(super) fn new(
-        mut consumer: MemberConsumer,
+        consumer: Arc<MemberConsumer>,
         group: Arc<Group>,
         topic: String,
         commands: Receiver<Command>,
         events: UnboundedSender<SourceEvent>,
         trouble: Trouble,
     ) -> Self {
-        let thread = thread::current();
-        consumer.set_nonempty_callback(move || thread.unpark());
-        let consumer = Arc::new(consumer);
-        group.joined_with(Arc::clone(&consumer));
         Self {
             consumer,
             group,
@@ -140,15 +135,23 @@ impl ConsumerThread {
             Command::Assign { ticket, starts } => self.assign(ticket, starts),
             Command::Release { ticket } => self.release(ticket),
             Command::Demand { partition, version, records } => {
-                if let Some(fetched) = self.fetched.get_mut(&partition)
-                    && fetched.version == version
-                {
-                    fetched.demand = records;
-                }
+                self.demand(partition, version, records);
             }
             Command::Rewind(start) => self.rewind(start),
             // Taken by the loop itself.
             Command::Leave(_) => {}
+        }
+    }
+
+    fn demand(&mut self, partition: Partition, version: Version, records: usize) {
+        if let Some((start, demand)) = self.later.get_mut(&partition) {
+            if start.version == version {
+                *demand = records;
+            }
+        } else if let Some(fetched) = self.fetched.get_mut(&partition)
+            && fetched.version == version
+        {
+            fetched.demand = records;
         }
     }
 
@@ -250,7 +253,7 @@ impl ConsumerThread {
         }
         let Some(fetched) = self.fetched.get_mut(&start.partition) else {
             // Assigned, but left out of the answer: it begins now.
-            self.later.insert(start.partition, start);
+            self.later.insert(start.partition, (start, 0));
             return;
         };
         fetched.version = start.version;
@@ -258,11 +261,13 @@ impl ConsumerThread {
         fetched.demand = 0;
         fetched.closed = false;
         let offset = Raw::Offset(start.offset.0);
+        // A rewind of before it, which may still be waiting.
+        self.later.remove(&start.partition);
         let sought = self.consumer.seek(&self.topic, start.partition.0, offset, SEEK_TIMEOUT);
         if sought.is_err() {
             // After an error its fetcher has ended, and only an assignment starts a new one.
             fetched.closed = true;
-            self.later.insert(start.partition, start);
+            self.later.insert(start.partition, (start, 0));
         }
     }
 
@@ -271,16 +276,20 @@ impl ConsumerThread {
         if self.open.is_some() || self.later.is_empty() {
             return;
         }
-        let starts: Vec<_> = std::mem::take(&mut self.later).into_values().collect();
-        let again: Vec<_> = starts
-            .iter()
-            .map(|start| start.partition)
+        let later = std::mem::take(&mut self.later);
+        let again: Vec<_> = later
+            .keys()
+            .copied()
             .filter(|partition| self.fetched.contains_key(partition))
             .collect();
         if !again.is_empty() {
             self.unfetch(&again);
         }
+        let starts: Vec<_> = later.values().map(|(start, _)| *start).collect();
         self.fetch(&starts);
+        for (start, demand) in later.into_values() {
+            self.demand(start.partition, start.version, demand);
+        }
     }
 
     /// Delivers what is there and demanded; returns whether there was anything.
@@ -354,6 +363,7 @@ impl Fetched {
                 }
                 Some(Item::Failed(_, why)) => {
                     self.closed = true;
+                    let why = format!("at offset {}: {why}", self.position);
                     last = Some(SourceEvent::Stopped { partition, version, why });
                     break;
                 }

@@ -1,6 +1,5 @@
 //! A plain idempotent producer for generated load and for tests. Nothing of the route uses it.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::message::{Header as Named, OwnedHeaders};
@@ -44,7 +43,7 @@ impl Feeder {
     ///
     /// # Errors
     /// A property that librdkafka does not accept.
-    pub fn new(settings: &Arc<Settings>) -> Result<Self, ConnectError> {
+    pub fn new(settings: &Settings) -> Result<Self, ConnectError> {
         let client = settings.client(Role::Feeder);
         let producer = client.create_with_context(ProducingContext::default())?;
         Ok(Self { producer, timeout: settings.request_timeout })

@@ -25,8 +25,8 @@ mod topics;
 mod transactions;
 mod trouble;
 
-use std::sync::{Arc, mpsc};
-use std::thread;
+use std::sync::{Arc, OnceLock, mpsc};
+use std::thread::{self, Thread};
 use std::time::Instant;
 
 use tokio::sync::mpsc::UnboundedSender;
@@ -41,10 +41,10 @@ pub use topics::{Admin, NewTopic, TopicLimits};
 
 use crate::ports::source::SourceEvent;
 use consumer::ConsumerThread;
-use context::MemberContext;
+use context::{MemberContext, ProducingContext};
 use group::{Group, MemberConsumer};
 use settings::Role;
-use transactions::TransactionThread;
+use transactions::{TransactionThread, TransactionalProducer};
 use trouble::Trouble;
 
 /// Joins the group and makes ready to publish. Nothing of the brokers is waited for: what comes of it is told by
@@ -66,6 +66,21 @@ pub fn connect(
     Ok((source, publisher))
 }
 
+/// Makes and ends every kind of client, so that a property that librdkafka refuses only in company shows at once.
+/// No group is joined and nothing is written; whether brokers answer is not asked.
+///
+/// # Errors
+/// A property that librdkafka does not accept.
+pub fn check(settings: &Settings) -> Result<(), ConnectError> {
+    let context = MemberContext::new(Arc::default());
+    let _: MemberConsumer = settings.client(Role::Member).create_with_context(context)?;
+    let context = ProducingContext::default();
+    let _: TransactionalProducer = settings.client(Role::Publisher).create_with_context(context)?;
+    Feeder::new(settings)?;
+    Admin::new(settings)?;
+    Ok(())
+}
+
 fn open_source(
     settings: &Settings,
     group: &Arc<Group>,
@@ -73,7 +88,18 @@ fn open_source(
     events: UnboundedSender<SourceEvent>,
 ) -> Result<KafkaSource, ConnectError> {
     let context = MemberContext::new(Arc::clone(group));
-    let consumer: MemberConsumer = settings.client(Role::Member).create_with_context(context)?;
+    let mut consumer: MemberConsumer =
+        settings.client(Role::Member).create_with_context(context)?;
+    let woken = Arc::new(OnceLock::<Thread>::new());
+    let waking = Arc::clone(&woken);
+    consumer.set_nonempty_callback(move || {
+        // Before the thread runs there is nobody to wake.
+        if let Some(thread) = waking.get() {
+            thread.unpark();
+        }
+    });
+    let consumer = Arc::new(consumer);
+    group.joined_with(Arc::clone(&consumer));
     let topic = settings.topics.transactions.clone();
     let (commands, told) = mpsc::channel();
     let trouble = Trouble::new(reader.clone());
@@ -81,7 +107,10 @@ fn open_source(
     let running = thread::Builder::new().name("kafka-consumer".into()).spawn(move || {
         ConsumerThread::new(consumer, group, of_thread, told, events, trouble).run();
     })?;
-    Ok(KafkaSource { commands, thread: running.thread().clone(), reader, topic })
+    let thread = running.thread().clone();
+    // Set once, here.
+    drop(woken.set(thread.clone()));
+    Ok(KafkaSource { commands, thread, reader, topic })
 }
 
 fn open_publisher(

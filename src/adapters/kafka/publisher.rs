@@ -99,3 +99,26 @@ impl Publisher for KafkaPublisher {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_call_that_does_not_come_back_is_told_once() {
+        let (commands, _nobody_answers) = std::sync::mpsc::channel();
+        let (events, mut told) = tokio::sync::mpsc::unbounded_channel();
+        let patience = Duration::from_millis(50);
+        let publisher = KafkaPublisher::new(commands, Arc::default(), events, patience);
+        for what in ["no return", "hangs"] {
+            match publisher.commit(1, vec![], vec![]).await {
+                Committing::Unclear(why) => assert!(why.contains(what), "{why}"),
+                Committing::Clean => panic!("it can't have been clean"),
+            }
+        }
+        assert!(publisher.hung());
+        assert!(publisher.renew().await.is_err());
+        assert!(matches!(told.recv().await, Some(SourceEvent::Fatal(_))));
+        assert!(told.try_recv().is_err());
+    }
+}

@@ -155,6 +155,10 @@ impl Admin {
         let answers = self.client.describe_configs([&what], &self.options).await;
         let answers = answers.map_err(|e| AskError::of(&name, &e))?;
         match answers.into_iter().next() {
+            // So it reads where there is no such topic, or none that we may see.
+            Some(Ok(config)) if config.entries.is_empty() => {
+                Err(AskError::Permanent(format!("{name}: not told")))
+            }
             Some(Ok(config)) => Ok(config),
             Some(Err(code)) => Err(refused(&name, code)),
             None => Err(AskError::Transient(format!("{name}: no answer"))),

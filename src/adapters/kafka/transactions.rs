@@ -23,7 +23,7 @@ use super::stopwatch;
 use crate::domain::record::Header;
 use crate::ports::publisher::{CommitPoint, Committing, Message};
 
-type TransactionalProducer = BaseProducer<ProducingContext>;
+pub(super) type TransactionalProducer = BaseProducer<ProducingContext>;
 
 #[derive(Debug)]
 pub(super) enum Command {
@@ -40,6 +40,8 @@ pub(super) enum Command {
 
 /// Between two looks at a resting producer's log lines.
 const REST: Duration = Duration::from_millis(250);
+/// A poll of a producer always lasts as long as it may.
+const POLL: Duration = Duration::from_millis(1);
 /// Old producers that may be ending at a time.
 const ENDING_MAX: usize = 4;
 
@@ -201,8 +203,15 @@ impl Transaction<'_> {
         for message in messages {
             self.enqueue(message, start)?;
         }
-        let left = self.half().saturating_sub(start.elapsed());
-        self.producer.flush(left).map_err(|e| describe(&e))
+        while self.producer.in_flight_count() > 0 {
+            if start.elapsed() >= self.half() {
+                return Err(format!("{} are not delivered", self.producer.in_flight_count()));
+            }
+            // A flush that does not wait only makes librdkafka send at once; waiting in it would last 100 ms.
+            drop(self.producer.flush(Duration::ZERO));
+            self.producer.poll(POLL);
+        }
+        Ok(())
     }
 
     fn enqueue(&self, message: &Message, start: Instant) -> Result<(), String> {
@@ -217,7 +226,7 @@ impl Transaction<'_> {
             if start.elapsed() >= self.half() {
                 return Err(format!("to {topic}: the queue stays full"));
             }
-            self.producer.poll(Duration::from_millis(5));
+            self.producer.poll(POLL);
             record = again;
         }
         Ok(())
@@ -259,7 +268,7 @@ impl Transaction<'_> {
         let start = stopwatch();
         self.producer.purge(PurgeConfig::default().queue().inflight());
         while self.producer.in_flight_count() > 0 && start.elapsed() < self.half() {
-            self.producer.poll(Duration::from_millis(5));
+            self.producer.poll(POLL);
         }
         if let Err(error) = self.producer.abort_transaction(self.half()) {
             tracing::debug!(target: "kafka", error = %describe(&error), "transaction not aborted");

@@ -1,0 +1,89 @@
+//! Brokers that can't be reached: a lost session, a commit into the void, and how it ends.
+
+use std::time::{Duration, Instant};
+
+use tollbridge::adapters::kafka::Protocol;
+use tollbridge::domain::id::{Offset, Partition};
+use tollbridge::ports::publisher::{Committing, Publisher, Topic};
+use tollbridge::ports::source::{Source, SourceError, SourceEvent};
+use tollbridge_rig::{Kafka, KafkaOptions};
+
+use crate::stage::{Stage, message, numbers, offsets, point};
+
+fn proxied() -> Kafka {
+    Kafka::start_with(KafkaOptions { proxied: true, ..KafkaOptions::default() }).unwrap()
+}
+
+#[tokio::test]
+async fn a_session_that_runs_out_is_lost_and_begins_again() {
+    let kafka = proxied();
+    let stage = Stage::on(&kafka, kafka.proxied_bootstrap(), Protocol::Classic, 1);
+    stage.feed(0, numbers(0, 3));
+    let mut member = stage.member();
+    member.take_all(1).await;
+    member.publisher.renew().await.unwrap();
+    member.demand(0, 1, 100);
+    member.records(0, 1, 3).await;
+    let before = member.membership().await;
+
+    kafka.proxy().black_hole();
+    let begun = Instant::now();
+    let events = vec![message(Topic::Archived, "void")];
+    let void = member.publisher.commit(before.snapshot, events, vec![point(0, 3, "void")]).await;
+    assert!(matches!(void, Committing::Unclear(_)), "{void:?}");
+    // Produce gives up after half the request timeout, aborting after as long again.
+    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
+    let unknown = member.source.committed(vec![Partition(0)]).await;
+    assert!(matches!(unknown, Err(SourceError::Transient(_))), "{unknown:?}");
+
+    let (ticket, partitions, lost) = member.revoked().await;
+    assert_eq!((partitions, lost), (vec![Partition(0)], true));
+    assert!(member.membership().await.owned.is_empty());
+    kafka.proxy().pass();
+    member.source.release(ticket);
+    member.take_all(2).await;
+    let after = member.membership().await;
+    assert!(after.generation >= 0 && after.member_id != before.member_id);
+
+    let renewed = async {
+        while member.publisher.renew().await.is_err() {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), renewed).await.expect("never renewed");
+    let stale = member.publisher.commit(before.snapshot, vec![], vec![point(0, 9, "")]).await;
+    assert!(matches!(stale, Committing::Unclear(_)), "{stale:?}");
+    let clean = member.publisher.commit(after.snapshot, vec![], vec![point(0, 2, "back")]).await;
+    assert_eq!(clean, Committing::Clean);
+    let committed = member.source.committed(vec![Partition(0)]).await.unwrap();
+    assert_eq!(committed[0].point, Some((Offset(2), "back".into())));
+    member.demand(0, 2, 3);
+    assert_eq!(offsets(&member.records(0, 2, 3).await), [0, 1, 2]);
+    member.source.leave().await;
+}
+
+#[tokio::test]
+async fn trouble_is_told_and_called_over() {
+    let kafka = proxied();
+    let stage = Stage::on(&kafka, kafka.proxied_bootstrap(), Protocol::Classic, 1);
+    let mut member = stage.member();
+    member.take_all(1).await;
+    member.demand(0, 1, 10);
+    assert_eq!(member.end(0).await, Offset(0));
+    kafka.proxy().cut();
+    loop {
+        if let SourceEvent::Trouble(Some(why)) = member.event().await {
+            println!("trouble: {why}");
+            break;
+        }
+    }
+    kafka.proxy().pass();
+    loop {
+        if let SourceEvent::Trouble(None) = member.event().await {
+            break;
+        }
+    }
+    stage.feed(0, numbers(0, 1));
+    assert_eq!(offsets(&member.records(0, 1, 1).await), [0]);
+    member.source.leave().await;
+}

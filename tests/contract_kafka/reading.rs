@@ -1,0 +1,180 @@
+//! Offsets are explicit, demand is exact, ends are told, and a rewind leaves nothing of before it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tollbridge::adapters::kafka::{Feed, Feeder, Protocol};
+use tollbridge::domain::id::{Offset, Partition, Version};
+use tollbridge::domain::record::Header;
+use tollbridge::ports::publisher::{Committing, Publisher, Topic};
+use tollbridge::ports::source::{Source, SourceEvent};
+
+use crate::stage::{BOTH, Member, Stage, message, numbers, offsets, start};
+
+const QUIET: Duration = Duration::from_millis(400);
+
+#[tokio::test]
+async fn demand_is_respected_exactly_under_both_protocols() {
+    for protocol in BOTH {
+        let stage = Stage::new(protocol, 1);
+        stage.feed(0, numbers(0, 3000));
+        let mut member = stage.member();
+        let (ticket, partitions) = member.assigned().await;
+        assert_eq!(partitions, [Partition(0)]);
+
+        let committed = member.source.committed(partitions).await.unwrap();
+        assert_eq!(committed[0].point, None);
+        assert_eq!((committed[0].low, committed[0].high), (Offset(0), Offset(3000)));
+
+        member.source.assign(ticket, vec![start(0, 1, 7)]);
+        member.silence(QUIET).await;
+        member.demand(0, 1, 5);
+        assert_eq!(offsets(&member.records(0, 1, 5).await), [7, 8, 9, 10, 11]);
+        member.silence(QUIET).await;
+
+        // Replaces what is left of the last demand; a larger one comes in several events.
+        member.demand(0, 1, 2);
+        assert_eq!(offsets(&member.records(0, 1, 2).await), [12, 13]);
+        member.demand(0, 1, 2500);
+        let many = member.records(0, 1, 2500).await;
+        assert_eq!(offsets(&many), (14..2514).collect::<Vec<_>>());
+        member.silence(QUIET).await;
+
+        member.demand(0, 1, 10_000);
+        let rest = member.records(0, 1, 486).await;
+        assert_eq!(rest.last().unwrap().value.as_deref(), Some(&b"2999"[..]));
+        assert_eq!(member.end(0).await, Offset(3000));
+
+        // What comes later comes under the same demand.
+        stage.feed(0, numbers(3000, 3002));
+        assert_eq!(offsets(&member.records(0, 1, 2).await), [3000, 3001]);
+        member.source.leave().await;
+    }
+}
+
+#[tokio::test]
+async fn a_record_comes_as_it_stands_there() {
+    let stage = Stage::new(Protocol::Classic, 1);
+    let feeder = Feeder::new(&stage.settings).unwrap();
+    let headers = [
+        Header { name: "a".into(), value: Some(Bytes::from_static(b"\x00\xff")) },
+        Header { name: "a".into(), value: None },
+        Header { name: "b".into(), value: Some(Bytes::new()) },
+    ];
+    let full = Feed {
+        topic: stage.topic(),
+        partition: Some(Partition(0)),
+        key: Some(b"key\x00"),
+        value: Some(b"value"),
+        headers: &headers,
+        timestamp_ms: Some(1_700_000_000_123),
+    };
+    let bare = Feed { key: None, value: None, headers: &[], ..full };
+    let empty = Feed { key: Some(b""), value: Some(b""), headers: &[], ..full };
+    for feed in [full, bare, empty] {
+        feeder.send(&feed).unwrap();
+    }
+    feeder.flush().unwrap();
+
+    let mut member = stage.member();
+    member.take_all(1).await;
+    member.demand(0, 1, 3);
+    let records = member.records(0, 1, 3).await;
+    assert_eq!(records[0].key.as_deref(), Some(&b"key\x00"[..]));
+    assert_eq!(records[0].value.as_deref(), Some(&b"value"[..]));
+    assert_eq!(records[0].headers, headers);
+    assert_eq!(records[0].timestamp_ms, Some(1_700_000_000_123));
+    assert_eq!((&records[1].key, &records[1].value), (&None, &None));
+    assert_eq!(records[2].key.as_deref(), Some(&b""[..]));
+    assert_eq!(records[2].value.as_deref(), Some(&b""[..]));
+    member.source.leave().await;
+}
+
+#[tokio::test]
+async fn the_end_stands_behind_control_records() {
+    let stage = Stage::new(Protocol::Classic, 1);
+    // A publisher whose events go to the topic that is read.
+    let mut settings = stage.settings.clone();
+    settings.group_id += "-other";
+    settings.topics.archived = stage.topic().to_owned();
+    let other = Member::new(settings);
+    other.publisher.renew().await.unwrap();
+
+    let mut member = stage.member();
+    member.take_all(1).await;
+    member.demand(0, 1, 100);
+    assert_eq!(member.end(0).await, Offset(0));
+    let snapshot = other.membership().await.snapshot;
+    let committed =
+        other.publisher.commit(snapshot, vec![message(Topic::Archived, "one")], vec![]).await;
+    assert_eq!(committed, Committing::Clean);
+    assert_eq!(offsets(&member.records(0, 1, 1).await), [0]);
+    assert_eq!(member.end(0).await, Offset(2), "offset 1 is the transaction's end marker");
+    let bounds = member.source.committed(vec![Partition(0)]).await.unwrap();
+    assert_eq!(bounds[0].high, Offset(2));
+    member.source.leave().await;
+    other.source.leave().await;
+}
+
+#[tokio::test]
+async fn a_rewind_leaves_nothing_of_before_it() {
+    let stage = Stage::new(Protocol::Classic, 1);
+    stage.feed(0, numbers(0, 5000));
+    let mut member = stage.member();
+    member.take_all(1).await;
+    member.demand(0, 1, 50);
+    assert_eq!(offsets(&member.records(0, 1, 50).await), (0..50).collect::<Vec<_>>());
+    for version in 2..40 {
+        let from = i64::try_from((version * 997) % 4900).unwrap();
+        member.source.rewind(start(0, version, from));
+        // Of the assignment before: not for this one.
+        member.demand(0, version - 1, 1000);
+        member.demand(0, version, 60);
+        let records = member.records(0, version, 60).await;
+        assert_eq!(offsets(&records), (from..from + 60).collect::<Vec<_>>());
+    }
+    member.silence(QUIET).await;
+    member.source.leave().await;
+}
+
+#[tokio::test]
+async fn an_offset_that_is_gone_stops_the_partition_until_it_is_rewound() {
+    for protocol in BOTH {
+        let stage = Stage::new(protocol, 2);
+        stage.feed(0, numbers(0, 10));
+        stage.feed(1, numbers(0, 10));
+        let mut member = stage.member();
+        let (ticket, _) = member.assigned().await;
+        member.source.assign(ticket, vec![start(0, 1, 500), start(1, 1, 0)]);
+        member.demand(0, 1, 10);
+        let SourceEvent::Stopped { partition, version, why } = member.next().await else {
+            panic!("it should have stopped");
+        };
+        assert_eq!((partition, version), (Partition(0), Version(1)));
+        assert!(why.contains("500"), "{why}");
+        member.silence(QUIET).await;
+
+        // The other partition goes on, and so does this one once it has a place to go on from.
+        member.demand(1, 1, 3);
+        assert_eq!(offsets(&member.records(1, 1, 3).await), [0, 1, 2]);
+        member.source.rewind(start(0, 2, 4));
+        member.demand(0, 2, 3);
+        assert_eq!(offsets(&member.records(0, 2, 3).await), [4, 5, 6]);
+        member.source.leave().await;
+    }
+}
+
+#[tokio::test]
+async fn a_partition_left_out_of_the_answer_can_begin_later() {
+    let stage = Stage::new(Protocol::Classic, 2);
+    stage.feed(1, numbers(0, 10));
+    let mut member = stage.member();
+    let (ticket, _) = member.assigned().await;
+    member.source.assign(ticket, vec![start(0, 1, 0)]);
+    member.demand(1, 1, 5);
+    member.silence(QUIET).await;
+    member.source.rewind(start(1, 2, 6));
+    member.demand(1, 2, 3);
+    assert_eq!(offsets(&member.records(1, 2, 3).await), [6, 7, 8]);
+    member.source.leave().await;
+}
