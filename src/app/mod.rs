@@ -6,3 +6,4 @@ pub mod http;
 pub mod limits;
 pub mod run;
 pub mod status;
+pub mod store;

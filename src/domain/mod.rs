@@ -11,6 +11,7 @@ pub mod money;
 pub mod offsets;
 pub mod outcome;
 pub mod record;
+pub mod resolution;
 pub mod retry;
 pub mod time;
 pub mod transaction;

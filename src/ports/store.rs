@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::domain::id::{Offset, Partition, StoreId, TransactionId};
 use crate::domain::outcome::Outcome;
+use crate::domain::resolution::Refusal;
 use crate::domain::time::Wall;
 
 /// Rows that go to the store together. Its members and its id stay the same while it is retried. No id twice.
@@ -42,6 +43,33 @@ pub struct SourceStart {
     pub start: Offset,
 }
 
+/// What a migration did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Migrated {
+    /// The schema's version before; `None` where there were no tables.
+    pub from: Option<u32>,
+    pub to: u32,
+    pub id: StoreId,
+}
+
+/// What the store's server or library says of itself, once it is known to keep what it acknowledges.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreHealth {
+    /// `PostgreSQL 15.18`
+    pub product: String,
+    pub now: Wall,
+    /// Settings that lose acknowledged rows and were allowed: `fsync = off`.
+    pub lossy: Vec<String>,
+}
+
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ResolveError {
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// Surely not done, and it may work later: no connection, serialisation failure, read-only, full.
@@ -64,7 +92,8 @@ pub trait Store {
         &self,
         ids: &[TransactionId],
     ) -> impl Future<Output = Result<Vec<Outcome>, StoreError>> + Send;
-    /// Stores a batch in one transaction: all or none. One answer a row, in order.
+    /// Stores a batch in one transaction: all or none. One answer a row, in order. A row with a fate that leaves
+    /// none, with a NUL character, or with an id twice is `Poison` for every store (`wire::row::check_batch`).
     fn store(&self, batch: &Batch) -> impl Future<Output = Result<Vec<Stored>, StoreError>> + Send;
     fn identity(&self) -> impl Future<Output = Result<StoreIdentity, StoreError>> + Send;
     /// What the `sources` table knows of a group and topic.

@@ -8,6 +8,7 @@ pub mod gateway;
 pub mod metadata;
 pub mod outcome;
 pub mod queue_entry;
+pub mod row;
 #[cfg(test)]
 mod testing;
 pub mod transaction;
