@@ -30,13 +30,11 @@ impl PostgresStore {
     /// # Errors
     /// `Permanent` where the tables are of a newer version.
     pub async fn migrate(&self) -> Result<Migrated, StoreError> {
-        let mut connection = self.connection().await?;
+        let mut lease = self.connections.lease().await?;
         // A large table may take a step long; neither we nor the server limit the time.
-        let done = migrate(&mut connection).await;
-        if done.is_err() {
-            drop(connection.detach());
-        }
-        done
+        let done = migrate(&mut lease.connection).await?;
+        lease.keep();
+        Ok(done)
     }
 
     /// Checks that the server is one that keeps what it acknowledges. Run before the first use of a store.
@@ -64,15 +62,15 @@ impl PostgresStore {
         group: &str,
         topic: &str,
     ) -> Result<Vec<SourceStart>, StoreError> {
-        let mut connection = self.connection().await.map_err(errors::of_reading)?;
+        let mut lease = self.connections.lease().await?;
         let question = sqlx::query_as::<_, (i32, i64)>(
             "SELECT partition, start_offset FROM sources
              WHERE consumer_group = $1 AND topic = $2 ORDER BY partition",
         )
         .bind(group)
         .bind(topic);
-        let answer = timeout(self.timeout, question.fetch_all(&mut *connection)).await;
-        let known = self.finish(connection, answer).map_err(errors::of_reading)?;
+        let answer = timeout(self.timeout, question.fetch_all(&mut lease.connection)).await;
+        let known = self.finish(lease, answer).map_err(errors::of_reading)?;
         let start = |(partition, start)| SourceStart {
             group: group.to_owned(),
             topic: topic.to_owned(),
@@ -83,21 +81,21 @@ impl PostgresStore {
     }
 
     pub(super) async fn write_sources(&self, starts: &[SourceStart]) -> Result<(), StoreError> {
-        let mut connection = self.connection().await?;
+        let mut lease = self.connections.lease().await?;
         let statement = sqlx::query(include_str!("sql/add_sources.sql"))
             .bind(starts.iter().map(|start| start.group.as_str()).collect::<Vec<_>>())
             .bind(starts.iter().map(|start| start.topic.as_str()).collect::<Vec<_>>())
             .bind(starts.iter().map(|start| start.partition.0).collect::<Vec<_>>())
             .bind(starts.iter().map(|start| start.start.0).collect::<Vec<_>>());
-        let answer = timeout(self.timeout, statement.execute(&mut *connection)).await;
-        self.finish(connection, answer).map(|_| ())
+        let answer = timeout(self.timeout, statement.execute(&mut lease.connection)).await;
+        self.finish(lease, answer).map(|_| ())
     }
 
     async fn one(&self, question: &'static str) -> Result<Option<PgRow>, StoreError> {
-        let mut connection = self.connection().await.map_err(errors::of_reading)?;
-        let question = sqlx::query(question).fetch_optional(&mut *connection);
+        let mut lease = self.connections.lease().await?;
+        let question = sqlx::query(question).fetch_optional(&mut lease.connection);
         let answer = timeout(self.timeout, question).await;
-        self.finish(connection, answer).map_err(errors::of_reading)
+        self.finish(lease, answer).map_err(errors::of_reading)
     }
 }
 

@@ -24,11 +24,6 @@ pub fn connecting(error: &Error) -> StoreError {
         Error::Configuration(why) => StoreError::Permanent(format!(
             "store.url can't be used: {why}; expected postgres://user:password@host:port/database"
         )),
-        Error::PoolTimedOut => StoreError::Transient(
-            "no connection to PostgreSQL in time: it refuses, does not answer, or all of the pool's \
-             connections are busy"
-                .into(),
-        ),
         Error::Database(database) => {
             let state = database.code().unwrap_or_default();
             let class = match class_of_state(&state) {
@@ -44,7 +39,9 @@ pub fn connecting(error: &Error) -> StoreError {
 
 /// No connection within the limit.
 pub fn no_connection(limit: Duration) -> StoreError {
-    StoreError::Transient(format!("no connection to PostgreSQL within {limit:?}"))
+    StoreError::Transient(format!(
+        "no connection to PostgreSQL within {limit:?}: it does not answer, or all that we may have are busy"
+    ))
 }
 
 /// No answer to a statement within the limit.
@@ -84,7 +81,8 @@ pub fn is_lost(error: &Error) -> bool {
     match error {
         Error::Database(database) => {
             let state = database.code().unwrap_or_default();
-            state.starts_with("08") || state.starts_with("57P")
+            // 25006, read-only: after a failover, only a new connection finds the new primary.
+            state.starts_with("08") || state.starts_with("57P") || state == "25006"
         }
         Error::Encode(_) | Error::Decode(_) | Error::ColumnDecode { .. } => false,
         _ => true,
@@ -161,7 +159,8 @@ mod tests {
     fn what_was_not_sent_was_not_done() {
         let io = || Error::Io(std::io::ErrorKind::ConnectionReset.into());
         assert!(matches!(connecting(&io()), StoreError::Transient(_)));
-        assert!(matches!(connecting(&Error::PoolTimedOut), StoreError::Transient(_)));
+        assert!(matches!(no_connection(Duration::from_secs(1)), StoreError::Transient(_)));
+        assert!(matches!(connecting(&Error::PoolClosed), StoreError::Permanent(_)));
         assert!(matches!(under_way(&io()), StoreError::Unknown(_)));
         assert!(matches!(of_reading(under_way(&io())), StoreError::Transient(_)));
         assert!(matches!(no_answer(Duration::from_secs(1)), StoreError::Unknown(_)));

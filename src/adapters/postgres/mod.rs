@@ -2,6 +2,7 @@
 //! whether the statement may have been carried out, and the pipeline runs it again.
 
 mod admin;
+mod connections;
 mod errors;
 mod resolve;
 mod rows;
@@ -10,9 +11,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection, Executor, Postgres};
+use sqlx::postgres::PgConnectOptions;
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
@@ -20,6 +19,8 @@ use crate::domain::id::TransactionId;
 use crate::domain::outcome::Outcome;
 use crate::ports::store::{Batch, SourceStart, Store, StoreError, StoreIdentity, Stored};
 use crate::wire::row;
+
+use connections::{Connections, Lease};
 
 /// Where the database is, and how long to wait for it.
 #[derive(Clone)]
@@ -49,79 +50,51 @@ impl fmt::Debug for Settings {
 /// One database. Clones share the connections.
 #[derive(Debug, Clone)]
 pub struct PostgresStore {
-    pool: PgPool,
+    connections: Connections,
     timeout: Duration,
     allow_lossy: bool,
 }
 
-/// A connection that was not used for so long is asked for a sign of life before it gets a statement.
-const IDLE_BEFORE_PING: Duration = Duration::from_secs(1);
-
 impl PostgresStore {
-    /// Reads the url; connects only when something is asked of it. Needs a tokio runtime around it.
+    /// Reads the url; connects only when something is asked of it.
     ///
     /// # Errors
     /// `Permanent` where the url can't be read.
     pub fn new(settings: &Settings) -> Result<Self, StoreError> {
         let options = PgConnectOptions::from_str(&settings.url)
-            .map_err(|error| errors::connecting(&error))?
-            .disable_statement_logging();
+            .map_err(|error| errors::connecting(&error))?;
         let setup = session_setup(settings.timeout);
-        let pool = PgPoolOptions::new()
-            .max_connections(settings.max_connections.max(1))
-            .acquire_timeout(settings.timeout)
-            .test_before_acquire(false)
-            .before_acquire(|conn, meta| {
-                Box::pin(async move {
-                    if meta.idle_for >= IDLE_BEFORE_PING {
-                        conn.ping().await?;
-                    }
-                    Ok(true)
-                })
-            })
-            .after_connect(move |conn, _| {
-                let setup = setup.clone();
-                Box::pin(async move {
-                    conn.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(setup))).await?;
-                    Ok(())
-                })
-            })
-            .connect_lazy_with(options);
-        Ok(Self { pool, timeout: settings.timeout, allow_lossy: settings.allow_lossy })
+        let max = usize::try_from(settings.max_connections.max(1)).unwrap_or(usize::MAX);
+        Ok(Self {
+            connections: Connections::new(options, &setup, max, settings.timeout),
+            timeout: settings.timeout,
+            allow_lossy: settings.allow_lossy,
+        })
     }
 
-    /// Closes every connection, in order.
+    /// Takes leave of the server.
     pub async fn close(&self) {
-        self.pool.close().await;
-    }
-
-    async fn connection(&self) -> Result<PoolConnection<Postgres>, StoreError> {
-        // The pool's own limit does not hold while a new connection's greeting hangs.
-        match timeout(self.timeout, self.pool.acquire()).await {
-            Ok(Ok(connection)) => Ok(connection),
-            Ok(Err(error)) => Err(errors::connecting(&error)),
-            Err(_) => Err(errors::no_connection(self.timeout)),
-        }
+        self.connections.close().await;
     }
 
     /// Ends the use of a connection: one that may be in the middle of something is cut, not given back.
     fn finish<T>(
         &self,
-        connection: PoolConnection<Postgres>,
+        lease: Lease,
         answer: Result<Result<T, sqlx::Error>, Elapsed>,
     ) -> Result<T, StoreError> {
         match answer {
-            Ok(Ok(value)) => Ok(value),
+            Ok(Ok(value)) => {
+                lease.keep();
+                Ok(value)
+            }
             Ok(Err(error)) => {
-                if errors::is_lost(&error) {
-                    drop(connection.detach());
+                if !errors::is_lost(&error) {
+                    lease.keep();
                 }
                 Err(errors::under_way(&error))
             }
-            Err(_) => {
-                drop(connection.detach());
-                Err(errors::no_answer(self.timeout))
-            }
+            Err(_) => Err(errors::no_answer(self.timeout)),
         }
     }
 }
@@ -144,10 +117,10 @@ impl Store for PostgresStore {
             return Ok(Vec::new());
         }
         let ids: Vec<&str> = ids.iter().map(TransactionId::as_str).collect();
-        let mut connection = self.connection().await.map_err(errors::of_reading)?;
+        let mut lease = self.connections.lease().await?;
         let question = sqlx::query(include_str!("sql/ask.sql")).bind(ids);
-        let answer = timeout(self.timeout, question.fetch_all(&mut *connection)).await;
-        let found = self.finish(connection, answer).map_err(errors::of_reading)?;
+        let answer = timeout(self.timeout, question.fetch_all(&mut lease.connection)).await;
+        let found = self.finish(lease, answer).map_err(errors::of_reading)?;
         found.iter().map(rows::outcome).collect()
     }
 
@@ -159,10 +132,10 @@ impl Store for PostgresStore {
         let mut in_order: Vec<&Outcome> = batch.rows.iter().map(AsRef::as_ref).collect();
         // Two batches that share ids then lock them in the same order, and can't deadlock.
         in_order.sort_unstable_by(|a, b| a.transaction_id.cmp(&b.transaction_id));
-        let mut connection = self.connection().await?;
+        let mut lease = self.connections.lease().await?;
         let statement = rows::bind(sqlx::query(include_str!("sql/store.sql")), &in_order);
-        let answer = timeout(self.timeout, statement.fetch_all(&mut *connection)).await;
-        let met = self.finish(connection, answer)?;
+        let answer = timeout(self.timeout, statement.fetch_all(&mut lease.connection)).await;
+        let met = self.finish(lease, answer)?;
         rows::stored(&batch.rows, &met)
     }
 

@@ -15,19 +15,12 @@ use super::{PostgresStore, errors};
 impl PostgresStore {
     /// Writes a person's finding about an `in_doubt` to its row and to the audit, in one transaction.
     pub async fn resolve(&self, resolution: &Resolution) -> Result<Resolved, ResolveError> {
-        let mut connection = self.connection().await?;
-        let work = resolve(&mut connection, resolution);
-        match timeout(self.timeout, work).await {
-            Ok(Ok(resolved)) => Ok(resolved),
-            Ok(Err(error)) => {
-                drop(connection.detach());
-                Err(error)
-            }
-            Err(_) => {
-                drop(connection.detach());
-                Err(errors::no_answer(self.timeout).into())
-            }
-        }
+        let mut lease = self.connections.lease().await?;
+        let work = resolve(&mut lease.connection, resolution);
+        let answer = timeout(self.timeout, work).await;
+        let resolved = answer.unwrap_or_else(|_| Err(errors::no_answer(self.timeout).into()))?;
+        lease.keep();
+        Ok(resolved)
     }
 
     /// At most `limit` rows of a topic, in the order of their ids, after `after`.
@@ -37,13 +30,13 @@ impl PostgresStore {
         after: Option<&TransactionId>,
         limit: u32,
     ) -> Result<Vec<Outcome>, StoreError> {
-        let mut connection = self.connection().await.map_err(errors::of_reading)?;
+        let mut lease = self.connections.lease().await?;
         let question = sqlx::query(include_str!("sql/page.sql"))
             .bind(topic)
             .bind(after.map_or("", TransactionId::as_str))
             .bind(i64::from(limit));
-        let answer = timeout(self.timeout, question.fetch_all(&mut *connection)).await;
-        let found = self.finish(connection, answer).map_err(errors::of_reading)?;
+        let answer = timeout(self.timeout, question.fetch_all(&mut lease.connection)).await;
+        let found = self.finish(lease, answer).map_err(errors::of_reading)?;
         found.iter().map(outcome).collect()
     }
 }

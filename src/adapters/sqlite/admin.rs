@@ -33,7 +33,7 @@ impl SqliteStore {
             .create_if_missing(true)
             .connect()
             .await
-            .map_err(|error| errors::creating(&error, &self.file))?;
+            .map_err(|error| errors::creating(&error, self.options.get_filename()))?;
         // A large table may take a step long: no limit.
         let done = migrate(&mut connection).await;
         let closed = connection.close().await;
@@ -47,15 +47,15 @@ impl SqliteStore {
     /// # Errors
     /// `Permanent` where there is no file, or where its file system does not allow a write-ahead log.
     pub async fn check(&self) -> Result<StoreHealth, StoreError> {
-        let mut connection = self.connection(&self.writer).await?;
-        let answer = timeout(self.timeout, health(&mut connection)).await;
-        self.finish(connection, answer).map_err(errors::of_reading)
+        let mut lease = self.writer.lease().await?;
+        let answer = timeout(self.timeout, health(&mut lease.connection)).await;
+        self.finish(lease, answer).map_err(errors::of_reading)
     }
 
     pub(super) async fn read_identity(&self) -> Result<StoreIdentity, StoreError> {
-        let mut connection = self.connection(&self.reader).await.map_err(errors::of_reading)?;
-        let answer = timeout(self.timeout, identity(&mut connection)).await;
-        self.finish(connection, answer).map_err(errors::of_reading)
+        let mut lease = self.reader.lease().await?;
+        let answer = timeout(self.timeout, identity(&mut lease.connection)).await;
+        self.finish(lease, answer).map_err(errors::of_reading)
     }
 
     pub(super) async fn read_sources(
@@ -63,17 +63,17 @@ impl SqliteStore {
         group: &str,
         topic: &str,
     ) -> Result<Vec<SourceStart>, StoreError> {
-        let mut connection = self.connection(&self.reader).await.map_err(errors::of_reading)?;
+        let mut lease = self.reader.lease().await?;
         let question = sqlx::query_as::<_, (i32, i64)>(
             "SELECT partition, start_offset FROM sources
              WHERE consumer_group = ?1 AND topic = ?2 ORDER BY partition",
         )
         .bind(group)
         .bind(topic)
-        .fetch_all(&mut *connection);
+        .fetch_all(&mut lease.connection);
         let answer = timeout(self.timeout, question).await;
         let answer = answer.map(|answer| answer.map_err(|error| errors::under_way(&error)));
-        let known = self.finish(connection, answer).map_err(errors::of_reading)?;
+        let known = self.finish(lease, answer).map_err(errors::of_reading)?;
         let start = |(partition, start)| SourceStart {
             group: group.to_owned(),
             topic: topic.to_owned(),
@@ -88,14 +88,14 @@ impl SqliteStore {
             .iter()
             .map(|start| (&*start.group, &*start.topic, start.partition.0, start.start.0))
             .collect();
-        let mut connection = self.connection(&self.writer).await?;
+        let mut lease = self.writer.lease().await?;
         let statement = sqlx::query(include_str!("sql/add_sources.sql"))
             .bind(to_json(&values)?)
-            .execute(&mut *connection);
+            .execute(&mut lease.connection);
         let answer = timeout(self.timeout, statement).await;
         // A statement of its own: its commit is part of it.
         let answer = answer.map(|answer| answer.map_err(|error| errors::committing(&error)));
-        self.finish(connection, answer).map(|_| ())
+        self.finish(lease, answer).map(|_| ())
     }
 }
 

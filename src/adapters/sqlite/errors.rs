@@ -42,10 +42,6 @@ pub fn opening(error: &Error, file: &Path) -> StoreError {
             let class = class_of_code(code_of(database.as_ref()));
             with(class, format!("{name} can't be opened: {database}"))
         }
-        Error::PoolTimedOut => StoreError::Transient(format!(
-            "{name}: the connection was busy for too long, or the file could not be opened in time"
-        )),
-        Error::PoolClosed => StoreError::Permanent("the store is closed".into()),
         other => StoreError::Transient(format!("{name} can't be opened: {other}")),
     }
 }
@@ -60,6 +56,14 @@ pub fn creating(error: &Error, file: &Path) -> StoreError {
         )),
         None => opening(error, file),
     }
+}
+
+/// The connection was not to be had within the limit.
+pub fn busy(file: &Path, limit: Duration) -> StoreError {
+    StoreError::Transient(format!(
+        "{} was busy or could not be opened within {limit:?}",
+        file.display()
+    ))
 }
 
 /// No answer to a call within the limit.
@@ -154,7 +158,7 @@ mod tests {
         assert!(matches!(of_reading(under_way(&Error::WorkerCrashed)), StoreError::Transient(_)));
         assert!(matches!(no_answer(Duration::from_secs(1)), StoreError::Unknown(_)));
         let file = Path::new("/");
-        assert!(matches!(opening(&Error::PoolTimedOut, file), StoreError::Transient(_)));
+        assert!(matches!(busy(file, Duration::from_secs(1)), StoreError::Transient(_)));
         assert!(matches!(under_way(&Error::Decode("x".into())), StoreError::Permanent(_)));
     }
 }

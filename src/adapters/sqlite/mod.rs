@@ -5,15 +5,14 @@ mod admin;
 mod errors;
 mod resolve;
 mod rows;
+mod slot;
 
-use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::pool::{PoolConnection, PoolOptions};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, Sqlite, SqliteConnection};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
@@ -21,6 +20,8 @@ use crate::domain::id::TransactionId;
 use crate::domain::outcome::Outcome;
 use crate::ports::store::{Batch, SourceStart, Store, StoreError, StoreIdentity, Stored};
 use crate::wire::row;
+
+use slot::{Lease, Slot};
 
 /// Where the file is, and how long to wait for it.
 #[derive(Debug, Clone)]
@@ -36,23 +37,22 @@ pub struct Settings {
 /// One file. Clones share the connections: one that writes, one that reads.
 #[derive(Debug, Clone)]
 pub struct SqliteStore {
-    file: PathBuf,
+    /// For migrations, which may make the file.
     options: Arc<SqliteConnectOptions>,
-    writer: SqlitePool,
-    reader: SqlitePool,
+    writer: Slot,
+    reader: Slot,
     timeout: Duration,
 }
 
 impl SqliteStore {
     /// Reads the url; opens the file only when something is asked of it, and creates it only in
-    /// [`SqliteStore::migrate`]. Needs a tokio runtime around it.
+    /// [`SqliteStore::migrate`].
     ///
     /// # Errors
     /// `Permanent` where the url can't be read or names a database in memory.
     pub fn new(settings: &Settings) -> Result<Self, StoreError> {
         let options = SqliteConnectOptions::from_str(&settings.url)
             .map_err(|error| errors::bad_url(&settings.url, &error))?;
-        let file = options.get_filename().to_owned();
         if settings.url.contains(":memory:") || settings.url.contains("mode=memory") {
             return Err(errors::in_memory(&settings.url));
         }
@@ -68,9 +68,8 @@ impl SqliteStore {
             options = options.pragma("max_page_count", pages.to_string());
         }
         Ok(Self {
-            file,
-            writer: one_connection(options.clone(), settings.timeout),
-            reader: one_connection(options.clone().pragma("query_only", "on"), settings.timeout),
+            writer: Slot::new(options.clone(), settings.timeout),
+            reader: Slot::new(options.clone().pragma("query_only", "on"), settings.timeout),
             options: Arc::new(options),
             timeout: settings.timeout,
         })
@@ -82,39 +81,18 @@ impl SqliteStore {
         self.writer.close().await;
     }
 
-    async fn connection(&self, pool: &SqlitePool) -> Result<PoolConnection<Sqlite>, StoreError> {
-        pool.acquire().await.map_err(|error| errors::opening(&error, &self.file))
-    }
-
     /// Ends the use of a connection: one that may be in the middle of something is not given back.
     fn finish<T>(
         &self,
-        connection: PoolConnection<Sqlite>,
+        lease: Lease,
         answer: Result<Result<T, StoreError>, Elapsed>,
     ) -> Result<T, StoreError> {
-        match answer {
-            Ok(Err(StoreError::Unknown(why))) => {
-                drop(connection.detach());
-                Err(StoreError::Unknown(why))
-            }
-            Ok(answer) => answer,
-            Err(_) => {
-                drop(connection.detach());
-                Err(errors::no_answer(self.timeout))
-            }
+        let answer = answer.unwrap_or_else(|_| Err(errors::no_answer(self.timeout)));
+        if !matches!(answer, Err(StoreError::Unknown(_))) {
+            lease.keep();
         }
+        answer
     }
-}
-
-/// A pool of one, which stays open.
-fn one_connection(options: SqliteConnectOptions, timeout: Duration) -> SqlitePool {
-    PoolOptions::new()
-        .max_connections(1)
-        .acquire_timeout(timeout)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .test_before_acquire(false)
-        .connect_lazy_with(options)
 }
 
 impl Store for SqliteStore {
@@ -122,10 +100,10 @@ impl Store for SqliteStore {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let mut connection = self.connection(&self.reader).await.map_err(errors::of_reading)?;
+        let mut lease = self.reader.lease().await?;
         let ids: Vec<&str> = ids.iter().map(TransactionId::as_str).collect();
-        let answer = timeout(self.timeout, rows::standing(&mut connection, &ids)).await;
-        self.finish(connection, answer).map_err(errors::of_reading)
+        let answer = timeout(self.timeout, rows::standing(&mut lease.connection, &ids)).await;
+        self.finish(lease, answer).map_err(errors::of_reading)
     }
 
     async fn store(&self, batch: &Batch) -> Result<Vec<Stored>, StoreError> {
@@ -133,9 +111,9 @@ impl Store for SqliteStore {
             return Ok(Vec::new());
         }
         row::check_batch(&batch.rows).map_err(|error| StoreError::Poison(error.to_string()))?;
-        let mut connection = self.connection(&self.writer).await?;
-        let answer = timeout(self.timeout, store(&mut connection, batch)).await;
-        self.finish(connection, answer)
+        let mut lease = self.writer.lease().await?;
+        let answer = timeout(self.timeout, store(&mut lease.connection, batch)).await;
+        self.finish(lease, answer)
     }
 
     async fn identity(&self) -> Result<StoreIdentity, StoreError> {

@@ -16,18 +16,13 @@ use super::{SqliteStore, errors};
 impl SqliteStore {
     /// Writes a person's finding about an `in_doubt` to its row and to the audit, in one transaction.
     pub async fn resolve(&self, resolution: &Resolution) -> Result<Resolved, ResolveError> {
-        let mut connection = self.connection(&self.writer).await?;
-        match timeout(self.timeout, resolve(&mut connection, resolution)).await {
-            Ok(Err(ResolveError::Store(error))) => {
-                drop(connection.detach());
-                Err(error.into())
-            }
-            Ok(answer) => answer,
-            Err(_) => {
-                drop(connection.detach());
-                Err(errors::no_answer(self.timeout).into())
-            }
+        let mut lease = self.writer.lease().await?;
+        let answer = timeout(self.timeout, resolve(&mut lease.connection, resolution)).await;
+        let answer = answer.unwrap_or_else(|_| Err(errors::no_answer(self.timeout).into()));
+        if !matches!(answer, Err(ResolveError::Store(StoreError::Unknown(_)))) {
+            lease.keep();
         }
+        answer
     }
 
     /// At most `limit` rows of a topic, in the order of their ids, after `after`.
@@ -37,15 +32,15 @@ impl SqliteStore {
         after: Option<&TransactionId>,
         limit: u32,
     ) -> Result<Vec<Outcome>, StoreError> {
-        let mut connection = self.connection(&self.reader).await.map_err(errors::of_reading)?;
+        let mut lease = self.reader.lease().await?;
         let question = sqlx::query(include_str!("sql/page.sql"))
             .bind(topic)
             .bind(after.map_or("", TransactionId::as_str))
             .bind(i64::from(limit))
-            .fetch_all(&mut *connection);
+            .fetch_all(&mut lease.connection);
         let answer = timeout(self.timeout, question).await;
         let answer = answer.map(|answer| answer.map_err(|error| errors::under_way(&error)));
-        let found = self.finish(connection, answer).map_err(errors::of_reading)?;
+        let found = self.finish(lease, answer).map_err(errors::of_reading)?;
         found.iter().map(outcome).collect()
     }
 }

@@ -1,0 +1,190 @@
+//! Several processes store the same ids at the same time: each has a connection of its own to one database.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tollbridge::app::store::{AnyStore, StoreSettings};
+use tollbridge::domain::outcome::{Fate, Outcome};
+use tollbridge::ports::store::{Store, StoreError, Stored};
+
+use crate::outcomes::{TOPIC, batch, ids, outcome, with};
+use crate::subject::{Subject, postgres, settings, sqlite, sqlite_url};
+
+const IDS: i64 = 40;
+const ROUNDS: i64 = 15;
+
+/// What one writer was told about one of its rows.
+#[derive(Debug)]
+struct Told {
+    given: Outcome,
+    answer: Stored,
+}
+
+/// Writes batches of overlapping ids, from a place of its own, in another order each time.
+async fn write(store: AnyStore, writer: i32) -> (Vec<Told>, usize) {
+    let mut told = Vec::new();
+    let mut races = 0;
+    for round in 0..ROUNDS {
+        let rows = (0..IDS).map(|n| {
+            let n = (n * 7 + round * 11 + i64::from(writer) * 13) % IDS;
+            let row = outcome(format!("r{}-{n}", round / 3), writer, round * IDS + n);
+            match (n + i64::from(writer) + round) % 3 {
+                0 => row,
+                1 => with(Fate::Declined, Some("no_funds"), row),
+                _ => with(Fate::InDoubt, Some("key_expired"), row),
+            }
+        });
+        let batch = batch(rows);
+        let answers = loop {
+            match store.store(&batch).await {
+                Ok(answers) => break answers,
+                Err(StoreError::Transient(_)) => races += 1,
+                Err(other) => panic!("{other}"),
+            }
+            assert!(races < 10_000, "it never ends");
+        };
+        for (row, answer) in batch.rows.iter().zip(answers) {
+            told.push(Told { given: (**row).clone(), answer });
+        }
+    }
+    (told, races)
+}
+
+/// Every id was new once, and each change is told by exactly one writer: the rows that came in, each replaced by
+/// the next, lead to the one that stands.
+fn check(name: &str, told: &[Told], standing: &[Outcome]) {
+    let mut by_id: BTreeMap<_, Vec<&Told>> = BTreeMap::new();
+    for told in told {
+        by_id.entry(told.given.transaction_id.clone()).or_default().push(told);
+    }
+    assert_eq!(by_id.len(), standing.len(), "{name}");
+    let mut replaced = 0;
+    for row in standing {
+        let told = &by_id[&row.transaction_id];
+        let new: Vec<_> = told.iter().filter(|told| told.answer == Stored::New).collect();
+        assert_eq!(new.len(), 1, "{name}: {told:#?}");
+        let mut current = &new[0].given;
+        let mut steps = vec![current];
+        while let Some(next) = told
+            .iter()
+            .find(|told| matches!(&told.answer, Stored::Replaced(old) if **old == *current))
+        {
+            current = &next.given;
+            steps.push(current);
+        }
+        assert_eq!(current, row, "{name}: the chain must end at what stands: {told:#?}");
+        let replacements = told.iter().filter(|t| matches!(t.answer, Stored::Replaced(_)));
+        assert_eq!(replacements.count(), steps.len() - 1, "{name}: {told:#?}");
+        replaced += steps.len() - 1;
+        for told in told {
+            if let Stored::Kept(old) = &told.answer {
+                assert!(steps.contains(&&**old), "{name}: kept by a row that never stood");
+                assert!(!told.given.supersedes(old), "{name}: {told:#?}");
+            }
+        }
+    }
+    assert!(replaced > 0, "{name}: nothing was replaced, so nothing was tried");
+}
+
+async fn compete(name: &str, url: &str) {
+    let writers = (0..4).map(|writer| {
+        let store = AnyStore::connect(url, &settings()).unwrap();
+        tokio::spawn(write(store, writer))
+    });
+    let mut told = Vec::new();
+    let mut races = 0;
+    for writer in writers.collect::<Vec<_>>() {
+        let (more, lost) = writer.await.unwrap();
+        told.extend(more);
+        races += lost;
+    }
+    let store = AnyStore::connect(url, &settings()).unwrap();
+    let mut standing = Vec::new();
+    store.rows(TOPIC, |row| standing.push(row)).await.unwrap();
+    check(name, &told, &standing);
+    println!("{name}: {races} batches had to be stored again");
+}
+
+#[tokio::test]
+async fn postgres_tells_each_change_to_one_writer() {
+    let url = tollbridge_rig::shared_postgres().fresh_url().unwrap();
+    AnyStore::connect(&url, &settings()).unwrap().migrate().await.unwrap();
+    compete("postgres", &url).await;
+}
+
+#[tokio::test]
+async fn sqlite_tells_each_change_to_one_writer() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = sqlite_url(&folder);
+    AnyStore::connect(&url, &settings()).unwrap().migrate().await.unwrap();
+    compete("sqlite", &url).await;
+}
+
+#[tokio::test]
+async fn migrations_at_the_same_time_make_one_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let urls = [sqlite_url(&folder), tollbridge_rig::shared_postgres().fresh_url().unwrap()];
+    for url in urls {
+        let migrations: Vec<_> = (0..4)
+            .map(|_| {
+                let store = AnyStore::connect(&url, &settings()).unwrap();
+                tokio::spawn(async move { store.migrate().await.unwrap() })
+            })
+            .collect();
+        let mut done = Vec::new();
+        for migration in migrations {
+            done.push(migration.await.unwrap());
+        }
+        assert_eq!(done.iter().filter(|done| done.from.is_none()).count(), 1, "{done:?}");
+        assert!(done.iter().all(|other| other.id == done[0].id), "{done:?}");
+    }
+}
+
+/// A reader is not held up by a writer, and sees a batch as a whole or not at all.
+#[tokio::test]
+async fn a_batch_is_seen_whole_or_not_at_all() {
+    for subject in [sqlite().await, postgres().await] {
+        let name = subject.name();
+        let (Subject::Sqlite(store, _) | Subject::Postgres(store)) = &subject else { continue };
+        let batches: Vec<_> = (0..10)
+            .map(|k| batch((0..200).map(|n| outcome(format!("b{k}-{n}"), 0, k * 200 + n))))
+            .collect();
+        let asked: Vec<Vec<_>> = batches.iter().map(ids).collect();
+        let writer = tokio::spawn({
+            let store = store.clone();
+            async move {
+                for batch in &batches {
+                    store.store(batch).await.unwrap();
+                }
+            }
+        });
+        let mut seen = 0;
+        while !writer.is_finished() {
+            for ids in &asked {
+                let found = store.ask(ids).await.unwrap().len();
+                assert!(found == 0 || found == 200, "{name}: {found}");
+                seen += 1;
+            }
+        }
+        writer.await.unwrap();
+        assert!(seen > 0);
+    }
+}
+
+/// A store that can't be reached costs its time limit, not more, and surely did nothing.
+#[tokio::test]
+async fn a_store_that_is_not_there_is_transient() {
+    let settings = StoreSettings { timeout: Duration::from_millis(400), ..settings() };
+    let url = format!("postgres://nobody@127.0.0.1:{}/none", tollbridge_rig::free_port());
+    let store = AnyStore::connect(&url, &settings).unwrap();
+    let begun = tokio::time::Instant::now();
+    for error in [
+        store.store(&batch([outcome("a", 0, 1)])).await.unwrap_err(),
+        store.ask(&ids(&batch([outcome("a", 0, 1)]))).await.unwrap_err(),
+        store.identity().await.unwrap_err(),
+        store.check().await.unwrap_err(),
+    ] {
+        assert!(matches!(error, StoreError::Transient(_)), "{error:?}");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(4));
+}
