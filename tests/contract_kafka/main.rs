@@ -9,6 +9,7 @@
 )]
 
 mod asking;
+mod churn;
 mod committing;
 mod outages;
 mod reading;

@@ -79,7 +79,15 @@ impl Stage {
 
     /// Appends records `values` to a partition.
     pub fn feed(&self, partition: i32, values: impl IntoIterator<Item = String>) {
-        let feeder = Feeder::new(&self.settings).unwrap();
+        self.feed_by(&Feeder::new(&self.settings).unwrap(), partition, values);
+    }
+
+    pub fn feed_by(
+        &self,
+        feeder: &Feeder,
+        partition: i32,
+        values: impl IntoIterator<Item = String>,
+    ) {
         for value in values {
             let feed = Feed {
                 topic: self.topic(),
