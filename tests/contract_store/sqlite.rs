@@ -151,16 +151,33 @@ async fn the_audit_is_only_added_to() {
     }
 }
 
+/// A call that takes too long is left alone, not waited for: it may still be carried out, so storing again tells.
 #[tokio::test]
-async fn commits_are_on_disk_before_they_are_acknowledged() {
+async fn a_call_without_an_answer_is_unknown() {
     let folder = tempfile::tempdir().unwrap();
-    let store = migrated(&folder).await;
+    migrated(&folder).await;
+    let quick = StoreSettings { timeout: Duration::from_millis(300), ..settings() };
+    let store = AnyStore::connect(&sqlite_url(&folder), &quick).unwrap();
     store.store(&batch_of(0, 0, 1)).await.unwrap();
-    assert!(store.check().await.unwrap().product.starts_with("SQLite 3."));
-    let mut other = SqliteConnection::connect(&sqlite_url(&folder)).await.unwrap();
-    let mode: String =
-        sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut other).await.unwrap();
-    assert_eq!(mode, "wal");
+    execute(
+        &folder,
+        "CREATE TRIGGER slow AFTER INSERT ON transactions BEGIN
+             SELECT count(*) FROM (
+                 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 3000000)
+                 SELECT i FROM n);
+         END",
+    )
+    .await
+    .unwrap();
+    let error = store.store(&batch_of(0, 1, 2)).await.unwrap_err();
+    assert!(matches!(error, StoreError::Unknown(_)), "{error:?}");
+    // Reading has a connection of its own.
+    assert_eq!(store.ask(&ids(&batch_of(0, 0, 1))).await.unwrap().len(), 1);
+    let patient = AnyStore::connect(&sqlite_url(&folder), &settings()).unwrap();
+    let answers = patient.store(&batch_of(0, 1, 2)).await.unwrap();
+    let whole = answers.iter().all(|answer| *answer == Stored::New)
+        || answers.iter().all(|answer| matches!(answer, Stored::Kept(_)));
+    assert!(whole, "{answers:?}");
 }
 
 /// Names the file and the writer to [`another_process_writes`].

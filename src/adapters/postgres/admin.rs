@@ -40,7 +40,7 @@ impl PostgresStore {
     /// Checks that the server is one that keeps what it acknowledges. Run before the first use of a store.
     ///
     /// # Errors
-    /// `Permanent` where `fsync` or `synchronous_commit` is off without [`super::Settings::allow_lossy`], where the server is
+    /// `Permanent` where `fsync` or `synchronous_commit` is off and that is not allowed, where the server is
     /// too old, or the database is not in UTF-8; `Transient` where it is read-only at the moment.
     pub async fn check(&self) -> Result<StoreHealth, StoreError> {
         let settings = self.one(include_str!("sql/settings.sql")).await?;

@@ -152,3 +152,23 @@ async fn store(
     tx.commit().await.map_err(|error| errors::committing(&error))?;
     Ok(answers)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn both_connections_wait_for_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}/store.db", folder.path().display());
+        let settings = Settings { url, timeout: Duration::from_secs(5), max_pages: None };
+        let store = SqliteStore::new(&settings).unwrap();
+        store.migrate().await.unwrap();
+        for slot in [&store.writer, &store.reader] {
+            let mut lease = slot.lease().await.unwrap();
+            let ask = sqlx::query_as("SELECT * FROM pragma_synchronous, pragma_journal_mode");
+            let set: (i64, String) = ask.fetch_one(&mut lease.connection).await.unwrap();
+            assert_eq!(set, (2, "wal".into()), "2 is FULL");
+        }
+    }
+}
