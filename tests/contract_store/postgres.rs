@@ -148,12 +148,18 @@ async fn a_read_only_database_is_transient() {
     let name = url.rsplit('/').next().unwrap();
     let sql = format!("ALTER DATABASE {name} SET default_transaction_read_only = on");
     shared_postgres().psql(&sql).unwrap();
-    let store = AnyStore::connect(&url, &settings()).unwrap();
+    let store = AnyStore::connect(&url, &quick()).unwrap();
     let error = store.store(&batch_of(0, 3)).await.unwrap_err();
     assert!(matches!(error, StoreError::Transient(_)), "{error:?}");
     assert!(matches!(store.check().await, Err(StoreError::Transient(_))));
     assert_eq!(store.ask(&ids(&batch_of(0, 3))).await.unwrap(), []);
     writable.store(&batch_of(0, 3)).await.unwrap();
+    // After a failover only a new connection can write; the one that was refused must not be used for ever.
+    let sql = format!("ALTER DATABASE {name} RESET default_transaction_read_only");
+    shared_postgres().psql(&sql).unwrap();
+    let error = store.store(&batch_of(1, 3)).await.unwrap_err();
+    assert!(matches!(error, StoreError::Transient(_)), "{error:?}");
+    assert_eq!(store.store(&batch_of(1, 3)).await.unwrap(), vec![Stored::New; 3]);
 }
 
 #[tokio::test]
