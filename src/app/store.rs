@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::adapters::postgres::{self, PostgresStore};
 use crate::adapters::sqlite::{self, SqliteStore};
+use crate::config;
 use crate::domain::id::TransactionId;
 use crate::domain::outcome::Outcome;
 use crate::domain::resolution::{Resolution, Resolved};
@@ -21,6 +22,16 @@ pub struct StoreSettings {
     pub timeout: Duration,
     /// Go on with a store that may lose what it acknowledged.
     pub allow_lossy: bool,
+}
+
+impl From<&config::store::Store> for StoreSettings {
+    fn from(config: &config::store::Store) -> Self {
+        Self {
+            max_connections: config.max_connections,
+            timeout: config.timeout,
+            allow_lossy: config.allow_lossy,
+        }
+    }
 }
 
 /// The store that the url names.

@@ -95,6 +95,7 @@ pub trait Store {
     /// Stores a batch in one transaction: all or none. One answer a row, in order. A row with a fate that leaves
     /// none, with a NUL character, or with an id twice is `Poison` for every store (`wire::row::check_batch`).
     fn store(&self, batch: &Batch) -> impl Future<Output = Result<Vec<Stored>, StoreError>> + Send;
+    /// `Permanent`, with the remedy, where the tables are missing or of a version that this program can't use.
     fn identity(&self) -> impl Future<Output = Result<StoreIdentity, StoreError>> + Send;
     /// What the `sources` table knows of a group and topic.
     fn sources(

@@ -232,6 +232,8 @@ async fn a_server_that_may_lose_rows_is_refused_unless_allowed() {
     let health = AnyStore::connect(&url, &allowed).unwrap().check().await.unwrap();
     assert_eq!(health.lossy, ["synchronous_commit = off"]);
     assert!(health.product.starts_with("PostgreSQL "), "{}", health.product);
+    let names = "SELECT DISTINCT application_name FROM pg_stat_activity WHERE application_name = 'tollbridge'";
+    assert_eq!(shared_postgres().psql(names).unwrap(), "tollbridge");
 
     let server = Postgres::start_with(&[("fsync", "off")]).unwrap();
     let error = AnyStore::connect(&server.url(), &settings()).unwrap().check().await.unwrap_err();

@@ -63,6 +63,10 @@ impl PostgresStore {
     pub fn new(settings: &Settings) -> Result<Self, StoreError> {
         let options = PgConnectOptions::from_str(&settings.url)
             .map_err(|error| errors::connecting(&error))?;
+        let options = match options.get_application_name() {
+            Some(_) => options,
+            None => options.application_name("tollbridge"),
+        };
         let setup = session_setup(settings.timeout);
         let max = usize::try_from(settings.max_connections.max(1)).unwrap_or(usize::MAX);
         Ok(Self {
