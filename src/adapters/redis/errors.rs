@@ -10,10 +10,11 @@ const PERMANENT: [&str; 7] =
     ["WRONGTYPE", "NOPERM", "NOAUTH", "WRONGPASS", "CROSSSLOT", "MOVED", "NOPROTO"];
 
 /// Generic errors (`ERR …`) that asking again won't cure, by how they begin.
-const PERMANENT_ERR: [&str; 5] = [
+const PERMANENT_ERR: [&str; 6] = [
     "unknown command",
     "Error compiling script",
     "wrong number of arguments",
+    "The user executing the script can't",
     "DB index is out of range",
     "invalid DB index",
 ];
