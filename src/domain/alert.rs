@@ -42,6 +42,11 @@ impl AlertState {
             Self::Cleared => "cleared",
         }
     }
+
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Raised, Self::Cleared].into_iter().find(|state| state.as_str() == text)
+    }
 }
 
 impl Severity {
@@ -51,5 +56,10 @@ impl Severity {
             Self::Warning => "warning",
             Self::Critical => "critical",
         }
+    }
+
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Warning, Self::Critical].into_iter().find(|severity| severity.as_str() == text)
     }
 }

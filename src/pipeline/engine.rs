@@ -15,6 +15,7 @@ use super::settings::Settings;
 use super::watch::Watches;
 use crate::domain::id::{Partition, RecipeHash, TransactionId};
 use crate::domain::time::{Boot, Now};
+use crate::wire::events::EventCodec;
 use crate::wire::gateway::Profile;
 use crate::wire::transaction::Decoder;
 
@@ -22,6 +23,7 @@ use crate::wire::transaction::Decoder;
 #[derive(Debug)]
 pub struct Formats {
     pub decoder: Decoder,
+    pub events: EventCodec,
     pub profile: Profile,
     pub recipe: RecipeHash,
 }

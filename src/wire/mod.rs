@@ -3,7 +3,9 @@
 
 pub mod alert;
 mod base32768;
+mod datum;
 pub mod dead_letter;
+pub mod events;
 pub mod gateway;
 pub mod metadata;
 pub mod outcome;

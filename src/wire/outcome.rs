@@ -1,1 +1,53 @@
-//! outcome.
+//! The value of an event on `tx-archived` or `tx-declined`, in JSON and Avro. Its key and headers are made in
+//! `events`.
+
+use std::sync::LazyLock;
+
+use apache_avro::Schema;
+
+use super::datum::{self, AvroType};
+use super::row::Row;
+use crate::domain::outcome::Outcome;
+
+/// The schema of outcomes, as it is registered and published.
+pub const OUTCOME_AVSC: &str = include_str!("../../schemas/avro/outcome.avsc");
+
+static SCHEMA: LazyLock<Schema> = LazyLock::new(|| datum::schema(OUTCOME_AVSC));
+
+/// Why a value is no outcome.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadOutcome {
+    #[error("the event can't be read: {0}")]
+    Undecodable(String),
+    #[error("field {0} of the event breaks its rule")]
+    Field(&'static str),
+}
+
+pub(super) fn encode(outcome: &Outcome, avro: Option<AvroType>) -> Vec<u8> {
+    let row = Row {
+        event_id: outcome.event_id.to_hex(),
+        fate: outcome.fate.as_str().to_owned(),
+        transaction_id: outcome.transaction_id.as_str().to_owned(),
+        account_id: outcome.account_id.clone(),
+        amount: outcome.amount.minor_units(),
+        currency: outcome.currency.as_str().to_owned(),
+        gateway_id: outcome.gateway_id.clone(),
+        code: outcome.code.clone(),
+        attempts: outcome.attempts.into(),
+        source_topic: outcome.source.topic.as_ref().to_owned(),
+        source_partition: outcome.source.partition.0,
+        source_offset: outcome.source.offset.0,
+        payload_hash: outcome.payload_hash.to_hex(),
+        created_at: outcome.created_at.0,
+        admitted_at: outcome.admitted_at.0,
+        decided_at: outcome.decided_at.map(|at| at.0),
+        stored_at: outcome.stored_at.map(|at| at.0),
+    };
+    datum::encode(&row, &SCHEMA, avro)
+}
+
+/// Reads the value of an event, in whichever of the formats it was written.
+pub fn decode(value: &[u8]) -> Result<Outcome, BadOutcome> {
+    let row: Row = datum::decode(value, &SCHEMA).map_err(BadOutcome::Undecodable)?;
+    Outcome::try_from(row).map_err(|bad| BadOutcome::Field(bad.column))
+}

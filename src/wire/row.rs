@@ -1,7 +1,10 @@
-//! The row of a store, as plain columns, and back. What a store's driver binds and reads; no SQL.
+//! The row of a store, as plain columns, and back. What a store's driver binds and reads; no SQL. An event about the
+//! row has the same fields (`outcome`).
 
 use std::collections::HashSet;
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use crate::domain::id::{Offset, Partition, Place, TransactionId};
 use crate::domain::money::{Amount, Currency};
@@ -10,7 +13,9 @@ use crate::domain::time::Wall;
 use crate::domain::transaction::PayloadHash;
 
 /// The columns of `transactions`, in the table's order. Times are microseconds since 1970.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+// As the record in the events' schema is named.
+#[serde(rename = "Outcome")]
 pub struct Row {
     pub event_id: String,
     pub fate: String,

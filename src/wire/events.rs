@@ -1,0 +1,225 @@
+//! Events as Kafka takes them: key, value and headers. One codec for all topics, so that they carry the same
+//! CloudEvents headers (binary mode) and W3C trace context. Which topic an event goes to is not decided here.
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+
+use super::datum::AvroType;
+use super::{alert, dead_letter, outcome};
+use crate::domain::alert::Alert;
+use crate::domain::id::TransactionId;
+use crate::domain::outcome::{EventId, Outcome};
+use crate::domain::record::{Header, Record};
+use crate::domain::time::Wall;
+use crate::domain::transaction::hex;
+
+pub use super::dead_letter::{BYTES_MIN as DEAD_LETTER_BYTES_MIN, DeadLetter, Reason};
+
+/// How the values of outcomes and alerts are written. Dead letters keep the bytes of their source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventsFormat {
+    Json,
+    /// Avro alone, written with the published schema.
+    Avro,
+    /// Avro in Confluent frame, with the ids that a registry gave to the two schemas.
+    AvroConfluent {
+        outcome: u32,
+        alert: u32,
+    },
+}
+
+/// An event without its topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    pub key: Option<Bytes>,
+    pub value: Option<Bytes>,
+    pub headers: Vec<Header>,
+}
+
+/// Writes events.
+#[derive(Debug, Clone)]
+pub struct EventCodec {
+    format: EventsFormat,
+    group: String,
+}
+
+/// What CloudEvents wants to know of an event.
+pub(super) struct About<'a> {
+    pub id: &'a str,
+    /// Behind `dev.tollbridge.`
+    pub kind: &'a str,
+    pub at: Wall,
+    pub subject: Option<&'a str>,
+}
+
+impl EventCodec {
+    /// `group` is the consumer group: the events' source. Of a longer name the first 200 characters are told.
+    #[must_use]
+    pub fn new(format: EventsFormat, group: &str) -> Self {
+        Self { format, group: dead_letter::shortened(group) }
+    }
+
+    pub(super) fn group(&self) -> &str {
+        &self.group
+    }
+
+    /// The event of an archived or declined transaction. `source` is its record.
+    #[must_use]
+    pub fn outcome(&self, outcome: &Outcome, source: Option<&Record>) -> Event {
+        self.outcome_event(outcome, source, None)
+    }
+
+    /// The event that ends an `in_doubt`; `resolves` is the id of the event that reported it. The outcome's own id is
+    /// [`EventId::of_resolution`].
+    #[must_use]
+    pub fn resolution(
+        &self,
+        outcome: &Outcome,
+        resolves: EventId,
+        source: Option<&Record>,
+    ) -> Event {
+        self.outcome_event(outcome, source, Some(resolves))
+    }
+
+    fn outcome_event(
+        &self,
+        outcome: &Outcome,
+        source: Option<&Record>,
+        resolves: Option<EventId>,
+    ) -> Event {
+        let id = outcome.event_id.to_hex();
+        let at = outcome.stored_at.or(outcome.decided_at).unwrap_or(outcome.admitted_at);
+        let kind = format!("transaction.{}", outcome.fate);
+        let subject = Some(outcome.transaction_id.as_str());
+        let mut headers = vec![self.content_type()];
+        headers.extend(self.cloud_headers(&About { id: &id, kind: &kind, at, subject }));
+        headers.extend(trace_headers(source.map_or(&[], |s| &s.headers), outcome.event_id.0));
+        if let Some(resolves) = resolves {
+            headers.push(header("tollbridge-resolves", resolves.to_hex()));
+        }
+        Event {
+            key: Some(key(source, &outcome.transaction_id)),
+            value: Some(outcome::encode(outcome, self.avro_type(|ids| ids.0)).into()),
+            headers,
+        }
+    }
+
+    /// The event of a transaction that was rejected, is a duplicate or in doubt. `bytes_max` is what the topic holds
+    /// in one record; below [`dead_letter::BYTES_MIN`] it counts as that.
+    #[must_use]
+    pub fn dead_letter(&self, letter: &DeadLetter<'_>, bytes_max: usize) -> Event {
+        dead_letter::event(self, letter, bytes_max)
+    }
+
+    /// The event of an alert; keyed by its rule, so that raising and clearing keep their order.
+    #[must_use]
+    pub fn alert(&self, alert: &Alert) -> Event {
+        let kind = format!("alert.{}", alert.state.as_str());
+        // The raising and the clearing are two events.
+        let id = format!("{}:{}", alert.alert_id, alert.state.as_str());
+        let mut seed = [0; 16];
+        seed.copy_from_slice(&Sha256::digest(&id)[..16]);
+        let about = About { id: &id, kind: &kind, at: alert.at, subject: Some(&alert.rule) };
+        let mut headers = vec![self.content_type()];
+        headers.extend(self.cloud_headers(&about));
+        headers.extend(trace_headers(&[], seed));
+        Event {
+            key: Some(Bytes::copy_from_slice(alert.rule.as_bytes())),
+            value: Some(alert::encode(alert, self.avro_type(|ids| ids.1)).into()),
+            headers,
+        }
+    }
+
+    fn content_type(&self) -> Header {
+        let media_type = match self.format {
+            EventsFormat::Json => "application/json",
+            EventsFormat::Avro | EventsFormat::AvroConfluent { .. } => "application/avro",
+        };
+        header("content-type", media_type)
+    }
+
+    /// `None`: JSON.
+    fn avro_type(&self, which: impl Fn((u32, u32)) -> u32) -> Option<AvroType> {
+        match self.format {
+            EventsFormat::Json => None,
+            EventsFormat::Avro => Some(AvroType::Plain),
+            EventsFormat::AvroConfluent { outcome, alert } => {
+                Some(AvroType::Framed(which((outcome, alert))))
+            }
+        }
+    }
+
+    pub(super) fn cloud_headers(&self, about: &About<'_>) -> Vec<Header> {
+        let mut headers = vec![
+            header("ce_specversion", "1.0"),
+            header("ce_type", format!("dev.tollbridge.{}", about.kind)),
+            header("ce_source", format!("/tollbridge/{}", self.group)),
+            header("ce_id", about.id.to_owned()),
+            header("ce_time", rfc3339(about.at)),
+        ];
+        headers.extend(about.subject.map(|subject| header("ce_subject", subject.to_owned())));
+        headers
+    }
+}
+
+pub(super) fn header(name: &str, value: impl Into<Bytes>) -> Header {
+    Header { name: name.to_owned(), value: Some(value.into()) }
+}
+
+fn key(source: Option<&Record>, id: &TransactionId) -> Bytes {
+    source
+        .and_then(|source| source.key.clone())
+        .unwrap_or_else(|| Bytes::copy_from_slice(id.as_str().as_bytes()))
+}
+
+/// The source's trace context where it has a valid one, else a new trace that follows from `seed`: the same event
+/// has the same trace, whoever writes it.
+pub(super) fn trace_headers(source: &[Header], seed: [u8; 16]) -> Vec<Header> {
+    let value =
+        |name: &str| source.iter().rfind(|h| h.name.eq_ignore_ascii_case(name))?.value.as_ref();
+    let Some(parent) = value("traceparent").filter(|parent| is_traceparent(parent)) else {
+        let id = hex(&seed);
+        // All zeros mean no trace at all.
+        let nonzero = |digits: &str| {
+            if digits.bytes().all(|d| d == b'0') {
+                "1".repeat(digits.len())
+            } else {
+                digits.to_owned()
+            }
+        };
+        let span = id.get(..16).unwrap_or_default();
+        let made = format!("00-{}-{}-00", nonzero(&id), nonzero(span));
+        return vec![header("traceparent", made)];
+    };
+    let mut headers = vec![header("traceparent", parent.clone())];
+    headers.extend(value("tracestate").map(|state| header("tracestate", state.clone())));
+    headers
+}
+
+/// `00-<32 digits>-<16 digits>-<2 digits>`, lower case, ids not zero; a later version may have more behind a dash.
+pub(super) fn is_traceparent(text: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(text) else { return false };
+    let parts: Vec<&str> = text.splitn(5, '-').collect();
+    let digits = |part: &str, count: usize| {
+        part.len() == count && part.bytes().all(|d| matches!(d, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let is_zero = |part: &str| part.bytes().all(|d| d == b'0');
+    let [version, trace, span, flags, later @ ..] = &parts[..] else { return false };
+    digits(version, 2)
+        && *version != "ff"
+        && digits(trace, 32)
+        && !is_zero(trace)
+        && digits(span, 16)
+        && !is_zero(span)
+        && digits(flags, 2)
+        && (later.is_empty() || *version != "00")
+}
+
+/// `2023-11-14T22:13:20.000000Z`; what lies outside the calendar becomes 1970.
+fn rfc3339(at: Wall) -> String {
+    let time = chrono::DateTime::from_timestamp_micros(at.0).unwrap_or_default();
+    time.to_rfc3339_opts(chrono::SecondsFormat::Micros, true)
+}
+
+#[cfg(test)]
+mod tests;
