@@ -11,9 +11,11 @@
 //! - [`proxy`]: a TCP proxy that passes, holds, delays, swallows or cuts.
 //! - [`kafka`], [`redis`], [`postgres`]: the services.
 //! - [`shared`]: one service of each kind per test binary.
+//! - [`stack`]: all of them with the gateway simulator and processors; [`http`]: what those serve.
 
 pub mod cache;
 pub mod error;
+pub mod http;
 pub mod kafka;
 pub mod ports;
 pub mod postgres;
@@ -21,6 +23,7 @@ pub mod process;
 pub mod proxy;
 pub mod redis;
 pub mod shared;
+pub mod stack;
 pub mod temp;
 pub mod wait;
 
@@ -32,5 +35,6 @@ pub use process::{Launch, Process, Signal};
 pub use proxy::{Direction, Proxy};
 pub use redis::{Redis, RedisOptions, Reply};
 pub use shared::{shared_kafka, shared_postgres, shared_redis};
+pub use stack::{Processor, Stack, StackOptions, Store};
 pub use temp::TempDir;
 pub use wait::wait_until;

@@ -15,14 +15,30 @@ use std::sync::atomic::{AtomicU32, Ordering};
 static NEXT: AtomicU32 = AtomicU32::new(0);
 static JANITOR: Mutex<Option<ChildStdin>> = Mutex::new(None);
 
-/// Reads folder names until our end closes its input, waits for our children to be gone, removes.
-const JANITOR_SCRIPT: &str = "while read -r folder; do set -- \"$@\" \"$folder\"; done; \
-     sleep 0.5; rm -rf -- \"$@\"; sleep 1; rm -rf -- \"$@\"";
+/// Before a folder's name: leave this one.
+const KEEP: &str = "keep ";
+/// Reads folder names until our end closes its input, waits for our children to be gone, removes. Only
+/// folders of the rig: a name that does not look like one is passed over.
+const JANITOR_SCRIPT: &str = r#"
+    keep=:
+    while read -r line; do
+        case $line in
+            "keep "*) keep=$keep${line#keep }: ;;
+            */tollbridge-rig-*) set -- "$@" "$line" ;;
+        esac
+    done
+    for pause in 0.5 1; do
+        sleep $pause
+        for folder in "$@"; do
+            case $keep in *:"$folder":*) ;; *) rm -rf -- "$folder" ;; esac
+        done
+    done"#;
 
 /// An own folder under the system's temporary folder, removed on drop.
 #[derive(Debug)]
 pub struct TempDir {
     path: PathBuf,
+    kept: bool,
 }
 
 impl TempDir {
@@ -37,16 +53,23 @@ impl TempDir {
         // An earlier process with our number may have left one behind.
         drop(fs::remove_dir_all(&path));
         fs::create_dir_all(&path).doing(|| format!("make {}", path.display()))?;
-        if !keep() {
-            tell_janitor(&path)?;
+        if !keeps() {
+            tell_janitor(&format!("{}", path.display()))?;
         }
-        Ok(Self { path })
+        Ok(Self { path, kept: false })
     }
 
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Does not remove it after all.
+    pub fn keep(&mut self) {
+        self.kept = true;
+        // Without the shell it would only be left behind, which is what is wanted.
+        tell_janitor(&format!("{KEEP}{}", self.path.display())).ok();
     }
 
     /// A path inside it.
@@ -58,7 +81,7 @@ impl TempDir {
 
 impl Drop for TempDir {
     fn drop(&mut self) {
-        if keep() {
+        if self.kept || keeps() {
             eprintln!("rig: kept {}", self.path.display());
         } else {
             drop(fs::remove_dir_all(&self.path));
@@ -66,11 +89,11 @@ impl Drop for TempDir {
     }
 }
 
-fn keep() -> bool {
+fn keeps() -> bool {
     std::env::var_os("RIG_KEEP").is_some_and(|value| value == "1")
 }
 
-fn tell_janitor(folder: &Path) -> Result<()> {
+fn tell_janitor(line: &str) -> Result<()> {
     let mut janitor = lock(&JANITOR);
     if janitor.is_none() {
         *janitor = Command::new("sh")
@@ -86,5 +109,5 @@ fn tell_janitor(folder: &Path) -> Result<()> {
             .take();
     }
     let Some(input) = janitor.as_mut() else { return Ok(()) };
-    writeln!(input, "{}", folder.display()).doing(|| "tell sh what to remove".into())
+    writeln!(input, "{line}").doing(|| "tell sh what to remove".into())
 }

@@ -1,0 +1,445 @@
+//! Everything at once: Kafka with its topics, Redis, a store, the gateway simulator, and processors of one
+//! consumer group, all on loopback ports of their own. It drives the product by its command line alone.
+
+use crate::error::{Doing, Error, Result};
+use crate::http::{self, Metrics};
+use crate::process::{Launch, Process};
+use crate::temp::TempDir;
+use crate::wait::{lock, wait_for, wait_until};
+use crate::{Kafka, KafkaOptions, Postgres, Redis, free_port};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::sync::Mutex;
+use std::time::Duration;
+
+/// The consumer group.
+pub const GROUP: &str = "tollbridge";
+/// The source topic.
+pub const TRANSACTIONS: &str = "transactions";
+/// Where events go, in the configuration's order.
+pub const OUTCOMES: [&str; 4] = ["tx-archived", "tx-declined", "tx-dead-letter", "tx-alerts"];
+const COMMAND_LIMIT: Duration = Duration::from_secs(60);
+const READY_LIMIT: Duration = Duration::from_secs(60);
+
+/// Where rows are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Store {
+    /// One file that all processors share.
+    Sqlite,
+    /// A cluster of its own.
+    Postgres,
+}
+
+impl Store {
+    /// By its name.
+    ///
+    /// # Errors
+    /// When it is neither `sqlite` nor `postgres`.
+    pub fn named(name: &str) -> Result<Self> {
+        match name {
+            "sqlite" => Ok(Self::Sqlite),
+            "postgres" => Ok(Self::Postgres),
+            other => {
+                let said = format!("STORE is {other:?}; it must be \"sqlite\" or \"postgres\"");
+                Err(Error::new(said))
+            }
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+            Self::Postgres => "postgres",
+        }
+    }
+}
+
+/// What is started.
+#[derive(Debug, Clone)]
+pub struct StackOptions {
+    /// The product's binary.
+    pub tollbridge: PathBuf,
+    /// Where rows are stored.
+    pub store: Store,
+    /// Partitions of the source topic.
+    pub partitions: u32,
+    /// The simulator's script of faults (TOML); empty for none.
+    pub faults: String,
+    /// How long every answer of the simulator takes at least, such as `20ms`.
+    pub latency: String,
+    /// Lines for each processor's configuration: a section, a key, a value as TOML.
+    pub settings: Vec<(String, String, String)>,
+    /// Where configurations, logs and the ledger go; without it a folder that vanishes.
+    pub folder: Option<PathBuf>,
+}
+
+impl StackOptions {
+    /// SQLite, four partitions, a flawless and immediate gateway.
+    #[must_use]
+    pub fn new(tollbridge: impl Into<PathBuf>) -> Self {
+        Self {
+            tollbridge: tollbridge.into(),
+            store: Store::Sqlite,
+            partitions: 4,
+            faults: String::new(),
+            latency: "0ms".into(),
+            settings: Vec::new(),
+            folder: None,
+        }
+    }
+}
+
+/// All services, and what is needed to start processors.
+#[derive(Debug)]
+pub struct Stack {
+    options: StackOptions,
+    /// The broker.
+    pub kafka: Kafka,
+    /// The queues.
+    pub redis: Redis,
+    /// The store, where it is PostgreSQL.
+    pub postgres: Option<Postgres>,
+    simulator: Mutex<Option<Process>>,
+    simulator_port: u16,
+    folder: PathBuf,
+    temporary: Option<TempDir>,
+}
+
+impl Stack {
+    /// Starts the services side by side, makes the topics, starts the simulator and migrates the store.
+    ///
+    /// # Errors
+    /// When one of them does not start.
+    pub fn start(options: StackOptions) -> Result<Self> {
+        let temporary = match options.folder {
+            Some(_) => None,
+            None => Some(TempDir::new("stack")?),
+        };
+        let folder = match (&options.folder, &temporary) {
+            (Some(folder), _) => std::path::absolute(folder).doing(|| "find the folder".into())?,
+            (None, Some(temporary)) => temporary.path().to_owned(),
+            (None, None) => return Err(Error::new("a stack needs a folder")),
+        };
+        fs::create_dir_all(&folder).doing(|| format!("make {}", folder.display()))?;
+        let wants_postgres = options.store == Store::Postgres;
+        let (kafka, redis, postgres) = std::thread::scope(|scope| {
+            let kafka = scope.spawn(|| start_kafka(options.partitions));
+            let redis = scope.spawn(Redis::start);
+            let postgres = wants_postgres.then(Postgres::start);
+            (kafka.join(), redis.join(), postgres)
+        });
+        let panicked = |_| Error::new("a service's start panicked");
+        let stack = Self {
+            kafka: kafka.map_err(panicked)??,
+            redis: redis.map_err(panicked)??,
+            postgres: postgres.transpose()?,
+            simulator: Mutex::new(None),
+            simulator_port: free_port(),
+            options,
+            folder,
+            temporary,
+        };
+        stack.start_simulator()?;
+        let config = stack.write_config("setup", "off")?;
+        stack.command("migrate", &config).run(COMMAND_LIMIT)?;
+        Ok(stack)
+    }
+
+    /// Starts the simulator (again): its ledger goes on.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn start_simulator(&self) -> Result<()> {
+        let port = self.simulator_port;
+        let script = self.file("faults.toml");
+        fs::write(&script, &self.options.faults).doing(|| "write faults.toml".into())?;
+        let simulator = Launch::new(&self.options.tollbridge)
+            .args(["gateway-sim", "--listen", &format!("127.0.0.1:{port}"), "--ledger"])
+            .arg(self.ledger())
+            .arg("--faults")
+            .arg(script)
+            .args(["--latency", &self.options.latency])
+            .log(self.file("gateway-sim.log"))
+            .start()?;
+        answers(&simulator, port, "/healthz")?;
+        *lock(&self.simulator) = Some(simulator);
+        Ok(())
+    }
+
+    /// SIGKILL to the simulator.
+    pub fn kill_simulator(&self) {
+        lock(&self.simulator).take();
+    }
+
+    /// The simulator's process id, where it runs.
+    #[must_use]
+    pub fn simulator_pid(&self) -> Option<u32> {
+        lock(&self.simulator).as_ref().map(Process::pid)
+    }
+
+    /// The simulator's port.
+    #[must_use]
+    pub fn simulator_port(&self) -> u16 {
+        self.simulator_port
+    }
+
+    /// The simulator's ledger.
+    #[must_use]
+    pub fn ledger(&self) -> PathBuf {
+        self.file("ledger.jsonl")
+    }
+
+    /// A file of this name beside configurations and logs.
+    #[must_use]
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// Partitions of the source topic.
+    #[must_use]
+    pub fn partitions(&self) -> u32 {
+        self.options.partitions
+    }
+
+    /// Writes a configuration: `instance` names the process, `listen` is its HTTP address or `off`.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write_config(&self, instance: &str, listen: &str) -> Result<PathBuf> {
+        let file = self.file(&format!("{instance}.toml"));
+        let text = render(&self.settings(instance, listen));
+        fs::write(&file, text).doing(|| format!("write {}", file.display()))?;
+        Ok(file)
+    }
+
+    fn settings(&self, instance: &str, listen: &str) -> Vec<(String, String, String)> {
+        let quoted = |text: String| format!("{text:?}");
+        let store = match &self.postgres {
+            Some(postgres) => postgres.url(),
+            None => format!("sqlite:{}", self.file("tollbridge.db").display()),
+        };
+        let gateway = format!("http://127.0.0.1:{}", self.simulator_port);
+        let settings = [
+            ("kafka", "brokers", quoted(self.kafka.bootstrap())),
+            ("kafka", "group_id", quoted(GROUP.into())),
+            ("kafka", "instance_id", quoted(instance.into())),
+            ("kafka", "session_timeout", quoted("6s".into())),
+            ("kafka", "transaction_timeout", quoted("5s".into())),
+            ("redis", "url", quoted(self.redis.url())),
+            ("gateway", "url", quoted(gateway)),
+            ("gateway", "key_ttl", quoted("24h".into())),
+            ("gateway", "connect_timeout", quoted("500ms".into())),
+            ("gateway", "timeout", quoted("1s".into())),
+            ("store", "url", quoted(store)),
+            ("sweep", "interval", quoted("500ms".into())),
+            ("sweep", "min_age", quoted("2s".into())),
+            ("http", "listen", quoted(listen.into())),
+            ("log", "format", quoted("text".into())),
+        ];
+        let own = settings.map(|(section, key, value)| (section.into(), key.into(), value));
+        let mut all: Vec<(String, String, String)> = own.into();
+        for (section, key, value) in &self.options.settings {
+            all.retain(|(s, k, _)| (s, k) != (section, key));
+            all.push((section.clone(), key.clone(), value.clone()));
+        }
+        all
+    }
+
+    /// A command of the product with a configuration, to be run or started.
+    #[must_use]
+    pub fn command(&self, command: &str, config: &Path) -> Launch {
+        Launch::new(&self.options.tollbridge).args([command, "--config"]).arg(config)
+    }
+
+    /// A processor of this name, not started yet.
+    ///
+    /// # Errors
+    /// When its configuration cannot be written.
+    pub fn processor(&self, name: &str) -> Result<Processor> {
+        let port = free_port();
+        Ok(Processor {
+            name: name.to_owned(),
+            config: self.write_config(name, &format!("127.0.0.1:{port}"))?,
+            log: self.file(&format!("{name}.log")),
+            tollbridge: self.options.tollbridge.clone(),
+            port,
+            process: Mutex::new(None),
+        })
+    }
+
+    /// Keeps the folder with configurations, logs and ledger, and gives its path.
+    pub fn keep(&mut self) -> PathBuf {
+        if let Some(temporary) = &mut self.temporary {
+            temporary.keep();
+        }
+        self.folder.clone()
+    }
+}
+
+/// A processor of the group.
+#[derive(Debug)]
+pub struct Processor {
+    /// Its name, which is its `kafka.instance_id`.
+    pub name: String,
+    /// Its configuration.
+    pub config: PathBuf,
+    /// What it writes, over all its lives.
+    pub log: PathBuf,
+    /// Its HTTP port.
+    pub port: u16,
+    tollbridge: PathBuf,
+    process: Mutex<Option<Process>>,
+}
+
+impl Processor {
+    /// Starts it (again); it need not be ready yet.
+    ///
+    /// # Errors
+    /// When the program cannot be started.
+    pub fn start(&self) -> Result<()> {
+        let process = Launch::new(&self.tollbridge)
+            .args(["run", "--config"])
+            .arg(&self.config)
+            .log(&self.log)
+            .start()?;
+        *lock(&self.process) = Some(process);
+        Ok(())
+    }
+
+    /// Waits until it answers 200 on `/readyz`.
+    ///
+    /// # Errors
+    /// When it ends or is not ready within a minute.
+    pub fn wait_ready(&self) -> Result<()> {
+        let process = lock(&self.process);
+        let process = process.as_ref().ok_or_else(|| self.down())?;
+        answers(process, self.port, "/readyz")
+    }
+
+    /// SIGKILL; returns once it is gone.
+    pub fn kill(&self) {
+        lock(&self.process).take();
+    }
+
+    /// SIGTERM, and how it ended.
+    ///
+    /// # Errors
+    /// When it does not run or does not end in time.
+    pub fn terminate(&self, limit: Duration) -> Result<ExitStatus> {
+        lock(&self.process).take().ok_or_else(|| self.down())?.terminate(limit)
+    }
+
+    /// Stops it where it stands (SIGSTOP).
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn pause(&self) -> Result<()> {
+        lock(&self.process).as_ref().ok_or_else(|| self.down())?.pause()
+    }
+
+    /// Lets it go on (SIGCONT).
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn resume(&self) -> Result<()> {
+        lock(&self.process).as_ref().ok_or_else(|| self.down())?.resume()
+    }
+
+    /// Fails where it has ended by itself.
+    ///
+    /// # Errors
+    /// With the end of its log.
+    pub fn check(&self) -> Result<()> {
+        match lock(&self.process).as_ref().map(|p| (p.exit_status(), p.log_tail())) {
+            Some((Some(status), tail)) => {
+                Err(Error::new(format!("{} ended with {status}:\n{tail}", self.name)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Its process id, where it runs.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        lock(&self.process).as_ref().map(Process::pid)
+    }
+
+    /// Its metrics.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn metrics(&self) -> Result<Metrics> {
+        Metrics::of(self.port)
+    }
+
+    /// Requests it has on their way to the gateway, by its own account; 0 where it does not answer.
+    #[must_use]
+    pub fn in_flight(&self) -> u64 {
+        let metrics = self.metrics().unwrap_or_default();
+        format!("{:.0}", metrics.sum("tollbridge_in_flight", "")).parse().unwrap_or(0)
+    }
+
+    fn down(&self) -> Error {
+        Error::new(format!("{} does not run", self.name))
+    }
+}
+
+fn start_kafka(partitions: u32) -> Result<Kafka> {
+    let kafka = Kafka::start_with(KafkaOptions { full_speed: true, ..KafkaOptions::default() })?;
+    kafka.create_topic(TRANSACTIONS, partitions)?;
+    for topic in OUTCOMES {
+        kafka.create_topic(topic, partitions)?;
+    }
+    Ok(kafka)
+}
+
+fn answers(process: &Process, port: u16, path: &str) -> Result<()> {
+    let what = format!("{path} of port {port}");
+    let answered = wait_for(&what, READY_LIMIT, || match process.exit_status() {
+        Some(status) => Err(Error::new(format!("the process ended with {status}"))),
+        None => Ok(http::get(port, path).is_ok_and(|(code, _)| code == 200).then_some(())),
+    });
+    answered.map_err(|e| Error::new(format!("{e}; its log ends with:\n{}", process.log_tail())))
+}
+
+fn render(settings: &[(String, String, String)]) -> String {
+    let mut sections: Vec<&str> = settings.iter().map(|(section, _, _)| section.as_str()).collect();
+    sections.sort_unstable();
+    sections.dedup();
+    let mut text = String::new();
+    for section in sections {
+        text += &format!("[{section}]\n");
+        for (_, key, value) in settings.iter().filter(|(of, _, _)| of == section) {
+            text += &format!("{key} = {value}\n");
+        }
+    }
+    text
+}
+
+/// Waits until the group has committed the end of every partition.
+///
+/// # Errors
+/// When it has not within `limit`; names what is left of each partition.
+pub fn wait_worked_off(stack: &Stack, limit: Duration) -> Result<()> {
+    let lag = || backlog(stack);
+    let waited = wait_until("the backlog to be worked off", limit, || {
+        lag().is_ok_and(|lag| lag.iter().all(|left| *left == 0))
+    });
+    waited.map_err(|e| match lag() {
+        Ok(lag) => Error::new(format!("{e}; left in each partition: {lag:?}")),
+        Err(why) => Error::new(format!("{e}: {why}")),
+    })
+}
+
+/// Records of each partition at or above the group's committed offset.
+///
+/// # Errors
+/// When the broker does not answer.
+pub fn backlog(stack: &Stack) -> Result<Vec<i64>> {
+    let ends = stack.kafka.end_offsets(TRANSACTIONS, stack.partitions())?;
+    let done = stack.kafka.group_offsets(GROUP, TRANSACTIONS, stack.partitions())?;
+    Ok(ends.iter().zip(done).map(|(end, done)| end - done.max(0)).collect())
+}
