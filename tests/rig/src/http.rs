@@ -58,7 +58,8 @@ impl Metrics {
             let (found, labels) = series.split_once('{').unwrap_or((series, ""));
             (found == name && labels.contains(label)).then(|| value.parse::<f64>().ok())?
         });
-        series.sum()
+        // Not `sum`, whose nothing is -0.
+        series.fold(0.0, |all, one| all + one)
     }
 }
 

@@ -276,6 +276,15 @@ impl Drop for Process {
     }
 }
 
+/// Sends a signal to a process that another one started.
+///
+/// # Errors
+/// When there is none of this id.
+pub fn signal_pid(pid: i32, signal: Signal) -> Result<()> {
+    let pid = Pid::from_raw(pid).ok_or_else(|| Error::new("0 is no process"))?;
+    kill_process(pid, signal).doing(|| format!("signal process {}", pid.as_raw_nonzero()))
+}
+
 fn append(file: &Path) -> Result<File> {
     let opened = OpenOptions::new().create(true).append(true).open(file);
     opened.doing(|| format!("open {}", file.display()))
