@@ -113,6 +113,7 @@ impl World for Real {
 pub fn settings(url: &str, prefix: &str) -> Settings {
     Settings {
         url: url.into(),
+        ca_file: None,
         prefix: prefix.into(),
         group: "group".into(),
         topic: "topic".into(),

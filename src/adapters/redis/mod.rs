@@ -11,17 +11,19 @@
 //! - A call that was given up as `Transient` may still reach Redis, later than the calls after it.
 
 mod answers;
+mod client;
 mod errors;
 mod keys;
 mod link;
 mod scripts;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use redis::{Client, ErrorKind, FromRedisValue, Pipeline, ServerErrorKind, Value};
+use redis::{ErrorKind, FromRedisValue, Pipeline, ServerErrorKind, Value};
 use tracing::{debug, warn};
 
 use crate::domain::id::{Epoch, Partition};
@@ -37,6 +39,8 @@ use scripts::{Call, Claim, Line, Lines, Scan, Script, Scripts};
 pub struct Settings {
     /// `redis://[user:password@]host[:port][/db]`, or `rediss://` for TLS.
     pub url: String,
+    /// Certificates (PEM) that are trusted for `rediss://` in place of the public roots.
+    pub ca_file: Option<PathBuf>,
     /// What all keys begin with, so that others may use the same Redis.
     pub prefix: String,
     /// The consumer group; groups don't see each other's queues.
@@ -53,6 +57,7 @@ pub struct Settings {
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings")
+            .field("ca_file", &self.ca_file)
             .field("prefix", &self.prefix)
             .field("group", &self.group)
             .field("topic", &self.topic)
@@ -87,15 +92,9 @@ impl RedisQueue {
     /// `rediss://` the process must have installed a rustls crypto provider.
     ///
     /// # Errors
-    /// `Permanent` where the URL can't be read.
+    /// `Permanent` where the URL or the certificates can't be read.
     pub fn new(settings: &Settings) -> Result<Self, QueueError> {
-        let client = Client::open(settings.url.as_str()).map_err(|e| {
-            // The client's words may repeat the URL, password included: the category alone is told.
-            QueueError::Permanent(format!(
-                "redis.url can't be read ({}); write redis://host:port/db, or rediss:// for TLS",
-                e.category()
-            ))
-        })?;
+        let client = client::open(&settings.url, settings.ca_file.as_deref())?;
         let room = Room {
             link: Link::new(client, settings.connect_timeout, settings.response_timeout),
             keys: KeySpace::new(&settings.prefix, &settings.group, &settings.topic),
