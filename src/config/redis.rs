@@ -13,7 +13,7 @@ pub struct Redis {
     pub prefix: String,
     pub connect_timeout: Duration,
     pub response_timeout: Duration,
-    /// Trusted for `rediss://` beside the public roots; PEM.
+    /// Trusted for `rediss://` in place of the public roots; PEM.
     pub ca_file: Option<PathBuf>,
     /// Entries that this process keeps in temp queues, waiting duplicates and rejected included. Intake pauses there.
     pub max_temp: usize,

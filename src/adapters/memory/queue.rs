@@ -4,6 +4,8 @@
 //! Not for production: nothing outlives the process. Deterministic: ordered maps, no clock, no chance.
 
 mod state;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

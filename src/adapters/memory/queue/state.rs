@@ -21,7 +21,7 @@ pub(super) struct State {
     pub now: Wall,
 }
 
-#[derive(Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Part {
     pub epoch: Option<Epoch>,
     pub temp: Hash,
@@ -30,7 +30,7 @@ pub(super) struct Part {
 
 pub(super) type Hash = BTreeMap<TransactionId, Held>;
 
-#[derive(Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Held {
     pub offset: Offset,
     pub body: Bytes,
@@ -84,6 +84,11 @@ impl State {
             self.undo.pop_front();
         }
         self.undo.push_back(changes);
+    }
+
+    #[cfg(test)]
+    pub(super) fn writes_kept(&self) -> usize {
+        self.undo.len()
     }
 
     /// Undoes the newest writes; returns how many there were to undo.
