@@ -1,7 +1,6 @@
 //! One transaction a commit, fenced by membership and by the producer's epoch, and clean only where nothing went
 //! wrong.
 
-use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
@@ -11,7 +10,7 @@ use tollbridge::domain::id::{Offset, Partition};
 use tollbridge::ports::publisher::{Committing, Publisher, Topic};
 use tollbridge::ports::source::Source;
 
-use crate::stage::{BOTH, Member, Stage, message, point};
+use crate::stage::{BOTH, Member, Stage, message, point, values};
 
 #[track_caller]
 fn unclear(committing: Committing, naming: &str) {
@@ -19,18 +18,6 @@ fn unclear(committing: Committing, naming: &str) {
         Committing::Unclear(why) => assert!(why.contains(naming), "{why}"),
         Committing::Clean => panic!("it can't have been clean"),
     }
-}
-
-fn values(stage: &Stage, topic: &str) -> Vec<String> {
-    let mut values = Vec::new();
-    let reader = stage.reader();
-    reader
-        .read_topic(topic, |_, record| {
-            values.push(String::from_utf8(record.value.unwrap().to_vec()).unwrap());
-            ControlFlow::Continue(())
-        })
-        .unwrap();
-    values
 }
 
 async fn joined(stage: &Stage) -> Member {

@@ -1,14 +1,15 @@
 //! Brokers that can't be reached: a lost session, a commit into the void, and how it ends.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use tollbridge::adapters::kafka::Protocol;
 use tollbridge::domain::id::{Offset, Partition};
 use tollbridge::ports::publisher::{Committing, Publisher, Topic};
 use tollbridge::ports::source::{Source, SourceError, SourceEvent};
-use tollbridge_rig::{Kafka, KafkaOptions};
+use tollbridge_rig::{Direction, Kafka, KafkaOptions};
 
-use crate::stage::{Stage, message, numbers, offsets, point};
+use crate::stage::{Member, PATIENCE, Stage, message, numbers, offsets, point, values};
 
 fn proxied() -> Kafka {
     Kafka::start_with(KafkaOptions { proxied: true, ..KafkaOptions::default() }).unwrap()
@@ -85,5 +86,60 @@ async fn trouble_is_told_and_called_over() {
     }
     stage.feed(0, numbers(0, 1));
     assert_eq!(offsets(&member.records(0, 1, 1).await), [0]);
+    member.source.leave().await;
+}
+
+/// Requests or answers stop in the middle of a commit, at moments that differ, and arrive after all once the
+/// commit has been given up. Whatever came of it, its event and its offset share one fate.
+#[tokio::test]
+async fn a_commit_that_is_cut_short_is_never_torn() {
+    let kafka = proxied();
+    let mut stage = Stage::on(&kafka, kafka.proxied_bootstrap(), Protocol::Classic, 1);
+    stage.settings.request_timeout = Duration::from_millis(1000);
+    let mut member = Member::new(stage.settings.clone());
+    member.take_all(1).await;
+    member.publisher.renew().await.unwrap();
+    let (mut watermark, mut hung, mut expected) = (0, 0, Vec::new());
+    let mut fates = BTreeMap::new();
+    for direction in [Direction::ToService, Direction::ToClient] {
+        for delay in [0, 4, 7, 10, 13, 16, 20, 30] {
+            watermark += 1;
+            let event = format!("event {watermark}");
+            let snapshot = member.membership().await.snapshot;
+            let events = vec![message(Topic::Archived, event.clone())];
+            let commit = member.publisher.commit(snapshot, events, vec![point(0, watermark, "")]);
+            let (committing, ()) = tokio::join!(commit, async {
+                tokio::time::sleep(Duration::from_millis(delay)).await;
+                kafka.proxy().hold(direction);
+            });
+            kafka.proxy().release(direction);
+            if member.publisher.hung() {
+                // librdkafka ignores the timeout of one of its calls: then the process ends and is started again.
+                hung += 1;
+                member.source.leave().await;
+                member = Member::new(stage.settings.clone());
+                member.take_all(1).await;
+            }
+            let again = async {
+                while member.publisher.renew().await.is_err() {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            };
+            tokio::time::timeout(PATIENCE, again).await.expect("never renewed");
+
+            let answer = member.source.committed(vec![Partition(0)]).await.unwrap();
+            let happened = answer[0].point == Some((Offset(watermark), String::new()));
+            assert!(happened || committing != Committing::Clean, "{committing:?}");
+            if happened {
+                expected.push(event);
+            }
+            let clean = committing == Committing::Clean;
+            *fates.entry((clean, happened)).or_insert(0) += 1;
+            // Whatever was on its way has arrived by now, or never will.
+            let seen = values(&stage, &stage.settings.topics.archived);
+            assert_eq!(seen, expected, "after {committing:?}");
+        }
+    }
+    println!("(clean, happened): {fates:?}; {hung} hung");
     member.source.leave().await;
 }

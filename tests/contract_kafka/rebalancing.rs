@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use tollbridge::adapters::kafka::Protocol;
 use tollbridge::domain::id::{Offset, Partition};
-use tollbridge::ports::source::Source;
+use tollbridge::ports::publisher::Publisher;
+use tollbridge::ports::source::{Source, SourceEvent};
 
-use crate::stage::{BOTH, Stage, numbers, offsets};
+use crate::stage::{BOTH, Member, Stage, numbers, offsets, start};
 
 #[tokio::test]
 async fn a_partition_moves_only_after_its_release() {
@@ -61,7 +62,7 @@ async fn a_slow_answer_is_no_reason_to_lose_the_membership() {
         member.silence(Duration::from_secs(8)).await;
         let membership = member.membership().await;
         assert!(membership.generation >= 0 && !membership.member_id.is_empty());
-        member.source.assign(ticket, vec![crate::stage::start(0, 1, 0)]);
+        member.source.assign(ticket, vec![start(0, 1, 0)]);
         member.demand(0, 1, 5);
         assert_eq!(member.records(0, 1, 5).await.len(), 5);
         member.source.leave().await;
@@ -72,10 +73,6 @@ async fn a_slow_answer_is_no_reason_to_lose_the_membership() {
 async fn leaving_waits_for_no_answer() {
     for protocol in BOTH {
         let stage = Stage::new(protocol, 2);
-        let leave = |member: crate::stage::Member| async move {
-            let left = tokio::time::timeout(Duration::from_secs(10), member.source.leave()).await;
-            left.expect("leaving hangs");
-        };
         // Never assigned anything.
         leave(stage.member()).await;
         // An assignment that nobody answered.
@@ -105,7 +102,6 @@ async fn leaving_waits_for_no_answer() {
 
 #[tokio::test]
 async fn after_leaving_there_is_no_membership() {
-    use tollbridge::ports::publisher::Publisher;
     let stage = Stage::new(Protocol::Classic, 1);
     let mut member = stage.member();
     member.take_all(1).await;
@@ -120,13 +116,41 @@ async fn a_static_member_is_back_at_once() {
     let stage = Stage::new(Protocol::Classic, 2);
     let mut settings = stage.settings.clone();
     settings.instance_id = Some("tollbridge-0".into());
-    let mut member = crate::stage::Member::new(settings.clone());
+    let mut member = Member::new(settings.clone());
     member.take_all(1).await;
     let before = member.membership().await;
     member.source.leave().await;
-    let mut again = crate::stage::Member::new(settings);
+    let mut again = Member::new(settings);
     assert_eq!(again.take_all(1).await, [Partition(0), Partition(1)]);
     let after = again.membership().await;
     assert_eq!(after.generation, before.generation, "the group never noticed");
     again.source.leave().await;
+}
+
+#[tokio::test]
+async fn the_older_of_two_with_the_same_identity_ends() {
+    let stage = Stage::new(Protocol::Classic, 1);
+    let mut settings = stage.settings.clone();
+    settings.instance_id = Some("tollbridge-0".into());
+    let mut older = Member::new(settings.clone());
+    older.take_all(1).await;
+    let mut newer = Member::new(settings);
+    newer.take_all(1).await;
+    loop {
+        match older.event().await {
+            SourceEvent::Fatal(why) => break assert!(why.contains("fenced"), "{why}"),
+            SourceEvent::End { .. } | SourceEvent::Trouble(_) => {}
+            event => panic!("{event:?}"),
+        }
+    }
+    leave(older).await;
+    newer.demand(0, 1, 1);
+    assert_eq!(newer.end(0).await, Offset(0));
+    leave(newer).await;
+}
+
+/// Leaves, and not for ever.
+async fn leave(member: Member) {
+    let left = tokio::time::timeout(Duration::from_secs(10), member.source.leave()).await;
+    left.expect("leaving hangs");
 }

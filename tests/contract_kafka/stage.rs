@@ -1,6 +1,7 @@
 //! What the tests stand on: topics and a group of their own, members of it, and patience with a limit.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -240,4 +241,17 @@ pub fn message(topic: Topic, value: impl Into<Bytes>) -> Message {
 
 pub fn numbers(from: u32, below: u32) -> impl Iterator<Item = String> {
     (from..below).map(|number| number.to_string())
+}
+
+/// What `read_committed` readers see on a topic, as text.
+pub fn values(stage: &Stage, topic: &str) -> Vec<String> {
+    let mut values = Vec::new();
+    let reader = stage.reader();
+    reader
+        .read_topic(topic, |_, record| {
+            values.push(String::from_utf8(record.value.unwrap().to_vec()).unwrap());
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    values
 }
