@@ -10,11 +10,12 @@ const PERMANENT: [&str; 7] =
     ["WRONGTYPE", "NOPERM", "NOAUTH", "WRONGPASS", "CROSSSLOT", "MOVED", "NOPROTO"];
 
 /// Generic errors (`ERR …`) that asking again won't cure, by how they begin.
-const PERMANENT_ERR: [&str; 6] = [
+const PERMANENT_ERR: [&str; 7] = [
     "unknown command",
     "Error compiling script",
     "wrong number of arguments",
     "The user executing the script can't",
+    "ACL failure in script",
     "DB index is out of range",
     "invalid DB index",
 ];
@@ -107,6 +108,8 @@ mod tests {
             ("OOM command not allowed when used memory > 'maxmemory'.", "full"),
             ("WRONGTYPE Operation against a key script: ab12, on @user_script:2.", "permanent"),
             ("NOPERM this user has no permissions to run the 'evalsha' command", "permanent"),
+            ("ERR The user executing the script can't run this command", "permanent"),
+            ("ERR ACL failure in script: User few has no permissions", "permanent"),
             ("NOAUTH Authentication required.", "permanent"),
             ("WRONGPASS invalid username-password pair", "permanent"),
             ("CROSSSLOT Keys in request don't hash to the same slot", "permanent"),
