@@ -1,6 +1,6 @@
 #!/bin/sh
 # What building and testing need and cargo cannot bring: a C and C++ compiler, OpenSSL and zlib, Java and
-# Maven, Redis, PostgreSQL and kcat. Says nothing and takes no time where all is there. Where something is
+# Maven, Redis, PostgreSQL, kcat and sqlite3. Says nothing and takes no time where all is there. Where something is
 # missing, root on Debian or Ubuntu gets it from apt; everyone else gets the commands and exit code 69.
 set -eu
 
@@ -25,6 +25,7 @@ header zlib.h || need zlib1g-dev
 has setpriv || need util-linux
 has redis-server || need redis-server
 has kcat || need kcat
+has sqlite3 || need sqlite3
 has mvn || need maven
 if has java && has javac; then
   [ "$(java_version)" -ge 17 ] 2>/dev/null || need default-jdk-headless

@@ -11,12 +11,14 @@
 //! - [`proxy`]: a TCP proxy that passes, holds, delays, swallows or cuts.
 //! - [`kafka`], [`redis`], [`postgres`]: the services.
 //! - [`shared`]: one service of each kind per test binary.
+//! - [`oracle`]: a second opinion on what they did together.
 //! - [`stack`]: all of them with the gateway simulator and processors; [`http`]: what those serve.
 
 pub mod cache;
 pub mod error;
 pub mod http;
 pub mod kafka;
+pub mod oracle;
 pub mod ports;
 pub mod postgres;
 pub mod process;

@@ -14,6 +14,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+use tollbridge_rig::oracle::Evidence;
 use tollbridge_rig::stack::wait_worked_off;
 use tollbridge_rig::{Error, Launch, Process, Processor, Result, Stack, StackOptions, Store};
 
@@ -189,6 +190,10 @@ fn finish(
     println!("\n{}", fs::read_to_string(&output).unwrap_or_default().trim_end());
     if !status.success() {
         writeln!(off, "reconcile ended with {status}\n{}", reconcile.log_tail()).ok();
+    }
+    match Evidence::of(stack).and_then(|evidence| evidence.judge()) {
+        Ok(()) => println!("second opinion, by the rig's own readers: balanced"),
+        Err(e) => drop(writeln!(off, "second opinion, by the rig's own readers: {e}")),
     }
     for blow in blows {
         println!("{blow}");

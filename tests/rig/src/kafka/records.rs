@@ -94,10 +94,10 @@ impl Record {
         })
     }
 
-    /// The value of the first header of this name, as text.
+    /// The value of the last header of this name, as text: earlier ones came with the source record.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<String> {
-        let (_, value) = self.headers.iter().find(|(header, _)| header == name)?;
+        let (_, value) = self.headers.iter().rfind(|(header, _)| header == name)?;
         value.as_ref().map(|bytes| String::from_utf8_lossy(bytes).into_owned())
     }
 }
