@@ -5,5 +5,6 @@ pub mod exit;
 pub mod http;
 pub mod limits;
 pub mod run;
+pub mod settings;
 pub mod status;
 pub mod store;

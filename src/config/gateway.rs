@@ -17,6 +17,8 @@ pub struct Gateway {
     pub connect_timeout: Duration,
     /// The whole call, connecting included.
     pub timeout: Duration,
+    /// A connection that was unused for longer is not used again.
+    pub idle: Duration,
     /// Calls at the same time.
     pub max_in_flight: usize,
     /// A longer answer is cut, which makes it unknown; bytes.
@@ -70,6 +72,7 @@ impl Gateway {
             key_ttl: key_ttl.0,
             connect_timeout: r.period("gateway.connect_timeout", "2s", ["10ms", "1m"]),
             timeout: r.period("gateway.timeout", "10s", ["20ms", "5m"]),
+            idle: r.period("gateway.idle", "30s", ["1s", "10m"]),
             max_in_flight: r.within("gateway.max_in_flight", 256, 1..=65_536),
             body_max: r.size("gateway.body_max", "64KiB", ["1KiB", "16MiB"]),
             ca_file: r.file("gateway.ca_file"),

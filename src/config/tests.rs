@@ -137,7 +137,6 @@ fn values_of_a_wrong_type_or_range_are_refused() {
     refused("[flush]\nworkers = 0", &["it must be from 1 to 64"]);
     refused("[publish]\ninterval = \"1h\"", &["from 1ms to 10s"]);
     refused("[transactions]\nmax_bytes = \"64KB\"", &["64KiB"]);
-    refused("[transactions]\nformat = \"avro\"", &["transactions.schema_file", "has to be set"]);
     refused("[http]\nlisten = \"localhost\"", &["http.listen = \"localhost\"", "0.0.0.0:9464"]);
     refused("[store]\nurl = \"sqlite::memory:\"", &["outlive"]);
     refused("[log]\nlevel = \"inof\"", &["log.level = \"inof\"", "no level"]);

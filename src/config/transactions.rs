@@ -7,9 +7,9 @@ use super::reader::Reader;
 #[derive(Debug, Clone)]
 pub struct Transactions {
     pub format: Format,
-    /// The writer schema of plain Avro records.
+    /// The Avro schema that producers write with; unset: `schemas/avro/transaction.avsc`.
     pub schema_file: Option<PathBuf>,
-    /// A record whose value is larger is rejected; bytes.
+    /// A record whose key, value and headers have more bytes is rejected.
     pub max_bytes: usize,
 }
 
@@ -45,13 +45,6 @@ impl Transactions {
             ],
         );
         let schema_file = r.file("transactions.schema_file");
-        if format == Format::Avro && schema_file.is_none() {
-            r.refuse(
-                "transactions.schema_file",
-                "plain Avro records do not name their schema, so it has to be set",
-                "Name the file of the schema that producers write with.",
-            );
-        }
         let max_bytes = r.size("transactions.max_bytes", "64KiB", ["256B", "1MiB"]);
         r.unsupported("schema_registry", "Remove the section.");
         Self { format, schema_file, max_bytes }

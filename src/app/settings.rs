@@ -1,0 +1,97 @@
+//! From the configuration to what each adapter wants to know. Nothing is decided here; adapters never see the
+//! configuration, and the configuration knows no adapter.
+
+use crate::adapters::{http_gateway, kafka, redis};
+use crate::config::Config;
+use crate::config::gateway::Profile as ProfileName;
+use crate::config::kafka::Protocol;
+use crate::config::transactions::Format;
+use crate::wire::gateway::Profile;
+use crate::wire::transaction;
+
+/// What every Kafka client of this process is made from. Without `kafka.instance_id` the transactional id is random:
+/// call it once a process.
+#[must_use]
+pub fn kafka(config: &Config) -> kafka::Settings {
+    let k = &config.kafka;
+    let random = || format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
+    let instance = k.instance_id.clone().unwrap_or_else(random);
+    kafka::Settings {
+        brokers: k.brokers.clone(),
+        group_id: k.group_id.clone(),
+        client_id: "tollbridge".to_owned(),
+        instance_id: k.instance_id.clone(),
+        transactional_id: format!("{}-{instance}", k.group_id),
+        protocol: match k.protocol {
+            Protocol::Classic => kafka::Protocol::Classic,
+            Protocol::Consumer => kafka::Protocol::Consumer,
+        },
+        topics: kafka::Topics {
+            transactions: k.topics.transactions.clone(),
+            archived: k.topics.archived.clone(),
+            declined: k.topics.declined.clone(),
+            dead_letter: k.topics.dead_letter.clone(),
+            alerts: k.topics.alerts.clone(),
+        },
+        session_timeout: k.session_timeout,
+        transaction_timeout: k.transaction_timeout,
+        request_timeout: k.request_timeout,
+        properties: k
+            .properties
+            .iter()
+            .map(|(name, value)| (name.clone(), value.expose().to_owned()))
+            .collect(),
+    }
+}
+
+#[must_use]
+pub fn redis(config: &Config) -> redis::Settings {
+    redis::Settings {
+        url: config.redis.url.expose().to_owned(),
+        ca_file: config.redis.ca_file.clone(),
+        prefix: config.redis.prefix.clone(),
+        group: config.kafka.group_id.clone(),
+        topic: config.kafka.topics.transactions.clone(),
+        connect_timeout: config.redis.connect_timeout,
+        response_timeout: config.redis.response_timeout,
+    }
+}
+
+/// The profile that the configuration names.
+#[must_use]
+pub fn profile(config: &Config) -> Profile {
+    match config.gateway.profile {
+        ProfileName::Generic => Profile::generic(),
+    }
+}
+
+#[must_use]
+pub fn gateway(config: &Config) -> http_gateway::Settings {
+    let g = &config.gateway;
+    http_gateway::Settings {
+        url: g.url.expose().to_owned(),
+        endpoints: profile(config).endpoints,
+        timeout: g.timeout,
+        connect_timeout: g.connect_timeout,
+        idle: g.idle,
+        body_max: g.body_max,
+        max_in_flight: g.max_in_flight,
+        ca_file: g.ca_file.clone(),
+        headers: g
+            .headers
+            .iter()
+            .map(|(name, value)| (name.clone(), value.expose().to_owned()))
+            .collect(),
+    }
+}
+
+/// How records of the source topic are read.
+#[must_use]
+pub fn format(config: &Config) -> transaction::Format {
+    match config.transactions.format {
+        Format::Auto => transaction::Format::Auto,
+        Format::AvroConfluent => transaction::Format::AvroConfluent,
+        Format::Avro => transaction::Format::Avro,
+        Format::Json => transaction::Format::Json,
+    }
+}
