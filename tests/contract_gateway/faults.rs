@@ -1,0 +1,198 @@
+//! Every fault of the simulator, read by the room and the profile, and what the ledger says about it afterwards.
+
+use tollbridge::domain::classify::Asked;
+
+use super::world::*;
+
+/// A verdict in one word.
+fn word(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Approved { .. } => "approved",
+        Verdict::Declined { .. } => "declined",
+        Verdict::NeedsLookup { .. } => "needs lookup",
+        Verdict::DuplicateCode { .. } => "duplicate",
+        Verdict::Unknown { .. } => "unknown",
+        Verdict::NotSent { .. } => "not sent",
+        Verdict::NotTaken { .. } => "not taken",
+        Verdict::StillRunning { .. } => "running",
+        Verdict::Mismatch { .. } => "mismatch",
+        Verdict::NeverSeen => "never seen",
+    }
+}
+
+/// A fault on the first attempt: what the first attempt, a lookup and the second attempt come to, and the charges in
+/// the ledger before and after the second attempt.
+struct Row {
+    fault: &'static str,
+    first: &'static str,
+    lookup: &'static str,
+    charged: usize,
+    second: &'static str,
+}
+
+const fn row(
+    fault: &'static str,
+    first: &'static str,
+    lookup: &'static str,
+    charged: usize,
+    second: &'static str,
+) -> Row {
+    Row { fault, first, lookup, charged, second }
+}
+
+const ROWS: [Row; 17] = [
+    row("kind = 'timeout-before'", "unknown", "never seen", 0, "approved"),
+    row("kind = 'timeout-after'", "unknown", "approved", 1, "approved"),
+    row("kind = 'late-charge'\ndelay = '1h'", "unknown", "running", 0, "running"),
+    row("kind = 'late-arrival'\ndelay = '1h'", "unknown", "never seen", 0, "approved"),
+    row("kind = 'error-before'", "unknown", "never seen", 0, "approved"),
+    row("kind = 'error-after'\nstatus = 502", "unknown", "approved", 1, "approved"),
+    row("kind = 'throttle'", "not taken", "never seen", 0, "approved"),
+    row("kind = 'cut-before'", "unknown", "never seen", 0, "approved"),
+    row("kind = 'cut-after'", "unknown", "approved", 1, "approved"),
+    row("kind = 'cut-midway'", "unknown", "approved", 1, "approved"),
+    row("kind = 'garbage'", "unknown", "approved", 1, "approved"),
+    row("kind = 'wrong-id'", "unknown", "approved", 1, "approved"),
+    row("kind = 'wrong-amount'", "mismatch", "approved", 1, "approved"),
+    row("kind = 'duplicate-code'", "duplicate", "approved", 1, "approved"),
+    row("kind = 'html'", "unknown", "never seen", 0, "approved"),
+    row("kind = 'slow'\ndelay = '20ms'", "approved", "approved", 1, "approved"),
+    row("kind = 'decline'", "declined", "declined", 0, "declined"),
+];
+
+#[tokio::test]
+async fn every_fault_is_read_rightly_and_leaves_at_most_one_charge() {
+    let folder = TempDir::new("faults").unwrap();
+    let mut script = String::new();
+    for (at, row) in ROWS.iter().enumerate() {
+        script += &format!("[[fault]]\n{}\nmatch = ['tx-{at:02}']\n", row.fault);
+    }
+    let sim = Sim::with_faults(&folder, &script);
+    let ledger = folder.join("ledger.jsonl");
+    let gateway = hasty(&sim.url);
+    for (at, row) in ROWS.iter().enumerate() {
+        let id = format!("tx-{at:02}");
+        let charge = charge(&id);
+        let first = gateway.charge(&charge).await;
+        let said = verdict(FIRST, &id, &first);
+        assert_eq!(word(&said), row.first, "{}: {first:?}", row.fault);
+        // What is charged in secret has reached the ledger by now: the simulator decides before it is silent.
+        let looked_up = verdict(Asked::Lookup, &id, &gateway.lookup(&charge.id).await);
+        assert_eq!(word(&looked_up), row.lookup, "{}: {looked_up:?}", row.fault);
+        assert_eq!(charges(&ledger, &id), row.charged, "{}", row.fault);
+        let second = gateway.charge(&charge).await;
+        let said = verdict(LATER, &id, &second);
+        assert_eq!(word(&said), row.second, "{}: {second:?}", row.fault);
+        let charged_at_last = usize::from(row.second == "approved");
+        assert_eq!(charges(&ledger, &id), charged_at_last, "{}", row.fault);
+    }
+}
+
+#[tokio::test]
+async fn late_charges_happen_though_nobody_waits() {
+    let folder = TempDir::new("late").unwrap();
+    let script = "[[fault]]\nkind = 'late-charge'\ndelay = '600ms'\nmatch = ['a']\n\
+                  [[fault]]\nkind = 'late-arrival'\ndelay = '600ms'\nmatch = ['b']";
+    let sim = Sim::with_faults(&folder, script);
+    let ledger = folder.join("ledger.jsonl");
+    let gateway = hasty(&sim.url);
+    for id in ["a1", "b1"] {
+        assert_lost(&gateway.charge(&charge(id)).await);
+        let charged = || charges(&ledger, id) == 1;
+        tollbridge_rig::wait_until("the late charge", LIMIT, charged).unwrap();
+        let again = response(gateway.charge(&charge(id)).await);
+        assert!(again.replayed, "{again:?}");
+        assert_eq!(charges(&ledger, id), 1);
+    }
+}
+
+#[tokio::test]
+async fn an_unkept_decline_is_decided_anew_and_a_forgotten_key_charges_twice() {
+    let folder = TempDir::new("unkept").unwrap();
+    let script = "[[fault]]\nkind = 'decline-unkept'\nmatch = ['a']\n\
+                  [[fault]]\nkind = 'forget-key'\nmatch = ['b']\nattempts = [2]";
+    let sim = Sim::with_faults(&folder, script);
+    let ledger = folder.join("ledger.jsonl");
+    let gateway = client(&sim.url);
+    let declined = verdict(LATER, "a1", &gateway.charge(&charge("a1")).await);
+    assert_eq!(declined, Verdict::NeedsLookup { code: "limit_exceeded".into() });
+    approved(&gateway, "a1").await;
+    assert_eq!(charges(&ledger, "a1"), 1);
+    for expected in 1..=2 {
+        approved(&gateway, "b1").await;
+        assert_eq!(charges(&ledger, "b1"), expected);
+    }
+}
+
+#[tokio::test]
+async fn lookups_can_fail_too() {
+    let folder = TempDir::new("lookups").unwrap();
+    let script = "[[fault]]\nkind = 'error-before'\non = 'lookup'\nstatus = 503\nattempts = [1]\n\
+                  [[fault]]\nkind = 'timeout-before'\non = 'lookup'\nattempts = [2]";
+    let sim = Sim::with_faults(&folder, script);
+    let gateway = hasty(&sim.url);
+    approved(&gateway, "a").await;
+    let id = charge("a").id;
+    assert_eq!(response(gateway.lookup(&id).await).status, 503);
+    assert_lost(&gateway.lookup(&id).await);
+    let third = verdict(Asked::Lookup, "a", &gateway.lookup(&id).await);
+    assert_eq!(word(&third), "approved");
+}
+
+#[tokio::test]
+async fn the_generic_rules_over_the_wire() {
+    let folder = TempDir::new("rules").unwrap();
+    let sim = Sim::start(&folder.join("ledger.jsonl"), &["--latency", "20ms"]);
+    let gateway = client(&sim.url);
+    let first = charge("tx:1.a_b-c");
+    assert_eq!(
+        word(&verdict(Asked::Lookup, "tx:1.a_b-c", &gateway.lookup(&first.id).await)),
+        "never seen"
+    );
+    let (one, other) = tokio::join!(gateway.charge(&first), gateway.charge(&first));
+    let words = [&one, &other].map(|answer| word(&verdict(LATER, "tx:1.a_b-c", answer)));
+    assert_eq!(words, ["approved", "running"]);
+    let replay = response(gateway.charge(&first).await);
+    assert!(replay.replayed);
+    assert_eq!(replay.body, response(one).body);
+    let looked_up = gateway.lookup(&first.id).await;
+    assert_eq!(word(&verdict(Asked::Lookup, "tx:1.a_b-c", &looked_up)), "approved");
+
+    let other_body = Charge { body: charge("tx-2").body, ..first.clone() };
+    let reused = gateway.charge(&other_body).await;
+    assert_eq!(response(reused.clone()).status, 422);
+    assert_eq!(word(&verdict(LATER, "tx:1.a_b-c", &reused)), "mismatch");
+    let invalid = Charge { body: "{}".into(), ..charge("tx-3") };
+    assert_eq!(word(&verdict(FIRST, "tx-3", &gateway.charge(&invalid).await)), "not taken");
+
+    let poor = Transaction { payment_method: "pm_declined".into(), ..transaction("tx-4") };
+    for (asked, expected) in [(FIRST, "declined"), (LATER, "declined")] {
+        let answer = gateway.charge(&charge_of(&poor)).await;
+        assert_eq!(
+            word(&verdict(asked, "tx-4", &answer)),
+            expected,
+            "the second is a marked replay"
+        );
+    }
+}
+
+#[tokio::test]
+async fn retry_after_arrives() {
+    let folder = TempDir::new("throttle").unwrap();
+    let sim = Sim::with_faults(&folder, "[[fault]]\nkind = 'throttle'\nretry_after = '7s'");
+    let answer = response(client(&sim.url).charge(&charge("a")).await);
+    assert_eq!((answer.status, answer.retry_after), (429, Some(std::time::Duration::from_secs(7))));
+}
+
+#[tokio::test]
+async fn keys_run_out() {
+    let folder = TempDir::new("ttl").unwrap();
+    let ledger = folder.join("ledger.jsonl");
+    let sim = Sim::start(&ledger, &["--key-ttl", "300ms"]);
+    let gateway = client(&sim.url);
+    approved(&gateway, "a").await;
+    tokio::time::sleep(std::time::Duration::from_millis(400)).await;
+    let again = response(gateway.charge(&charge("a")).await);
+    assert!(!again.replayed);
+    assert_eq!(charges(&ledger, "a"), 2);
+}
