@@ -42,7 +42,10 @@ pub fn up(folder: &Path, tollbridge: &Path) -> Result<()> {
         .map_err(|e| failed("start setsid", e))?;
     let state = wait_for("everything to be up", UP_LIMIT, || match holder.try_wait() {
         Ok(None) => Ok(living(folder)),
-        _ => Err(Error::new(fs::read_to_string(&log).unwrap_or_default())),
+        _ => {
+            let said = fs::read_to_string(&log).unwrap_or_default();
+            Err(Error::new(said.trim_start_matches("rig: ").trim_end()))
+        }
     })?;
     println!("Up: Kafka {}, Redis {}.", state["kafka"], state["redis"]);
     print_commands(&state, tollbridge);
