@@ -1,5 +1,6 @@
 //! Builds the parts, runs the route over them, and tells operators how it is.
 
+pub mod check;
 pub mod drive;
 pub mod exit;
 pub mod http;

@@ -2,7 +2,8 @@
 
 use clap::Args;
 
-use super::{ConfigArgs, print};
+use super::{ConfigArgs, block_on, print};
+use crate::app::check::{self, State};
 use crate::app::exit::Exit;
 use crate::app::limits;
 use crate::config::{Config, timing};
@@ -33,5 +34,23 @@ pub fn run(config: &Config, args: &CheckConfigArgs) -> anyhow::Result<Exit> {
     if args.skip_connections {
         return Ok(Exit::Done);
     }
-    anyhow::bail!("the check of connections is not built yet; use --skip-connections")
+    let mut exit = Exit::Done;
+    block_on(async {
+        check::connections(config, |finding| {
+            exit = worse(exit, &finding.state);
+            print(&finding.to_string()).ok();
+        })
+        .await;
+        Ok(())
+    })?;
+    Ok(exit)
+}
+
+/// A wrong key outweighs a dead part: no waiting mends it.
+fn worse(exit: Exit, state: &State) -> Exit {
+    match state {
+        State::BadKey(..) => Exit::BadConfig,
+        State::Wrong(..) if exit == Exit::Done => Exit::Unavailable,
+        _ => exit,
+    }
 }

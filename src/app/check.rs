@@ -1,0 +1,259 @@
+//! Is everything there that the configuration names, and is it set up so that the promise can hold? Asks each part
+//! once, in bounded time; changes nothing, joins no group, charges nothing.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::settings;
+use super::store::{AnyStore, StoreSettings};
+use crate::adapters::kafka::{self, Admin};
+use crate::adapters::redis::RedisQueue;
+use crate::adapters::system::SystemClock;
+use crate::config::Config;
+use crate::domain::retry::KeyLife;
+use crate::domain::time::Wall;
+use crate::domain::transaction::hex;
+use crate::ports::queue::{Queue, QueueError, QueueHealth};
+use crate::ports::store::{Store, StoreError};
+use crate::ports::time::Clock;
+
+mod topics;
+
+/// What came of looking at one part. Prints as one line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    pub part: String,
+    pub state: State,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// It is as it should be; what was seen.
+    Fine(String),
+    /// It works, and someone should know: the remark and what could be done.
+    Remark(String, String),
+    /// It does not answer, or is not set up as it has to be: why, and the remedy.
+    Wrong(String, String),
+    /// A key is to blame: why, and the remedy.
+    BadKey(String, String),
+}
+
+impl Finding {
+    fn new(part: impl Into<String>, state: State) -> Self {
+        Self { part: part.into(), state }
+    }
+
+    fn fine(part: impl Into<String>, seen: impl Into<String>) -> Self {
+        Self::new(part, State::Fine(seen.into()))
+    }
+
+    fn remark(part: impl Into<String>, remark: impl Into<String>, remedy: &str) -> Self {
+        Self::new(part, State::Remark(remark.into(), remedy.to_owned()))
+    }
+
+    fn wrong(part: impl Into<String>, why: impl fmt::Display, remedy: &str) -> Self {
+        Self::new(part, State::Wrong(why.to_string(), remedy.to_owned()))
+    }
+
+    fn bad_key(part: impl Into<String>, why: impl fmt::Display, remedy: &str) -> Self {
+        Self::new(part, State::BadKey(why.to_string(), remedy.to_owned()))
+    }
+}
+
+impl fmt::Display for Finding {
+    /// `ok    redis: what was seen`, `wrong redis: why. What to do.`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (word, text, remedy) = match &self.state {
+            State::Fine(seen) => return write!(f, "ok    {}: {seen}", self.part),
+            State::Remark(remark, remedy) => ("note ", remark, remedy),
+            State::Wrong(why, remedy) | State::BadKey(why, remedy) => ("wrong", why, remedy),
+        };
+        write!(f, "{word} {}: {}. {remedy}", self.part, text.trim_end_matches('.'))
+    }
+}
+
+/// The longest look at one part.
+const PART_MAX: Duration = Duration::from_secs(15);
+
+/// Looks at every part; calls `each` with what it finds, as it finds it.
+pub async fn connections(config: &Config, mut each: impl FnMut(Finding)) {
+    topics::look(config, &mut each).await;
+    within("redis", redis(config)).await.into_iter().for_each(&mut each);
+    within("store", store(config)).await.into_iter().for_each(&mut each);
+    each(gateway(config).await);
+}
+
+async fn within(part: &str, look: impl Future<Output = Vec<Finding>>) -> Vec<Finding> {
+    tokio::time::timeout(PART_MAX, look).await.unwrap_or_else(|_| {
+        let why = format!("no answer within {} s", PART_MAX.as_secs());
+        vec![Finding::wrong(part, why, "Is it overloaded, or is a firewall between?")]
+    })
+}
+
+async fn redis(config: &Config) -> Vec<Finding> {
+    let part = format!("redis {}", config.redis.url);
+    let queue = match RedisQueue::new(&settings::redis(config)) {
+        Ok(queue) => queue,
+        Err(error) => {
+            return vec![Finding::bad_key(part, error, "Correct redis.url or redis.ca_file.")];
+        }
+    };
+    match queue.health().await {
+        Ok(health) => vec![of_redis(config, part, &health)],
+        Err(error @ QueueError::Permanent(_)) => {
+            vec![Finding::wrong(part, error, "Check user, password and permissions.")]
+        }
+        Err(error) => vec![Finding::wrong(part, error, "Start it, or correct redis.url.")],
+    }
+}
+
+fn of_redis(config: &Config, part: String, health: &QueueHealth) -> Finding {
+    let QueueHealth { version, eviction_policy, .. } = health;
+    let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
+    if major.is_none_or(|major| major < 7) {
+        let why = format!("it has version {version}, and at least 7.0 is needed");
+        return Finding::wrong(part, why, "Upgrade it.");
+    }
+    if eviction_policy != "noeviction" {
+        let why = format!("maxmemory-policy is {eviction_policy}: it would throw entries away");
+        return Finding::wrong(part, why, "Set maxmemory-policy to noeviction.");
+    }
+    clock(config, &part, health.now)
+        .unwrap_or_else(|| Finding::fine(part, format!("version {version}, noeviction")))
+}
+
+/// What is wrong with a part's clock: off from ours by more than a quarter of the key's margin, no partition would
+/// be taken over.
+fn clock(config: &Config, part: &str, theirs: Wall) -> Option<Finding> {
+    let life = KeyLife { ttl: config.gateway.key_ttl, deadline: config.gateway.timeout };
+    let ours = SystemClock.now().wall;
+    let off = Duration::from_micros(ours.0.abs_diff(theirs.0));
+    let most = life.margin() / 4;
+    (off > most).then(|| {
+        let why = format!(
+            "its clock and ours are {} s apart, at most {} s are bearable",
+            off.as_secs(),
+            most.as_secs()
+        );
+        Finding::wrong(part, why, "Synchronise the clocks (NTP).")
+    })
+}
+
+async fn store(config: &Config) -> Vec<Finding> {
+    let part = format!("store {}", config.store.url);
+    let store =
+        match AnyStore::connect(config.store.url.expose(), &StoreSettings::from(&config.store)) {
+            Ok(store) => store,
+            Err(error) => return vec![Finding::bad_key(part, error, "Correct store.url.")],
+        };
+    let found = of_store(config, &part, &store).await;
+    store.close().await;
+    found.unwrap_or_else(|error| {
+        let remedy = match error {
+            StoreError::Permanent(_) | StoreError::Poison(_) => {
+                "If the tables are missing or old, run tollbridge migrate."
+            }
+            StoreError::Transient(_) | StoreError::Unknown(_) => "Start it, or correct store.url.",
+        };
+        vec![Finding::wrong(part, error, remedy)]
+    })
+}
+
+async fn of_store(
+    config: &Config,
+    part: &str,
+    store: &AnyStore,
+) -> Result<Vec<Finding>, StoreError> {
+    let health = store.check().await?;
+    let identity = store.identity().await?;
+    let id = hex(&identity.id.0);
+    let seen =
+        format!("{}, tables of version {}, store {id}", health.product, identity.schema_version);
+    let first = clock(config, part, health.now).unwrap_or_else(|| Finding::fine(part, seen));
+    let lossy = health.lossy.into_iter().map(|setting| {
+        let remark = format!("{setting}: it may lose rows that it acknowledged");
+        Finding::remark(
+            part,
+            remark,
+            "Set store.allow_lossy = false and the database to keep them.",
+        )
+    });
+    Ok(std::iter::once(first).chain(lossy).collect())
+}
+
+/// Connects and says nothing: a request could be a charge.
+async fn gateway(config: &Config) -> Finding {
+    let url = &config.gateway.url;
+    let part = format!("gateway {url}");
+    let Some(address) = address(url.scheme(), url.authority()) else {
+        return Finding::bad_key(part, "its address can't be read", "Correct gateway.url.");
+    };
+    let connecting = tokio::net::TcpStream::connect(address);
+    match tokio::time::timeout(config.gateway.connect_timeout, connecting).await {
+        Ok(Ok(_)) => Finding::fine(part, "accepts connections"),
+        Ok(Err(error)) => Finding::wrong(part, error, "Start it, or correct gateway.url."),
+        Err(_) => Finding::wrong(
+            part,
+            format!("no connection within {:?}", config.gateway.connect_timeout),
+            "Is a firewall between? Or raise gateway.connect_timeout.",
+        ),
+    }
+}
+
+/// Host and port of an authority; the port is the scheme's where none is given.
+fn address<'a>(scheme: &str, authority: &'a str) -> Option<(&'a str, u16)> {
+    let usual = if scheme == "http" { 80 } else { 443 };
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, port.parse().ok()?),
+        _ => (authority, usual),
+    };
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    (!host.is_empty()).then_some((host, port))
+}
+
+/// Whether a property reaches librdkafka as it was given.
+fn properties(settings: &kafka::Settings) -> Vec<Finding> {
+    if let Err(error) = kafka::check(settings) {
+        return vec![Finding::bad_key("kafka properties", error, "Correct [kafka.properties].")];
+    }
+    settings
+        .overridden()
+        .into_iter()
+        .map(|o| {
+            let used = o.used.map_or("is left out".to_owned(), |used| format!("is {used}"));
+            let remark = format!("{} {used}, whatever [kafka.properties] says", o.property);
+            Finding::remark("kafka properties", remark, "Remove it there.")
+        })
+        .collect()
+}
+
+/// Makes the client that asks the brokers.
+fn admin(settings: &kafka::Settings) -> Result<Admin, Finding> {
+    Admin::new(settings)
+        .map_err(|error| Finding::bad_key("kafka", error, "Correct [kafka.properties]."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_have_the_usual_port() {
+        assert_eq!(address("https", "pay.example"), Some(("pay.example", 443)));
+        assert_eq!(address("http", "pay.example"), Some(("pay.example", 80)));
+        assert_eq!(address("http", "127.0.0.1:9400"), Some(("127.0.0.1", 9400)));
+        assert_eq!(address("https", "[::1]"), Some(("::1", 443)));
+        assert_eq!(address("https", "[::1]:8443"), Some(("::1", 8443)));
+        assert_eq!(address("https", "host:port"), None);
+        assert_eq!(address("https", ""), None);
+    }
+
+    #[test]
+    fn a_finding_is_one_line() {
+        assert_eq!(Finding::fine("redis", "7.0").to_string(), "ok    redis: 7.0");
+        assert_eq!(
+            Finding::wrong("redis", "gone.", "Start it.").to_string(),
+            "wrong redis: gone. Start it."
+        );
+    }
+}

@@ -1,0 +1,114 @@
+//! The brokers and the five topics.
+
+use super::{Finding, admin, properties};
+use crate::adapters::kafka::{Admin, AskError, TopicLimits};
+use crate::app::settings;
+use crate::config::Config;
+
+/// Characters of offset metadata below which a partition's unfinished offsets are listed in small pieces only.
+const METADATA_USUAL: usize = 4_096;
+
+/// Looks at the properties, then at the brokers, then at each topic; stops where going on tells nothing new.
+pub(super) async fn look(config: &Config, each: &mut impl FnMut(Finding)) {
+    let settings = settings::kafka(config);
+    let part = format!("kafka {}", config.kafka.brokers);
+    properties(&settings).into_iter().for_each(&mut *each);
+    let admin = match admin(&settings) {
+        Ok(admin) => admin,
+        Err(finding) => return each(finding),
+    };
+    match admin.brokers() {
+        Ok(brokers) => each(Finding::fine(&part, format!("{brokers} brokers"))),
+        Err(error) => {
+            return each(Finding::wrong(part, error, "Start it, or correct kafka.brokers."));
+        }
+    }
+    for (key, topic) in names(config) {
+        each(of_topic(&admin, key, topic).await);
+    }
+    for finding in limits(config, &admin).await {
+        each(finding);
+    }
+}
+
+fn names(config: &Config) -> [(&'static str, &str); 5] {
+    let topics = &config.kafka.topics;
+    [
+        ("transactions", &topics.transactions),
+        ("archived", &topics.archived),
+        ("declined", &topics.declined),
+        ("dead_letter", &topics.dead_letter),
+        ("alerts", &topics.alerts),
+    ]
+}
+
+async fn of_topic(admin: &Admin, key: &str, topic: &str) -> Finding {
+    let part = format!("topic {topic} (kafka.topics.{key})");
+    let count = match admin.partitions(&[topic]) {
+        Ok(found) => found.get(topic).copied().flatten(),
+        Err(error) => return denied(part, &error),
+    };
+    let Some(count) = count else {
+        return Finding::wrong(part, "there is no such topic", "Create it, or correct the name.");
+    };
+    let limits = admin.limits(topic).await.unwrap_or_default();
+    if limits.cleanup_policy.is_some_and(|policy| policy.contains("compact")) {
+        let why = "cleanup.policy is compact: it would drop all but the last record of a key";
+        return Finding::wrong(part, why, "Set cleanup.policy to delete.");
+    }
+    Finding::fine(part, format!("{count} partitions"))
+}
+
+/// Compares what the topics and the brokers take with what is going to be written.
+async fn limits(config: &Config, admin: &Admin) -> Vec<Finding> {
+    let topics = &config.kafka.topics;
+    let mut found = Vec::new();
+    let source = admin.limits(&topics.transactions).await.unwrap_or_default();
+    let letters = admin.limits(&topics.dead_letter).await.unwrap_or_default();
+    found.extend(letter_room(&topics.dead_letter, &source, &letters));
+    if let Ok(Some(most)) = admin.offset_metadata_max().await
+        && most < METADATA_USUAL
+    {
+        let remark = format!(
+            "offset.metadata.max.bytes is {most}: fewer finished records can be reported ahead of a slow one"
+        );
+        let remedy = "Set it to 4096 on the brokers.";
+        found.push(Finding::remark("kafka", remark, remedy));
+    }
+    found
+}
+
+/// A dead letter is the source record and more headers: where its topic takes less, long ones are cut.
+fn letter_room(topic: &str, source: &TopicLimits, letters: &TopicLimits) -> Option<Finding> {
+    let (from, to) = (source.max_message_bytes?, letters.max_message_bytes?);
+    (to < from).then(|| {
+        let remark = format!(
+            "max.message.bytes is {to}, that of the source topic {from}: longer records would be cut"
+        );
+        let remedy = format!("Set it to {from} and some KiB for headers to keep them whole.");
+        Finding::remark(format!("topic {topic} (kafka.topics.dead_letter)"), remark, &remedy)
+    })
+}
+
+fn denied(part: String, error: &AskError) -> Finding {
+    match error {
+        AskError::Transient(_) => Finding::wrong(part, error, "Are the brokers well?"),
+        AskError::Permanent(_) => {
+            Finding::wrong(part, error, "Check the topic and our permissions.")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dead_letter_topic_takes_what_the_source_takes() {
+        let of = |max| TopicLimits { max_message_bytes: max, ..TopicLimits::default() };
+        let room = |from, to| letter_room("t", &of(from), &of(to)).is_none();
+        assert!(!room(Some(10_000), Some(9_999)));
+        assert!(room(Some(10_000), Some(10_000)));
+        assert!(room(None, Some(1)) && room(Some(1), None));
+    }
+}
