@@ -81,7 +81,10 @@ impl TempDir {
 
 impl Drop for TempDir {
     fn drop(&mut self) {
-        if self.kept || keeps() {
+        if self.kept {
+            return;
+        }
+        if keeps() {
             eprintln!("rig: kept {}", self.path.display());
         } else {
             drop(fs::remove_dir_all(&self.path));
