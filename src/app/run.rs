@@ -1,9 +1,38 @@
-//! Builds the parts and runs the route until it is told to stop.
+//! Builds the parts in the order of the route and runs the pipeline over them until it is told to stop.
+//!
+//! What is missing at the start ends the process with 69 and the remedy; what goes missing later is waited for.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::{Context, anyhow};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::unbounded_channel;
+
+use super::drive::{Ended, Ports, drive};
 use super::exit::Exit;
+use super::http::{Observed, start as serve_http};
+use super::idle;
+use super::observe::Observing;
+use super::pipeline_settings;
+use super::settings;
+use super::status::{Part, Status};
+use super::store::AnyStore;
+use crate::adapters::http_gateway::HttpGateway;
+use crate::adapters::kafka::{self, Admin, Reader};
+use crate::adapters::redis::RedisQueue;
+use crate::adapters::system::SystemClock;
 use crate::config::Config;
+use crate::domain::id::Partition;
+use crate::pipeline::{Engine, Formats};
+use crate::ports::queue::{Queue, QueueHealth};
+use crate::ports::source::Source;
+use crate::ports::store::{Store, StoreIdentity};
+use crate::ports::time::Clock;
+use crate::telemetry::meters::Meters;
+use crate::wire::events::{EventCodec, EventsFormat};
+use crate::wire::gateway::{Profile, RECIPE};
+use crate::wire::transaction::Decoder;
 
 /// What the command line adds to the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -15,6 +44,194 @@ pub struct RunOptions {
 }
 
 /// Runs until a signal, until idle, or until something is beyond repair.
-pub fn run(_: Config, _: RunOptions) -> anyhow::Result<Exit> {
-    anyhow::bail!("run is not built yet")
+pub fn run(config: Config, options: RunOptions) -> anyhow::Result<Exit> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let ended = runtime.block_on(process(&config, options));
+    // A client that still waits for a dead broker must not hold the process.
+    runtime.shutdown_background();
+    ended
+}
+
+/// What was found at the start.
+pub(super) struct Found {
+    pub store: StoreIdentity,
+    pub partitions: Vec<Partition>,
+    pub metadata_chars_max: Option<usize>,
+    pub dead_letter_bytes_max: Option<usize>,
+}
+
+async fn process(config: &Config, options: RunOptions) -> anyhow::Result<Exit> {
+    let clock = SystemClock;
+    let kafka_settings = Arc::new(settings::kafka(config));
+    for overridden in kafka_settings.overridden() {
+        tracing::warn!(property = overridden.property, "kafka.properties: overridden for safety");
+    }
+    let queue =
+        RedisQueue::new(&settings::redis(config)).map_err(|e| Exit::BadConfig.because(e))?;
+    let store = AnyStore::connect(config.store.url.expose(), &(&config.store).into())
+        .map_err(|e| Exit::BadConfig.because(e))?;
+    let gateway =
+        HttpGateway::new(&settings::gateway(config)).map_err(|e| Exit::BadConfig.because(e))?;
+    let found = look_around(&kafka_settings, &queue, &store).await?;
+    let (sender, events) = unbounded_channel();
+    let (source, publisher) = kafka::connect((*kafka_settings).clone(), sender)
+        .map_err(|e| Exit::BadConfig.because(e))?;
+
+    let now = clock.now();
+    let status = Arc::new(Status::new(now.boot));
+    let (meters, metrics) = Meters::new();
+    let observed = Observed { status: Arc::clone(&status), metrics, started: now.wall };
+    let listening = serve_http(config.http.listen, observed).context("http.listen")?;
+    if let Some(address) = listening {
+        tracing::info!(%address, "metrics and health are served");
+    }
+    for part in [Part::Kafka, Part::Redis, Part::Store, Part::Gateway] {
+        status.fine(part);
+    }
+
+    let profile = settings::profile(config);
+    let set = pipeline_settings::of(config, options, &found, &profile, &kafka_settings);
+    let formats = formats(config, profile)?;
+    let mut engine = Engine::new(set, formats, fastrand::u64(..), now);
+    let ends = idle::follow_log_ends(&kafka_settings, found.partitions.clone());
+    let mut observer = Observing::new(meters, status, ends);
+    let ports = Ports {
+        source: Arc::new(source),
+        publisher: Arc::new(publisher),
+        queue: Arc::new(queue),
+        gateway: Arc::new(gateway),
+        store: Arc::new(store),
+        clock,
+    };
+    let stop = stop_signal(idle::until_idle(&kafka_settings, found.partitions, options.until_idle));
+    let ended = drive(&mut engine, &ports, events, stop, &mut observer).await;
+    finish(config, &ports, ended).await
+}
+
+async fn finish<P, Q, G, C>(
+    config: &Config,
+    ports: &Ports<kafka::KafkaSource, P, Q, G, AnyStore, C>,
+    ended: Ended,
+) -> anyhow::Result<Exit> {
+    match ended {
+        Ended::Drained => {
+            tokio::time::timeout(config.shutdown.timeout, ports.source.leave()).await.ok();
+            tokio::time::timeout(config.store.timeout, ports.store.close()).await.ok();
+            tracing::info!("ended in order");
+            Ok(Exit::Done)
+        }
+        Ended::Fatal(why) => Err(anyhow!("{why}; start the process again, nothing is lost")),
+    }
+}
+
+fn formats(config: &Config, profile: Profile) -> anyhow::Result<Formats> {
+    let schema = match &config.transactions.schema_file {
+        None => None,
+        Some(file) => Some(std::fs::read_to_string(file).map_err(|error| {
+            let text = format!("transactions.schema_file {}: {error}", file.display());
+            Exit::BadConfig.because(anyhow!(text))
+        })?),
+    };
+    let format = settings::format(config);
+    let decoder = Decoder::new(format, schema.as_deref(), config.transactions.max_bytes)
+        .map_err(|error| Exit::BadConfig.because(anyhow!("transactions.schema_file: {error}")))?;
+    let events = EventCodec::new(EventsFormat::Json, &config.kafka.group_id);
+    Ok(Formats { decoder, events, profile, recipe: RECIPE })
+}
+
+/// Everything that is needed must be there; what isn't is named with its remedy.
+async fn look_around(
+    kafka_settings: &Arc<kafka::Settings>,
+    queue: &RedisQueue,
+    store: &AnyStore,
+) -> anyhow::Result<Found> {
+    let gone = |what: anyhow::Error| Exit::Unavailable.because(what);
+    let health = queue.health().await.map_err(|e| gone(anyhow!("redis.url: {e}; start Redis")))?;
+    check_redis(&health).map_err(|why| gone(anyhow!(why)))?;
+    let store_health = store.check().await.map_err(|e| gone(anyhow!("store.url: {e}")))?;
+    for lossy in &store_health.lossy {
+        tracing::warn!("the store may lose acknowledged rows: {lossy}");
+    }
+    let identity = store.identity().await.map_err(|e| gone(anyhow!("store.url: {e}")))?;
+    let partitions = topic_partitions(kafka_settings).await.map_err(gone)?;
+    let admin = Admin::new(kafka_settings)?;
+    let metadata_chars_max = admin.offset_metadata_max().await.ok().flatten();
+    let dead_letter = &kafka_settings.topics.dead_letter;
+    let limits = admin.limits(dead_letter).await.unwrap_or_default();
+    Ok(Found {
+        store: identity,
+        partitions,
+        metadata_chars_max,
+        dead_letter_bytes_max: limits.max_message_bytes,
+    })
+}
+
+/// Redis must be new enough for the scripts, and must not drop entries to save memory.
+pub(super) fn check_redis(health: &QueueHealth) -> Result<(), String> {
+    let major = health.version.split('.').next().and_then(|n| n.parse::<u32>().ok());
+    if major.is_none_or(|major| major < 7) {
+        return Err(format!(
+            "redis.url: the server has version {}, 7.0 or newer is needed",
+            health.version
+        ));
+    }
+    if health.eviction_policy != "noeviction" {
+        return Err(format!(
+            "redis.url: maxmemory-policy is {}, which drops entries; set it to noeviction",
+            health.eviction_policy
+        ));
+    }
+    Ok(())
+}
+
+/// All topics must exist; answers with the partitions of the source.
+async fn topic_partitions(settings: &Arc<kafka::Settings>) -> anyhow::Result<Vec<Partition>> {
+    let settings = Arc::clone(settings);
+    tokio::task::spawn_blocking(move || {
+        let topics = &settings.topics;
+        let names = [
+            topics.transactions.as_str(),
+            topics.archived.as_str(),
+            topics.declined.as_str(),
+            topics.dead_letter.as_str(),
+            topics.alerts.as_str(),
+        ];
+        let counts = Admin::new(&settings)?.partitions(&names).map_err(|error| {
+            anyhow!(
+                "kafka.brokers {}: {error}; start the brokers or correct the key",
+                settings.brokers
+            )
+        })?;
+        for (name, count) in &counts {
+            if count.is_none() {
+                return Err(anyhow!("kafka.topics: there is no topic {name}; create it"));
+            }
+        }
+        Ok(Reader::new(Arc::clone(&settings))?.partitions(&topics.transactions)?)
+    })
+    .await?
+}
+
+/// Resolves at the first signal, or when idle. A second signal ends the process at once.
+async fn stop_signal(idle: impl Future<Output = ()>) {
+    let (Ok(mut term), Ok(mut int)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        tracing::error!("signals can't be received; the process can only be killed");
+        return idle.await;
+    };
+    tokio::select! {
+        biased;
+        _ = term.recv() => tracing::info!("SIGTERM: finishing what is in flight"),
+        _ = int.recv() => tracing::info!("SIGINT: finishing what is in flight"),
+        () = idle => tracing::info!("idle for as long as was asked; ending"),
+    }
+    tokio::spawn(async move {
+        let number = tokio::select! {
+            biased;
+            _ = term.recv() => 143,
+            _ = int.recv() => 130,
+        };
+        std::process::exit(number);
+    });
 }

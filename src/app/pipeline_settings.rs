@@ -1,0 +1,88 @@
+//! From the configuration, and what was found at the start, to the bounds of the pipeline. What has no key is decided
+//! here, with its reason.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::run::{Found, RunOptions};
+use crate::adapters::kafka;
+use crate::config::Config;
+use crate::config::charge::AskStore as AskStoreKey;
+use crate::config::kafka::StartAt;
+use crate::domain::alerts::Levels;
+use crate::domain::retry::KeyLife;
+use crate::pipeline::{AskStore, Begin, Settings};
+use crate::wire::events::DEAD_LETTER_BYTES_MIN;
+use crate::wire::gateway::Profile;
+
+/// What a broker keeps of an offset's metadata unless it says otherwise.
+const METADATA_CHARS_DEFAULT: usize = 4096;
+/// What a topic accepts unless it says otherwise: librdkafka's and Kafka's default.
+const MESSAGE_BYTES_DEFAULT: usize = 1_048_588;
+/// A few hundred milliseconds of charging ahead at full rate. It is also how many never attempted transactions may
+/// count as attempted after a crash.
+const BOUND_LEAD: i64 = 4096;
+
+pub(super) fn of(
+    config: &Config,
+    options: RunOptions,
+    found: &Found,
+    profile: &Profile,
+    kafka: &kafka::Settings,
+) -> Settings {
+    let key_life = KeyLife { ttl: config.gateway.key_ttl, deadline: config.gateway.timeout };
+    let levels = |rule: &crate::config::alerts::Rule| Levels {
+        raise: rule.raise,
+        clear: rule.clear,
+        lasting: rule.lasting,
+    };
+    let dead_letter = found.dead_letter_bytes_max.unwrap_or(MESSAGE_BYTES_DEFAULT);
+    Settings {
+        group: Arc::from(config.kafka.group_id.as_str()),
+        topic: Arc::from(config.kafka.topics.transactions.as_str()),
+        instance: config
+            .kafka
+            .instance_id
+            .clone()
+            .unwrap_or_else(|| kafka.transactional_id.clone()),
+        partitions: found.partitions.clone(),
+        store: found.store.id,
+        begin: match config.kafka.start {
+            StartAt::Earliest => Begin::Earliest,
+            StartAt::Latest => Begin::Latest,
+        },
+        accept_offset_reset: options.accept_offset_reset,
+        ask_store: match config.charge.ask_store {
+            AskStoreKey::Always => AskStore::Always,
+            AskStoreKey::WhenAvailable => AskStore::WhenAvailable,
+        },
+        has_lookup: profile.endpoints.lookup_path.is_some(),
+        key_life,
+        // Long enough for a commit to come round, short enough that a process that was frozen asks first.
+        proof_age_max: (config.kafka.session_timeout * 2).min(key_life.usable()),
+        metadata_chars_max: found.metadata_chars_max.unwrap_or(METADATA_CHARS_DEFAULT),
+        dead_letter_bytes_max: dead_letter.clamp(DEAD_LETTER_BYTES_MIN, MESSAGE_BYTES_DEFAULT),
+        in_flight_max: config.gateway.max_in_flight,
+        temp_max: config.redis.max_temp,
+        archive_max: config.redis.max_archive,
+        queue_batch_max: 500,
+        ask_batch_max: 1000,
+        // The pool of the store has one connection for it beside those of the workers.
+        asks_max: 1,
+        flush_interval: config.flush.interval,
+        flush_rows_max: config.flush.max_rows,
+        flush_workers: config.flush.workers,
+        sweep_interval: config.sweep.interval,
+        sweep_min_age: config.sweep.min_age,
+        publish_interval: config.publish.interval,
+        publish_events_max: 10_000,
+        bound_lead: BOUND_LEAD,
+        mark_refresh: (config.gateway.key_ttl / 20)
+            .clamp(Duration::from_secs(1), Duration::from_secs(300)),
+        retry_base: Duration::from_millis(50),
+        retry_cap: Duration::from_secs(5),
+        shutdown_timeout: config.shutdown.timeout,
+        temp_depth: levels(&config.alerts.temp_depth),
+        archive_depth: levels(&config.alerts.archive_depth),
+    }
+}
