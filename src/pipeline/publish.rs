@@ -114,7 +114,7 @@ impl Engine {
     fn begin_if_due(&mut self) {
         let now = self.now.boot;
         let is_due = now.since(self.publisher.last) >= self.set.publish_interval;
-        let is_urgent = self.owned.values().any(|p| is_urgent(p));
+        let is_urgent = self.owned.values().any(is_urgent);
         let is_wanted = (is_due && self.something_to_say()) || is_urgent;
         if is_wanted {
             self.publisher.last = now;
@@ -213,7 +213,7 @@ impl Engine {
             || plan.told.cut != told.cut
             || plan.told.bound != told.bound
             || now.since(p.told_at) >= refresh;
-        is_news.then(|| Said { partition, version: p.version, epoch: p.epoch, plan })
+        is_news.then_some(Said { partition, version: p.version, epoch: p.epoch, plan })
     }
 
     fn point(&self, said: &Said) -> CommitPoint {
