@@ -98,6 +98,13 @@ fn calls_beyond_the_limit_of_open_files_are_refused() {
         "{err}"
     );
     assert_eq!(run(&["--set", "gateway.max_in_flight=144"]).status.code(), Some(0));
+    let processor = Command::new("bash")
+        .args(["-c", "ulimit -n 400 && exec \"$0\" run --config \"$1\""])
+        .arg(env!("CARGO_BIN_EXE_tollbridge"))
+        .arg(&path)
+        .output()
+        .unwrap();
+    assert_eq!(processor.status.code(), Some(78), "{processor:?}");
 }
 
 #[test]

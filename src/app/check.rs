@@ -81,6 +81,23 @@ pub async fn connections(config: &Config, mut each: impl FnMut(Finding)) {
     within("redis", redis(config)).await.into_iter().for_each(&mut each);
     within("store", store(config)).await.into_iter().for_each(&mut each);
     each(gateway(config).await);
+    plaintext(config).into_iter().for_each(each);
+}
+
+/// Tokens and money over an open wire, to another host.
+fn plaintext(config: &Config) -> Option<Finding> {
+    let url = &config.gateway.url;
+    let (host, _) = address(url.scheme(), url.authority())?;
+    let is_here = host == "localhost"
+        || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    (url.scheme() == "http" && !is_here).then(|| {
+        let remark = "payment methods and keys go over the network unencrypted";
+        Finding::remark(
+            format!("gateway {url}"),
+            remark,
+            "Use https:// where the network is not yours alone.",
+        )
+    })
 }
 
 async fn within(part: &str, look: impl Future<Output = Vec<Finding>>) -> Vec<Finding> {
@@ -234,26 +251,4 @@ fn admin(settings: &kafka::Settings) -> Result<Admin, Finding> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_have_the_usual_port() {
-        assert_eq!(address("https", "pay.example"), Some(("pay.example", 443)));
-        assert_eq!(address("http", "pay.example"), Some(("pay.example", 80)));
-        assert_eq!(address("http", "127.0.0.1:9400"), Some(("127.0.0.1", 9400)));
-        assert_eq!(address("https", "[::1]"), Some(("::1", 443)));
-        assert_eq!(address("https", "[::1]:8443"), Some(("::1", 8443)));
-        assert_eq!(address("https", "host:port"), None);
-        assert_eq!(address("https", ""), None);
-    }
-
-    #[test]
-    fn a_finding_is_one_line() {
-        assert_eq!(Finding::fine("redis", "7.0").to_string(), "ok    redis: 7.0");
-        assert_eq!(
-            Finding::wrong("redis", "gone.", "Start it.").to_string(),
-            "wrong redis: gone. Start it."
-        );
-    }
-}
+mod tests;

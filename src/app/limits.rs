@@ -1,5 +1,7 @@
 //! What the operating system lets this process do: open files, and leave its memory behind when it crashes.
 
+use super::exit::Exit;
+use crate::config::{Config, timing};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Raises the soft limit of open files to the hard one; where that is refused, the old one stays and
@@ -13,6 +15,14 @@ pub fn raise_open_files() {
 #[must_use]
 pub fn open_files() -> Option<u64> {
     getrlimit(Resource::Nofile).current
+}
+
+/// Refuses a configuration whose calls would not fit in the files that this process may open.
+pub fn check(config: &Config) -> anyhow::Result<()> {
+    match timing::check_open_files(config.gateway.max_in_flight, open_files()) {
+        Some(error) => Err(Exit::BadConfig.because(error)),
+        None => Ok(()),
+    }
 }
 
 /// A core dump would hold tokens and keys. The hard limit goes too, so that nothing raises it again.

@@ -6,7 +6,7 @@ use super::{ConfigArgs, block_on, print};
 use crate::app::check::{self, State};
 use crate::app::exit::Exit;
 use crate::app::limits;
-use crate::config::{Config, timing};
+use crate::config::Config;
 
 /// Check the configuration, then every connection and topic
 ///
@@ -26,10 +26,7 @@ pub struct CheckConfigArgs {
 }
 
 pub fn run(config: &Config, args: &CheckConfigArgs) -> anyhow::Result<Exit> {
-    let calls = config.gateway.max_in_flight;
-    if let Some(error) = timing::check_open_files(calls, limits::open_files()) {
-        return Err(Exit::BadConfig.because(error));
-    }
+    limits::check(config)?;
     print("ok    configuration: every key and inequality holds")?;
     if args.skip_connections {
         return Ok(Exit::Done);

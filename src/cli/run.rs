@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::ConfigArgs;
 use crate::app::exit::Exit;
+use crate::app::limits;
 use crate::app::run::RunOptions;
 use crate::config::Config;
 use crate::config::units::Period;
@@ -30,6 +31,7 @@ pub struct RunArgs {
 }
 
 pub fn run(config: Config, args: &RunArgs) -> anyhow::Result<Exit> {
+    limits::check(&config)?;
     let options = RunOptions {
         accept_offset_reset: args.accept_offset_reset,
         until_idle: args.until_idle.map(|period| period.0),
