@@ -11,7 +11,7 @@ use crate::domain::time::Boot;
 use crate::pipeline::Engine;
 use crate::pipeline::demand::Pause as Paused;
 use crate::pipeline::gauges::Gauges;
-use crate::telemetry::label::{Commit, Label, Meaning, Pause, Queue, Rebalance, Row, Stage};
+use crate::telemetry::label::{Commit, Label, Meaning, Pause, Queue, Stage};
 use crate::telemetry::meters::Meters;
 use crate::telemetry::text::PartitionView;
 
@@ -34,26 +34,35 @@ impl Observing {
 
     fn count(&self, now: &Gauges) {
         let (m, was) = (&self.meters, &self.shown);
-        m.records_consumed.increment(now.records_consumed - was.records_consumed);
-        m.admitted.increment(now.admitted - was.admitted);
-        let outcomes = now.answers.all().into_iter().zip(was.answers.all());
-        for ((name, n), (_, before)) in outcomes {
-            let label = Meaning::ALL.iter().find(|label| label.as_str() == name);
-            let kind = RequestKind::Charge;
-            if let Some(label) = label {
-                m.gateway_requests.of(kind).of(*label).increment(n - before);
+        for (counter, now, was) in [
+            (&m.records_consumed, now.records_consumed, was.records_consumed),
+            (&m.admitted, now.admitted, was.admitted),
+            (m.gateway_requests.of(RequestKind::Charge), now.charges, was.charges),
+            (m.gateway_requests.of(RequestKind::Lookup), now.lookups, was.lookups),
+            (&m.swept, now.swept, was.swept),
+            (&m.parked, now.parked, was.parked),
+            (&m.store_rows, now.rows_stored, was.rows_stored),
+            (&m.store_retries, now.batches_retried, was.batches_retried),
+            (m.publish_transactions.of(Commit::Clean), now.commits, was.commits),
+            (m.publish_transactions.of(Commit::Unclear), now.unclear_commits, was.unclear_commits),
+            (&m.producers, now.producers, was.producers),
+            (&m.rebalances, now.rebalances, was.rebalances),
+            (&m.reclaims, now.reclaims, was.reclaims),
+            (&m.refilled, now.refilled, was.refilled),
+            (&m.alerts, now.alerts, was.alerts),
+        ] {
+            counter.increment(now - was);
+        }
+        let answers = now.answers.all().into_iter().zip(was.answers.all());
+        for ((name, n), (_, before)) in answers {
+            if let Some(meaning) = Meaning::parse(name) {
+                m.gateway_answers.of(meaning).increment(n - before);
             }
         }
         for (fate, n) in &now.fates {
             let before = was.fates.get(fate).copied().unwrap_or_default();
             m.fates.of(*fate).increment(n - before);
         }
-        m.store_rows.of(Row::New).increment(now.rows_stored - was.rows_stored);
-        m.publish_transactions.of(Commit::Clean).increment(now.commits - was.commits);
-        m.publish_transactions
-            .of(Commit::Unclear)
-            .increment(now.unclear_commits - was.unclear_commits);
-        m.rebalances.of(Rebalance::Assigned).increment(now.rebalances - was.rebalances);
         for took in &now.finished_after {
             m.stage_seconds.of(Stage::EndToEnd).record(took.as_secs_f64());
         }
@@ -65,18 +74,15 @@ impl Observing {
         m.in_flight.set(now.in_flight as f64);
         m.queue_depth.of(Queue::Temp).set(now.depth.temp as f64);
         m.queue_depth.of(Queue::Archive).set(now.depth.archive as f64);
+        m.held.of(Queue::Temp).set(now.held_temp as f64);
+        m.held.of(Queue::Archive).set(now.held_archive as f64);
         m.queue_oldest.of(Queue::Temp).set(now.temp_age.as_secs_f64());
         m.queue_oldest.of(Queue::Archive).set(now.archive_age.as_secs_f64());
-        let paused = |pause: Pause| match pause {
-            Pause::TempFull => now.pauses.contains(&Paused::TempFull),
-            Pause::ArchiveFull => now.pauses.contains(&Paused::ArchiveFull),
-            Pause::Redis => now.redis_full || now.trouble.redis.is_some(),
-            Pause::Store => now.trouble.store.is_some(),
-            Pause::Gateway => now.trouble.gateway.is_some(),
-            Pause::Publish => now.pauses.contains(&Paused::Claiming),
-        };
-        for pause in Pause::ALL {
-            m.intake_paused.of(*pause).set(f64::from(u8::from(paused(*pause))));
+        for pause in Paused::ALL {
+            if let Some(reason) = Pause::parse(pause.as_str()) {
+                let paused = now.pauses.contains(&pause);
+                m.intake_paused.of(reason).set(f64::from(u8::from(paused)));
+            }
         }
     }
 
@@ -132,12 +138,33 @@ impl Observer for Observing {
     fn called(&mut self, call: &'static str, took: Duration) {
         let stage = match call {
             "admit" => Stage::Admit,
+            "ask" => Stage::Ask,
             "charge" => Stage::Charge,
+            "lookup" => Stage::Lookup,
             "settle" => Stage::Settle,
+            "mark" => Stage::Mark,
+            "remove" => Stage::Remove,
             "store" => Stage::Flush,
             "commit" => Stage::Publish,
             _ => return,
         };
         self.meters.stage_seconds.of(stage).record(took.as_secs_f64());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::gauges::Answers;
+
+    /// The pipeline and the metrics have the same words, else something would be counted nowhere.
+    #[test]
+    fn every_word_of_the_pipeline_is_a_label() {
+        let answers: Vec<&str> = Answers::default().all().map(|(name, _)| name).to_vec();
+        let meanings: Vec<&str> = Meaning::ALL.iter().map(|meaning| meaning.as_str()).collect();
+        assert_eq!(answers, meanings);
+        let pauses: Vec<&str> = Paused::ALL.iter().map(|pause| pause.as_str()).collect();
+        let reasons: Vec<&str> = Pause::ALL.iter().map(|pause| pause.as_str()).collect();
+        assert_eq!(pauses, reasons);
     }
 }

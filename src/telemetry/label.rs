@@ -1,13 +1,18 @@
 //! The values that labels can have: closed lists, so that no label ever carries an id and every series exists from
 //! the start.
 
-use crate::domain::classify::{RequestKind, Verdict};
+use crate::domain::classify::RequestKind;
 use crate::domain::outcome::Fate;
 
 /// A closed list of label values.
 pub trait Label: Copy + PartialEq + 'static {
     const ALL: &'static [Self];
     fn as_str(self) -> &'static str;
+
+    /// The value of this name.
+    fn parse(text: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|label| label.as_str() == text)
+    }
 }
 
 macro_rules! labels {
@@ -32,13 +37,17 @@ labels! {
 }
 
 labels! {
-    /// What is timed.
+    /// What is timed: the calls that a transaction waits for, and its whole way.
     Stage {
         Admit = "admit",
+        Ask = "ask",
         Charge = "charge",
+        Lookup = "lookup",
         Settle = "settle",
+        Mark = "mark",
         Flush = "flush",
         Publish = "publish",
+        Remove = "remove",
         EndToEnd = "end_to_end",
     }
 }
@@ -48,16 +57,11 @@ labels! {
     Pause {
         TempFull = "temp_full",
         ArchiveFull = "archive_full",
-        Redis = "redis",
-        Store = "store",
-        Gateway = "gateway",
-        Publish = "publish",
+        RedisFull = "redis_full",
+        Claiming = "claiming",
+        Refused = "refused",
+        Stopping = "stopping",
     }
-}
-
-labels! {
-    /// How a call to a part ended.
-    Ended { Ok = "ok", Error = "error" }
 }
 
 labels! {
@@ -66,50 +70,17 @@ labels! {
 }
 
 labels! {
-    /// What the store did with a row.
-    Row { New = "new", Replaced = "replaced", Kept = "kept" }
-}
-
-labels! {
-    /// What the group did.
-    Rebalance { Assigned = "assigned", Revoked = "revoked", Lost = "lost" }
-}
-
-labels! {
     /// What an answer of the gateway meant.
     Meaning {
         Approved = "approved",
         Declined = "declined",
-        NeedsLookup = "needs_lookup",
-        DuplicateCode = "duplicate_code",
         Unknown = "unknown",
         NotSent = "not_sent",
         NotTaken = "not_taken",
         StillRunning = "still_running",
+        DoubtfulDecline = "doubtful_decline",
         Mismatch = "mismatch",
         NeverSeen = "never_seen",
-    }
-}
-
-labels! {
-    /// The alerts.
-    Rule { TempDepth = "temp_depth", ArchiveDepth = "archive_depth" }
-}
-
-impl From<&Verdict> for Meaning {
-    fn from(verdict: &Verdict) -> Self {
-        match verdict {
-            Verdict::Approved { .. } => Self::Approved,
-            Verdict::Declined { .. } => Self::Declined,
-            Verdict::NeedsLookup { .. } => Self::NeedsLookup,
-            Verdict::DuplicateCode { .. } => Self::DuplicateCode,
-            Verdict::Unknown { .. } => Self::Unknown,
-            Verdict::NotSent { .. } => Self::NotSent,
-            Verdict::NotTaken { .. } => Self::NotTaken,
-            Verdict::StillRunning { .. } => Self::StillRunning,
-            Verdict::Mismatch { .. } => Self::Mismatch,
-            Verdict::NeverSeen => Self::NeverSeen,
-        }
     }
 }
 

@@ -10,7 +10,7 @@ use metrics::{
 };
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
-use super::label::{Commit, Ended, Label, Meaning, Pause, Queue, Rebalance, Row, Rule, Stage};
+use super::label::{Commit, Label, Meaning, Pause, Queue, Stage};
 use super::metric::{Kind, Metric, Unit};
 use crate::domain::classify::RequestKind;
 use crate::domain::outcome::Fate;
@@ -51,21 +51,26 @@ impl<L, H> fmt::Debug for Family<L, H> {
 pub struct Meters {
     pub records_consumed: Counter,
     pub admitted: Counter,
-    pub gateway_requests: Family<RequestKind, Family<Meaning, Counter>>,
+    pub gateway_requests: Family<RequestKind, Counter>,
+    pub gateway_answers: Family<Meaning, Counter>,
     pub fates: Family<Fate, Counter>,
-    pub store_rows: Family<Row, Counter>,
-    pub store_batches: Family<Ended, Counter>,
+    pub swept: Counter,
+    pub parked: Counter,
+    pub store_rows: Counter,
+    pub store_retries: Counter,
     pub publish_transactions: Family<Commit, Counter>,
-    pub queue_operations: Family<Ended, Counter>,
-    pub rebalances: Family<Rebalance, Counter>,
+    pub producers: Counter,
+    pub rebalances: Counter,
+    pub reclaims: Counter,
+    pub refilled: Counter,
+    pub alerts: Counter,
     pub queue_depth: Family<Queue, Gauge>,
+    pub held: Family<Queue, Gauge>,
     /// Seconds.
     pub queue_oldest: Family<Queue, Gauge>,
     pub in_flight: Gauge,
     /// 1 or 0.
     pub intake_paused: Family<Pause, Gauge>,
-    /// 1 or 0.
-    pub alert_raised: Family<Rule, Gauge>,
     /// Seconds.
     pub stage_seconds: Family<Stage, Histogram>,
 }
@@ -85,30 +90,32 @@ impl Meters {
 
     fn register(to: &impl Recorder) -> Self {
         for metric in Metric::ALL {
-            describe(to, metric);
+            describe(to, *metric);
         }
         let build = [("version", env!("CARGO_PKG_VERSION"))];
         gauge(to, Metric::BuildInfo, &build).set(1.0);
+        let count = |metric| counter(to, metric, &[]);
         Self {
-            records_consumed: counter(to, Metric::RecordsConsumed, &[]),
-            admitted: counter(to, Metric::Admitted, &[]),
-            gateway_requests: Family::new(|kind: RequestKind| {
-                Family::new(|outcome: Meaning| {
-                    let labels = [("kind", kind.as_str()), ("outcome", outcome.as_str())];
-                    counter(to, Metric::GatewayRequests, &labels)
-                })
-            }),
+            records_consumed: count(Metric::RecordsConsumed),
+            admitted: count(Metric::Admitted),
+            gateway_requests: counters(to, Metric::GatewayRequests),
+            gateway_answers: counters(to, Metric::GatewayAnswers),
             fates: counters(to, Metric::Fates),
-            store_rows: counters(to, Metric::StoreRows),
-            store_batches: counters(to, Metric::StoreBatches),
+            swept: count(Metric::Swept),
+            parked: count(Metric::Parked),
+            store_rows: count(Metric::StoreRows),
+            store_retries: count(Metric::StoreRetries),
             publish_transactions: counters(to, Metric::PublishTransactions),
-            queue_operations: counters(to, Metric::QueueOperations),
-            rebalances: counters(to, Metric::Rebalances),
+            producers: count(Metric::Producers),
+            rebalances: count(Metric::Rebalances),
+            reclaims: count(Metric::Reclaims),
+            refilled: count(Metric::Refilled),
+            alerts: count(Metric::Alerts),
             queue_depth: gauges(to, Metric::QueueDepth),
+            held: gauges(to, Metric::Held),
             queue_oldest: gauges(to, Metric::QueueOldest),
             in_flight: gauge(to, Metric::InFlight, &[]),
             intake_paused: gauges(to, Metric::IntakePaused),
-            alert_raised: gauges(to, Metric::AlertRaised),
             stage_seconds: Family::new(|stage: Stage| {
                 let labels = [(Metric::StageSeconds.spec().label, stage.as_str())];
                 to.register_histogram(&key(Metric::StageSeconds, &labels), &METADATA)
@@ -168,8 +175,8 @@ mod tests {
         for line in [
             "tollbridge_records_consumed_total 0",
             "tollbridge_fates_total{fate=\"in_doubt\"} 0",
-            "tollbridge_gateway_requests_total{kind=\"charge\",outcome=\"approved\"} 0",
-            "tollbridge_gateway_requests_total{kind=\"lookup\",outcome=\"never_seen\"} 0",
+            "tollbridge_gateway_requests_total{kind=\"lookup\"} 0",
+            "tollbridge_gateway_answers_total{outcome=\"never_seen\"} 0",
             "tollbridge_queue_depth{queue=\"archive\"} 0",
             "tollbridge_intake_paused{reason=\"temp_full\"} 0",
             "# TYPE tollbridge_stage_seconds histogram",
@@ -183,7 +190,7 @@ mod tests {
     fn what_is_counted_is_rendered() {
         let (meters, handle) = Meters::new();
         meters.fates.of(Fate::Archived).increment(2);
-        meters.gateway_requests.of(RequestKind::Charge).of(Meaning::Unknown).increment(1);
+        meters.gateway_answers.of(Meaning::Unknown).increment(1);
         meters.queue_depth.of(Queue::Temp).set(7.0);
         meters.stage_seconds.of(Stage::Charge).record(0.02);
         // Upkeep moves the samples into buckets; rendering afterwards still has them.
@@ -191,7 +198,7 @@ mod tests {
         let text = handle.render();
         for line in [
             "tollbridge_fates_total{fate=\"archived\"} 2",
-            "tollbridge_gateway_requests_total{kind=\"charge\",outcome=\"unknown\"} 1",
+            "tollbridge_gateway_answers_total{outcome=\"unknown\"} 1",
             "tollbridge_queue_depth{queue=\"temp\"} 7",
             "tollbridge_stage_seconds_bucket{stage=\"charge\",le=\"0.01\"} 0",
             "tollbridge_stage_seconds_bucket{stage=\"charge\",le=\"0.025\"} 1",

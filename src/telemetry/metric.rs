@@ -1,35 +1,6 @@
 //! The names of all metrics, each with its kind, its unit and what it says. One list, so that a name is written once
-//! and documentation, dashboards and alerts can be checked against it.
-
-/// A metric family. Labels and their values are in [`super::label`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Metric {
-    RecordsConsumed,
-    Admitted,
-    GatewayRequests,
-    Fates,
-    StoreRows,
-    StoreBatches,
-    PublishTransactions,
-    QueueOperations,
-    Rebalances,
-    QueueDepth,
-    QueueOldest,
-    InFlight,
-    IntakePaused,
-    AlertRaised,
-    StageSeconds,
-    ConsumerLag,
-    WatermarkAge,
-    Unfinished,
-    CutLag,
-    BuildInfo,
-    ProcessStartTime,
-    ProcessResidentMemory,
-    ProcessCpu,
-    ProcessOpenFiles,
-    ProcessMaxFiles,
-}
+//! and documentation, dashboards and alerts can be checked against it. The same list for readers is
+//! `docs/metrics.md`.
 
 /// How a metric behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,260 +25,105 @@ pub struct Spec {
     pub name: &'static str,
     pub kind: Kind,
     pub unit: Unit,
-    /// The label's name; `""` where there is none. `gateway_requests` has `kind` beside it.
+    /// The label's name; `""` where there is none.
     pub label: &'static str,
     pub help: &'static str,
 }
 
-use Kind::{Counter, Gauge, Histogram};
-use Unit::{Bytes, Count, Seconds};
+macro_rules! metrics {
+    ($($variant:ident: $name:literal $kind:ident $unit:ident $label:literal $help:literal;)+) => {
+        /// A metric family. Labels and their values are in [`super::label`].
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Metric { $($variant),+ }
 
-const fn spec(
-    name: &'static str,
-    kind: Kind,
-    unit: Unit,
-    label: &'static str,
-    help: &'static str,
-) -> Spec {
-    Spec { name, kind, unit, label, help }
+        impl Metric {
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            #[must_use]
+            pub const fn spec(self) -> Spec {
+                match self {
+                    $(Self::$variant => Spec {
+                        name: $name,
+                        kind: Kind::$kind,
+                        unit: Unit::$unit,
+                        label: $label,
+                        help: $help,
+                    }),+
+                }
+            }
+        }
+    };
+}
+
+metrics! {
+    RecordsConsumed: "tollbridge_records_consumed_total" Counter Count ""
+        "Records read from the source topic; those read again count again.";
+    Admitted: "tollbridge_admitted_total" Counter Count ""
+        "Transactions put into the temp queue.";
+    GatewayRequests: "tollbridge_gateway_requests_total" Counter Count "kind"
+        "Requests to the gateway.";
+    GatewayAnswers: "tollbridge_gateway_answers_total" Counter Count "outcome"
+        "Answers of the gateway, by what they meant.";
+    Fates: "tollbridge_fates_total" Counter Count "fate"
+        "Source records whose fate has been committed to Kafka.";
+    Swept: "tollbridge_swept_total" Counter Count ""
+        "Transactions that were asked for again because they had grown old without an answer.";
+    Parked: "tollbridge_parked_total" Counter Count ""
+        "Transactions given up as in doubt.";
+    StoreRows: "tollbridge_store_rows_total" Counter Count ""
+        "Rows that the store has taken.";
+    StoreRetries: "tollbridge_store_retries_total" Counter Count ""
+        "Batches that the store did not take and that were tried again.";
+    PublishTransactions: "tollbridge_publish_transactions_total" Counter Count "result"
+        "Kafka transactions, by how they ended.";
+    Producers: "tollbridge_producers_total" Counter Count ""
+        "Transactional producers that were made: one at the start, one after each unclear commit.";
+    Rebalances: "tollbridge_rebalances_total" Counter Count ""
+        "Times that the group gave or took partitions.";
+    Reclaims: "tollbridge_reclaims_total" Counter Count ""
+        "Times that a partition began again at its watermark.";
+    Refilled: "tollbridge_refilled_total" Counter Count ""
+        "Unfinished transactions that Redis had lost and that were read again.";
+    Alerts: "tollbridge_alerts_total" Counter Count ""
+        "Alerts raised or cleared.";
+    QueueDepth: "tollbridge_queue_depth" Gauge Count "queue"
+        "Entries in Redis: of the owned partitions, or of the whole group where partition 0 is among them.";
+    Held: "tollbridge_held" Gauge Count "queue"
+        "Transactions of this process before their approval (temp) and from there to the commit (archive).";
+    QueueOldest: "tollbridge_queue_oldest_seconds" Gauge Seconds "queue"
+        "Age of the oldest entry of this process in a queue.";
+    InFlight: "tollbridge_in_flight" Gauge Count ""
+        "Requests to the gateway that are on their way.";
+    IntakePaused: "tollbridge_intake_paused" Gauge Count "reason"
+        "1 while records are not asked for, for this reason.";
+    StageSeconds: "tollbridge_stage_seconds" Histogram Seconds "stage"
+        "How long a call took, failures included; end_to_end: from reading a record to the commit of its fate.";
+    ConsumerLag: "tollbridge_consumer_lag" Gauge Count "partition"
+        "Records between the watermark and the end of an owned partition.";
+    WatermarkAge: "tollbridge_watermark_age_seconds" Gauge Seconds "partition"
+        "How long ago the record at the watermark was read.";
+    Unfinished: "tollbridge_unfinished_offsets" Gauge Count "partition"
+        "Records that were read and whose fate is not committed yet.";
+    CutLag: "tollbridge_cut_lag" Gauge Count "partition"
+        "Offsets between the watermark and the cut.";
+    BuildInfo: "tollbridge_build_info" Gauge Count "version"
+        "1, with the version that runs.";
+    ProcessStartTime: "process_start_time_seconds" Gauge Seconds ""
+        "When the process started, since 1970.";
+    ProcessResidentMemory: "process_resident_memory_bytes" Gauge Bytes ""
+        "Resident memory.";
+    ProcessCpu: "process_cpu_seconds_total" Counter Seconds ""
+        "Processor time used, of the user and the system.";
+    ProcessOpenFiles: "process_open_fds" Gauge Count ""
+        "Open files.";
+    ProcessMaxFiles: "process_max_fds" Gauge Count ""
+        "How many files may be open.";
 }
 
 impl Metric {
-    pub const ALL: [Self; 25] = [
-        Self::RecordsConsumed,
-        Self::Admitted,
-        Self::GatewayRequests,
-        Self::Fates,
-        Self::StoreRows,
-        Self::StoreBatches,
-        Self::PublishTransactions,
-        Self::QueueOperations,
-        Self::Rebalances,
-        Self::QueueDepth,
-        Self::QueueOldest,
-        Self::InFlight,
-        Self::IntakePaused,
-        Self::AlertRaised,
-        Self::StageSeconds,
-        Self::ConsumerLag,
-        Self::WatermarkAge,
-        Self::Unfinished,
-        Self::CutLag,
-        Self::BuildInfo,
-        Self::ProcessStartTime,
-        Self::ProcessResidentMemory,
-        Self::ProcessCpu,
-        Self::ProcessOpenFiles,
-        Self::ProcessMaxFiles,
-    ];
-
     #[must_use]
     pub const fn name(self) -> &'static str {
         self.spec().name
-    }
-
-    #[must_use]
-    pub const fn spec(self) -> Spec {
-        match self {
-            Self::RecordsConsumed
-            | Self::Admitted
-            | Self::GatewayRequests
-            | Self::Fates
-            | Self::StoreRows
-            | Self::StoreBatches
-            | Self::PublishTransactions
-            | Self::QueueOperations
-            | Self::Rebalances => self.counter(),
-            Self::QueueDepth
-            | Self::QueueOldest
-            | Self::InFlight
-            | Self::IntakePaused
-            | Self::AlertRaised
-            | Self::StageSeconds => self.stage(),
-            Self::ConsumerLag | Self::WatermarkAge | Self::Unfinished | Self::CutLag => {
-                self.partition()
-            }
-            _ => self.process(),
-        }
-    }
-
-    const fn counter(self) -> Spec {
-        match self {
-            Self::RecordsConsumed => spec(
-                "tollbridge_records_consumed_total",
-                Counter,
-                Count,
-                "",
-                "Records read from the source topic.",
-            ),
-            Self::Admitted => spec(
-                "tollbridge_admitted_total",
-                Counter,
-                Count,
-                "",
-                "Transactions put into the temp queue.",
-            ),
-            Self::GatewayRequests => spec(
-                "tollbridge_gateway_requests_total",
-                Counter,
-                Count,
-                "outcome",
-                "Requests to the gateway, by kind and by what the answer meant.",
-            ),
-            Self::Fates => spec(
-                "tollbridge_fates_total",
-                Counter,
-                Count,
-                "fate",
-                "Source records whose fate has been committed to Kafka.",
-            ),
-            Self::StoreRows => spec(
-                "tollbridge_store_rows_total",
-                Counter,
-                Count,
-                "result",
-                "Rows sent to the store, by what it did with them.",
-            ),
-            Self::StoreBatches => spec(
-                "tollbridge_store_batches_total",
-                Counter,
-                Count,
-                "result",
-                "Batches sent to the store, by how they ended.",
-            ),
-            Self::PublishTransactions => spec(
-                "tollbridge_publish_transactions_total",
-                Counter,
-                Count,
-                "result",
-                "Kafka transactions, by how they ended.",
-            ),
-            Self::QueueOperations => spec(
-                "tollbridge_queue_operations_total",
-                Counter,
-                Count,
-                "result",
-                "Scripts run in Redis, by how they ended.",
-            ),
-            _ => spec(
-                "tollbridge_rebalances_total",
-                Counter,
-                Count,
-                "event",
-                "Times that the group gave or took partitions.",
-            ),
-        }
-    }
-
-    const fn stage(self) -> Spec {
-        match self {
-            Self::QueueDepth => spec(
-                "tollbridge_queue_depth",
-                Gauge,
-                Count,
-                "queue",
-                "Entries of this process in a queue that are not stored yet.",
-            ),
-            Self::QueueOldest => spec(
-                "tollbridge_queue_oldest_seconds",
-                Gauge,
-                Seconds,
-                "queue",
-                "Age of the oldest entry of this process in a queue.",
-            ),
-            Self::InFlight => spec(
-                "tollbridge_in_flight",
-                Gauge,
-                Count,
-                "",
-                "Requests to the gateway that are on their way.",
-            ),
-            Self::IntakePaused => spec(
-                "tollbridge_intake_paused",
-                Gauge,
-                Count,
-                "reason",
-                "1 while nothing is read from Kafka for this reason.",
-            ),
-            Self::AlertRaised => spec(
-                "tollbridge_alert_raised",
-                Gauge,
-                Count,
-                "rule",
-                "1 while this alert is raised.",
-            ),
-            _ => spec(
-                "tollbridge_stage_seconds",
-                Histogram,
-                Seconds,
-                "stage",
-                "How long a stage took, failures included; end_to_end is from admission to the commit.",
-            ),
-        }
-    }
-
-    const fn partition(self) -> Spec {
-        match self {
-            Self::ConsumerLag => spec(
-                "tollbridge_consumer_lag",
-                Gauge,
-                Count,
-                "partition",
-                "Records between the committed watermark and the end of an owned partition.",
-            ),
-            Self::WatermarkAge => spec(
-                "tollbridge_watermark_age_seconds",
-                Gauge,
-                Seconds,
-                "partition",
-                "How long the record at the watermark has been unfinished.",
-            ),
-            Self::Unfinished => spec(
-                "tollbridge_unfinished_offsets",
-                Gauge,
-                Count,
-                "partition",
-                "Records that were read and whose fate is not committed yet.",
-            ),
-            _ => spec(
-                "tollbridge_cut_lag",
-                Gauge,
-                Count,
-                "partition",
-                "Records between the watermark and the cut.",
-            ),
-        }
-    }
-
-    const fn process(self) -> Spec {
-        match self {
-            Self::BuildInfo => spec(
-                "tollbridge_build_info",
-                Gauge,
-                Count,
-                "version",
-                "1, with the version that runs.",
-            ),
-            Self::ProcessStartTime => spec(
-                "process_start_time_seconds",
-                Gauge,
-                Seconds,
-                "",
-                "When the process started, since 1970.",
-            ),
-            Self::ProcessResidentMemory => {
-                spec("process_resident_memory_bytes", Gauge, Bytes, "", "Resident memory.")
-            }
-            Self::ProcessCpu => spec(
-                "process_cpu_seconds_total",
-                Counter,
-                Seconds,
-                "",
-                "Processor time used, of the user and the system.",
-            ),
-            Self::ProcessOpenFiles => spec("process_open_fds", Gauge, Count, "", "Open files."),
-            _ => spec("process_max_fds", Gauge, Count, "", "How many files may be open."),
-        }
     }
 }
 
@@ -321,13 +137,29 @@ mod tests {
     fn names_follow_the_conventions() {
         let names: BTreeSet<&str> = Metric::ALL.iter().map(|metric| metric.name()).collect();
         assert_eq!(names.len(), Metric::ALL.len());
-        for Spec { name, kind, unit, help, .. } in Metric::ALL.map(Metric::spec) {
+        for Spec { name, kind, unit, help, .. } in Metric::ALL.iter().map(|m| m.spec()) {
             assert!(name.starts_with("tollbridge_") || name.starts_with("process_"), "{name}");
-            assert_eq!(name.ends_with("_total"), kind == Counter, "{name}");
+            assert_eq!(name.ends_with("_total"), kind == Kind::Counter, "{name}");
             let base = name.trim_end_matches("_total");
-            assert_eq!(base.ends_with("_seconds"), unit == Seconds, "{name}");
-            assert_eq!(base.ends_with("_bytes"), unit == Bytes, "{name}");
+            assert_eq!(base.ends_with("_seconds"), unit == Unit::Seconds, "{name}");
+            assert_eq!(base.ends_with("_bytes"), unit == Unit::Bytes, "{name}");
             assert!(help.ends_with('.') && help.len() > 5, "{name}");
         }
+    }
+
+    /// Rows of `docs/metrics.md`: name, kind, label, help.
+    #[test]
+    fn the_documentation_has_this_list() {
+        let rows = Metric::ALL.iter().map(|metric| {
+            let Spec { name, kind, label, help, .. } = metric.spec();
+            let label = if label.is_empty() { String::new() } else { format!("`{label}`") };
+            let kind = format!("{kind:?}").to_lowercase();
+            format!("| `{name}` | {kind} | {label} | {help} |")
+        });
+        let documented: Vec<&str> = include_str!("../../docs/metrics.md")
+            .lines()
+            .filter(|line| line.starts_with("| `"))
+            .collect();
+        assert_eq!(documented, rows.collect::<Vec<_>>());
     }
 }
