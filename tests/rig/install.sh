@@ -22,6 +22,7 @@ has c++ || need build-essential
 has pkg-config || need pkg-config
 header openssl/ssl.h || need libssl-dev
 header zlib.h || need zlib1g-dev
+has openssl || need openssl
 has setpriv || need util-linux
 has redis-server || need redis-server
 has kcat || need kcat

@@ -63,7 +63,7 @@ A script of faults. The first fault that fits a request is used; decline and slo
   rate = 0.05                   # of all transactions; default 1
   attempts = [1, 2]             # of each transaction; or "all"; default [1], for decline "all"
   match = ["tx-a"]              # ids that start so; default all
-  on = "lookup"                 # lookups instead of charges; only kinds marked *, and attempts are lookups then
+  # on = "lookup"               # lookups instead of charges: for kinds marked *; attempts counts lookups then
   delay = "2s"                  # for slow and late kinds; default 1s
   status = 503                  # for error kinds; default 500
   retry_after = "2s"            # for throttle; default 1s
@@ -150,3 +150,30 @@ impl Simulator {
 
 /// A script's default wait.
 const DEFAULT_DELAY: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_script_in_the_help_can_be_used_and_every_kind_is_named_there() {
+        let script: Vec<&str> = HELP
+            .lines()
+            .skip_while(|line| !line.contains("seed ="))
+            .take_while(|line| !line.is_empty())
+            .collect();
+        assert!(script.len() > 8, "{script:?}");
+        Faults::parse(&script.join("\n")).unwrap();
+        // The parser names every kind that there is.
+        let unknown = Faults::parse("[[fault]]\nkind = 'none'").unwrap_err().to_string();
+        let is_kind = |word: &&str| {
+            *word != "none" && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
+        };
+        let mut count = 0;
+        for kind in unknown.split('`').filter(is_kind).filter(|word| !word.is_empty()) {
+            count += 1;
+            assert!(HELP.contains(&format!("  {kind} ")), "{kind}");
+        }
+        assert_eq!(count, 19, "{unknown}");
+    }
+}
