@@ -59,7 +59,7 @@ impl DemoOptions {
     }
 
     fn victim(&self) -> usize {
-        usize::from(self.dice().is_multiple_of(2))
+        usize::from((self.dice() >> 40).is_multiple_of(2))
     }
 
     fn dice(&self) -> u64 {
@@ -191,14 +191,34 @@ fn finish(
     if !status.success() {
         writeln!(off, "reconcile ended with {status}\n{}", reconcile.log_tail()).ok();
     }
-    match Evidence::of(stack).and_then(|evidence| evidence.judge()) {
-        Ok(()) => println!("second opinion, by the rig's own readers: balanced"),
+    match second_opinion(stack) {
+        Ok(said) => println!("second opinion, by the rig's own readers: balanced, {said}"),
         Err(e) => drop(writeln!(off, "second opinion, by the rig's own readers: {e}")),
     }
     for blow in blows {
         println!("{blow}");
     }
     if off.is_empty() { Ok(()) } else { Err(Error::new(off.trim_end().to_owned())) }
+}
+
+/// The promise judged without the product; also that the run had something of everything to be judged by.
+fn second_opinion(stack: &Stack) -> Result<String> {
+    let evidence = Evidence::of(stack)?;
+    evidence.judge()?;
+    let (records, rows, charges) =
+        (evidence.places.len(), evidence.rows.len(), evidence.charges.len());
+    let mut said = format!("{records} records");
+    let wanted = usize::try_from(COUNT).unwrap_or(0);
+    let mut lacks = if records == wanted { String::new() } else { said.clone() };
+    for fate in ["archived", "declined", "duplicate", "rejected", "in_doubt"] {
+        let count = evidence.events.iter().filter(|event| event.fate == fate).count();
+        write!(said, ", {fate} {count}").ok();
+        if count == 0 && fate != "in_doubt" {
+            write!(lacks, " nothing was {fate}").ok();
+        }
+    }
+    write!(said, "; {charges} charges, {rows} rows").ok();
+    if lacks.is_empty() { Ok(said) } else { Err(Error::new(format!("a poor run: {lacks}"))) }
 }
 
 /// `rig soak-demo`: the demo with other seeds, the stores in turn; the last line says how many balanced.

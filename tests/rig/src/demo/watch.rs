@@ -46,14 +46,10 @@ impl<'a> Watch<'a> {
             for processor in self.processors {
                 processor.check()?;
             }
+            let kafka = &self.stack.kafka;
             let now = Sight {
-                produced: self
-                    .stack
-                    .kafka
-                    .end_offsets(TRANSACTIONS, self.stack.partitions())?
-                    .iter()
-                    .sum(),
                 backlog: backlog(self.stack)?.iter().sum(),
+                produced: kafka.end_offsets(TRANSACTIONS, self.stack.partitions())?.iter().sum(),
             };
             if self.printed.is_none_or(|at| at.elapsed() >= PRINT_EVERY) {
                 self.print(&now)?;
