@@ -70,6 +70,19 @@ fn the_environment_and_the_command_line_reach_the_configuration() {
 }
 
 #[test]
+fn a_schema_that_describes_no_transaction_is_78() {
+    let folder = tempfile::tempdir().unwrap();
+    let schema = folder.path().join("other.avsc");
+    std::fs::write(&schema, "{\"type\": \"record\", \"name\": \"other\", \"fields\": []}").unwrap();
+    let set = format!("transactions.schema_file={}", schema.display());
+    let (code, out, err) = check(MINIMAL, &["--set", &set], &[]);
+    assert_eq!((code, out.as_str()), (78, ""));
+    assert!(err.starts_with("transactions.schema_file: "), "{err}");
+    std::fs::copy("schemas/avro/transaction.avsc", &schema).unwrap();
+    assert_eq!(check(MINIMAL, &["--set", &set], &[]).0, 0);
+}
+
+#[test]
 fn no_file_is_needed_where_the_environment_has_everything() {
     let environment = [
         ("TOLLBRIDGE_KAFKA__BROKERS", "127.0.0.1:1"),

@@ -30,9 +30,8 @@ use crate::ports::source::Source;
 use crate::ports::store::{Store, StoreIdentity};
 use crate::ports::time::Clock;
 use crate::telemetry::meters::Meters;
-use crate::wire::events::{EventCodec, EventsFormat};
+use crate::wire::events::EventCodec;
 use crate::wire::gateway::{Profile, RECIPE};
-use crate::wire::transaction::Decoder;
 
 /// What the command line adds to the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -125,17 +124,8 @@ async fn finish<P, Q, G, C>(
 }
 
 fn formats(config: &Config, profile: Profile) -> anyhow::Result<Formats> {
-    let schema = match &config.transactions.schema_file {
-        None => None,
-        Some(file) => Some(std::fs::read_to_string(file).map_err(|error| {
-            let text = format!("transactions.schema_file {}: {error}", file.display());
-            Exit::BadConfig.because(anyhow!(text))
-        })?),
-    };
-    let format = settings::format(config);
-    let decoder = Decoder::new(format, schema.as_deref(), config.transactions.max_bytes)
-        .map_err(|error| Exit::BadConfig.because(anyhow!("transactions.schema_file: {error}")))?;
-    let events = EventCodec::new(EventsFormat::Json, &config.kafka.group_id);
+    let decoder = settings::decoder(config)?;
+    let events = EventCodec::new(settings::events_format(config), &config.kafka.group_id);
     Ok(Formats { decoder, events, profile, recipe: RECIPE })
 }
 

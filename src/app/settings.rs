@@ -1,13 +1,17 @@
 //! From the configuration to what each adapter wants to know. Nothing is decided here; adapters never see the
 //! configuration, and the configuration knows no adapter.
 
+use anyhow::anyhow;
+
+use super::exit::Exit;
 use crate::adapters::{http_gateway, kafka, redis};
 use crate::config::Config;
 use crate::config::gateway::Profile as ProfileName;
 use crate::config::kafka::Protocol;
-use crate::config::transactions::Format;
+use crate::config::transactions::{EventFormat, Format};
+use crate::wire::events::EventsFormat;
 use crate::wire::gateway::Profile;
-use crate::wire::transaction;
+use crate::wire::transaction::{self, Decoder};
 
 /// What every Kafka client of this process is made from. Without `kafka.instance_id` the transactional id is random:
 /// call it once a process.
@@ -85,13 +89,29 @@ pub fn gateway(config: &Config) -> http_gateway::Settings {
     }
 }
 
-/// How records of the source topic are read.
-#[must_use]
-pub fn format(config: &Config) -> transaction::Format {
-    match config.transactions.format {
+/// What reads the records of the source topic.
+///
+/// # Errors
+/// `Exit::BadConfig` where the schema file can't be read, or describes no transaction.
+pub fn decoder(config: &Config) -> anyhow::Result<Decoder> {
+    let t = &config.transactions;
+    let bad = |why: String| Exit::BadConfig.because(anyhow!("transactions.schema_file: {why}"));
+    let schema = t.schema_file.as_ref().map(std::fs::read_to_string).transpose();
+    let schema = schema.map_err(|error| bad(error.to_string()))?;
+    let format = match t.format {
         Format::Auto => transaction::Format::Auto,
         Format::AvroConfluent => transaction::Format::AvroConfluent,
         Format::Avro => transaction::Format::Avro,
         Format::Json => transaction::Format::Json,
+    };
+    Decoder::new(format, schema.as_deref(), t.max_bytes).map_err(|error| bad(error.to_string()))
+}
+
+/// How events and alerts are written.
+#[must_use]
+pub fn events_format(config: &Config) -> EventsFormat {
+    match config.events.format {
+        EventFormat::Json => EventsFormat::Json,
+        EventFormat::Avro => EventsFormat::Avro,
     }
 }

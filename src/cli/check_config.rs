@@ -5,7 +5,7 @@ use clap::Args;
 use super::{ConfigArgs, block_on, print};
 use crate::app::check::{self, State};
 use crate::app::exit::Exit;
-use crate::app::limits;
+use crate::app::{limits, settings};
 use crate::config::Config;
 
 /// Check the configuration, then every connection and topic
@@ -27,6 +27,7 @@ pub struct CheckConfigArgs {
 
 pub fn run(config: &Config, args: &CheckConfigArgs) -> anyhow::Result<Exit> {
     limits::check(config)?;
+    settings::decoder(config)?;
     print("ok    configuration: every key and inequality holds")?;
     if args.skip_connections {
         return Ok(Exit::Done);

@@ -163,6 +163,7 @@ fn what_this_version_lacks_is_refused_where_it_is_set() {
         "[redis]\ntopology = \"cluster\"",
         "[store]\nurl = \"clickhouse://h\"",
         "[charge]\norder = \"key\"",
+        "[events]\nformat = \"avro-confluent\"",
         "[charge]\nmax_age = \"1h\"",
     ] {
         refused(more, &["not supported in this version"]);

@@ -30,6 +30,8 @@ pub struct Events {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventFormat {
     Json,
+    /// Without a frame, written with `schemas/avro/outcome.avsc` and `alert.avsc`.
+    Avro,
 }
 
 impl Transactions {
@@ -53,8 +55,11 @@ impl Transactions {
 
 impl Events {
     pub(super) fn read(r: &mut Reader<'_>) -> Self {
-        Self {
-            format: r.choice("events.format", EventFormat::Json, &[("json", EventFormat::Json)]),
+        let words = [("json", EventFormat::Json), ("avro", EventFormat::Avro)];
+        if r.maybe::<String>("events.format").as_deref() == Some("avro-confluent") {
+            let remedy = "Choose \"json\" or \"avro\".";
+            r.refuse("events.format", "it is not supported in this version", remedy);
         }
+        Self { format: r.choice("events.format", EventFormat::Json, &words) }
     }
 }
