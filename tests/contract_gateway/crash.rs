@@ -89,7 +89,7 @@ async fn a_frozen_gateway_costs_each_call_its_deadline_and_no_more() {
         assert_lost(&answer);
     }
     let took = start.elapsed();
-    assert!(took >= Duration::from_millis(400) && took < Duration::from_secs(3), "{took:?}");
+    assert!(took >= HASTE && took < HASTE * 4, "{took:?}");
     sim.process.resume().unwrap();
     approved_all(&gateway, 0..8).await;
 }

@@ -91,8 +91,8 @@ async fn every_fault_is_read_rightly_and_leaves_at_most_one_charge() {
 #[tokio::test]
 async fn late_charges_happen_though_nobody_waits() {
     let folder = TempDir::new("late").unwrap();
-    let script = "[[fault]]\nkind = 'late-charge'\ndelay = '600ms'\nmatch = ['a']\n\
-                  [[fault]]\nkind = 'late-arrival'\ndelay = '600ms'\nmatch = ['b']";
+    let script = "[[fault]]\nkind = 'late-charge'\ndelay = '1500ms'\nmatch = ['a']\n\
+                  [[fault]]\nkind = 'late-arrival'\ndelay = '1500ms'\nmatch = ['b']";
     let sim = Sim::with_faults(&folder, script);
     let ledger = folder.join("ledger.jsonl");
     let gateway = hasty(&sim.url);
