@@ -229,11 +229,14 @@ async fn a_server_that_may_lose_rows_is_refused_unless_allowed() {
     let named = |why: &str| why.contains("synchronous_commit") && why.contains("allow_lossy");
     assert!(matches!(&error, StoreError::Permanent(why) if named(why)), "{error:?}");
     let allowed = StoreSettings { allow_lossy: true, ..settings() };
-    let health = AnyStore::connect(&url, &allowed).unwrap().check().await.unwrap();
+    // Held, so that its session is still there to be looked at.
+    let store = AnyStore::connect(&url, &allowed).unwrap();
+    let health = store.check().await.unwrap();
     assert_eq!(health.lossy, ["synchronous_commit = off"]);
     assert!(health.product.starts_with("PostgreSQL "), "{}", health.product);
     let names = "SELECT DISTINCT application_name FROM pg_stat_activity WHERE application_name = 'tollbridge'";
     assert_eq!(shared_postgres().psql(names).unwrap(), "tollbridge");
+    store.close().await;
 
     let server = Postgres::start_with(&[("fsync", "off")]).unwrap();
     let error = AnyStore::connect(&server.url(), &settings()).unwrap().check().await.unwrap_err();
