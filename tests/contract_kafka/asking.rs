@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use tollbridge::adapters::kafka::{
-    Admin, AskError, ConnectError, NewTopic, Protocol, check, connect,
+    Admin, AskError, ConnectError, NewTopic, Protocol, TopicLimits, check, connect,
 };
 use tollbridge::domain::id::{Offset, Partition};
 use tollbridge_rig::{free_port, wait_until};
@@ -31,7 +31,7 @@ async fn topics_and_limits_are_told() {
     let wanted = [wanted];
     assert_eq!(admin.create_topics(&wanted).await.unwrap(), std::slice::from_ref(&name));
     assert!(admin.create_topics(&wanted).await.unwrap().is_empty());
-    let limits = admin.limits(&name).await.unwrap();
+    let limits = limits_of_a_new_topic(&admin, &name).await;
     assert_eq!(limits.retention_ms, Some(3_600_000));
     assert_eq!(limits.cleanup_policy.as_deref(), Some("delete"));
     assert_eq!(limits.max_message_bytes, Some(1_048_588));
@@ -46,6 +46,17 @@ async fn topics_and_limits_are_told() {
     assert!(matches!(missing, Err(AskError::Permanent(_))), "{missing:?}");
     let missing = admin.limits("no-such-topic").await;
     assert!(matches!(missing, Err(AskError::Permanent(_))), "{missing:?}");
+}
+
+/// The controller has made it; the broker that answers may hear of it a moment later.
+async fn limits_of_a_new_topic(admin: &Admin, name: &str) -> TopicLimits {
+    for _ in 0..50 {
+        if let Ok(limits) = admin.limits(name).await {
+            return limits;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    admin.limits(name).await.unwrap()
 }
 
 #[tokio::test]
