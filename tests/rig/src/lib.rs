@@ -12,7 +12,7 @@
 //! - [`kafka`], [`redis`], [`postgres`]: the services.
 //! - [`shared`]: one service of each kind per test binary.
 //! - [`oracle`]: a second opinion on what they did together.
-//! - [`stack`]: all of them with the gateway simulator and processors; [`http`]: what those serve.
+//! - [`stack`]: all of them with the gateway simulator and [`processor`]s; [`http`]: what those serve.
 
 pub mod cache;
 pub mod error;
@@ -22,6 +22,7 @@ pub mod oracle;
 pub mod ports;
 pub mod postgres;
 pub mod process;
+pub mod processor;
 pub mod proxy;
 pub mod redis;
 pub mod shared;
@@ -34,9 +35,10 @@ pub use kafka::{Kafka, KafkaOptions};
 pub use ports::free_port;
 pub use postgres::Postgres;
 pub use process::{Launch, Process, Signal};
+pub use processor::Processor;
 pub use proxy::{Direction, Proxy};
 pub use redis::{Redis, RedisOptions, Reply};
 pub use shared::{shared_kafka, shared_postgres, shared_redis};
-pub use stack::{Processor, Stack, StackOptions, Store};
+pub use stack::{Stack, StackOptions, Store};
 pub use temp::TempDir;
 pub use wait::wait_until;

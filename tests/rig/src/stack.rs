@@ -2,14 +2,13 @@
 //! consumer group, all on loopback ports of their own. It drives the product by its command line alone.
 
 use crate::error::{Doing, Error, Result};
-use crate::http::{self, Metrics};
 use crate::process::{Launch, Process};
+use crate::processor::{Processor, answers};
 use crate::temp::TempDir;
-use crate::wait::{lock, wait_for, wait_until};
+use crate::wait::{lock, wait_until};
 use crate::{Kafka, KafkaOptions, Postgres, Redis, free_port};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -20,7 +19,6 @@ pub const TRANSACTIONS: &str = "transactions";
 /// Where events go, in the configuration's order.
 pub const OUTCOMES: [&str; 4] = ["tx-archived", "tx-declined", "tx-dead-letter", "tx-alerts"];
 const COMMAND_LIMIT: Duration = Duration::from_secs(60);
-const READY_LIMIT: Duration = Duration::from_secs(60);
 
 /// Where rows are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -260,14 +258,9 @@ impl Stack {
     /// When its configuration cannot be written.
     pub fn processor(&self, name: &str) -> Result<Processor> {
         let port = free_port();
-        Ok(Processor {
-            name: name.to_owned(),
-            config: self.write_config(name, &format!("127.0.0.1:{port}"))?,
-            log: self.file(&format!("{name}.log")),
-            tollbridge: self.options.tollbridge.clone(),
-            port,
-            process: Mutex::new(None),
-        })
+        let config = self.write_config(name, &format!("127.0.0.1:{port}"))?;
+        let log = self.file(&format!("{name}.log"));
+        Ok(Processor::new(name, config, log, port, &self.options.tollbridge))
     }
 
     /// Keeps the folder with configurations, logs and ledger, and gives its path.
@@ -279,114 +272,6 @@ impl Stack {
     }
 }
 
-/// A processor of the group.
-#[derive(Debug)]
-pub struct Processor {
-    /// Its name, which is its `kafka.instance_id`.
-    pub name: String,
-    /// Its configuration.
-    pub config: PathBuf,
-    /// What it writes, over all its lives.
-    pub log: PathBuf,
-    /// Its HTTP port.
-    pub port: u16,
-    tollbridge: PathBuf,
-    process: Mutex<Option<Process>>,
-}
-
-impl Processor {
-    /// Starts it (again); it need not be ready yet.
-    ///
-    /// # Errors
-    /// When the program cannot be started.
-    pub fn start(&self) -> Result<()> {
-        let process = Launch::new(&self.tollbridge)
-            .args(["run", "--config"])
-            .arg(&self.config)
-            .log(&self.log)
-            .start()?;
-        *lock(&self.process) = Some(process);
-        Ok(())
-    }
-
-    /// Waits until it answers 200 on `/readyz`.
-    ///
-    /// # Errors
-    /// When it ends or is not ready within a minute.
-    pub fn wait_ready(&self) -> Result<()> {
-        let process = lock(&self.process);
-        let process = process.as_ref().ok_or_else(|| self.down())?;
-        answers(process, self.port, "/readyz")
-    }
-
-    /// SIGKILL; returns once it is gone.
-    pub fn kill(&self) {
-        lock(&self.process).take();
-    }
-
-    /// SIGTERM, and how it ended.
-    ///
-    /// # Errors
-    /// When it does not run or does not end in time.
-    pub fn terminate(&self, limit: Duration) -> Result<ExitStatus> {
-        lock(&self.process).take().ok_or_else(|| self.down())?.terminate(limit)
-    }
-
-    /// Stops it where it stands (SIGSTOP).
-    ///
-    /// # Errors
-    /// When it does not run.
-    pub fn pause(&self) -> Result<()> {
-        lock(&self.process).as_ref().ok_or_else(|| self.down())?.pause()
-    }
-
-    /// Lets it go on (SIGCONT).
-    ///
-    /// # Errors
-    /// When it does not run.
-    pub fn resume(&self) -> Result<()> {
-        lock(&self.process).as_ref().ok_or_else(|| self.down())?.resume()
-    }
-
-    /// Fails where it has ended by itself.
-    ///
-    /// # Errors
-    /// With the end of its log.
-    pub fn check(&self) -> Result<()> {
-        match lock(&self.process).as_ref().map(|p| (p.exit_status(), p.log_tail())) {
-            Some((Some(status), tail)) => {
-                Err(Error::new(format!("{} ended with {status}:\n{tail}", self.name)))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Its process id, where it runs.
-    #[must_use]
-    pub fn pid(&self) -> Option<u32> {
-        lock(&self.process).as_ref().map(Process::pid)
-    }
-
-    /// Its metrics.
-    ///
-    /// # Errors
-    /// When it does not answer.
-    pub fn metrics(&self) -> Result<Metrics> {
-        Metrics::of(self.port)
-    }
-
-    /// Requests it has on their way to the gateway, by its own account; 0 where it does not answer.
-    #[must_use]
-    pub fn in_flight(&self) -> u64 {
-        let metrics = self.metrics().unwrap_or_default();
-        format!("{:.0}", metrics.sum("tollbridge_in_flight", "")).parse().unwrap_or(0)
-    }
-
-    fn down(&self) -> Error {
-        Error::new(format!("{} does not run", self.name))
-    }
-}
-
 fn start_kafka(partitions: u32) -> Result<Kafka> {
     let kafka = Kafka::start_with(KafkaOptions { full_speed: true, ..KafkaOptions::default() })?;
     kafka.create_topic(TRANSACTIONS, partitions)?;
@@ -394,15 +279,6 @@ fn start_kafka(partitions: u32) -> Result<Kafka> {
         kafka.create_topic(topic, partitions)?;
     }
     Ok(kafka)
-}
-
-fn answers(process: &Process, port: u16, path: &str) -> Result<()> {
-    let what = format!("{path} of port {port}");
-    let answered = wait_for(&what, READY_LIMIT, || match process.exit_status() {
-        Some(status) => Err(Error::new(format!("the process ended with {status}"))),
-        None => Ok(http::get(port, path).is_ok_and(|(code, _)| code == 200).then_some(())),
-    });
-    answered.map_err(|e| Error::new(format!("{e}; its log ends with:\n{}", process.log_tail())))
 }
 
 fn render(settings: &[(String, String, String)]) -> String {
