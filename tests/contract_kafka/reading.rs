@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use rdkafka::ClientConfig;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use tollbridge::adapters::kafka::{Feed, Feeder, Protocol};
 use tollbridge::domain::id::{Offset, Partition, Version};
 use tollbridge::domain::record::Header;
 use tollbridge::ports::publisher::{Committing, Publisher, Topic};
 use tollbridge::ports::source::{Source, SourceEvent};
 
-use crate::stage::{BOTH, Member, Stage, message, numbers, offsets, start};
+use crate::stage::{BOTH, Member, PATIENCE, Stage, message, numbers, offsets, start};
 
 const QUIET: Duration = Duration::from_millis(400);
 
@@ -176,5 +178,38 @@ async fn a_partition_left_out_of_the_answer_can_begin_later() {
     member.source.rewind(start(1, 2, 6));
     member.demand(1, 2, 3);
     assert_eq!(offsets(&member.records(1, 2, 3).await), [6, 7, 8]);
+    member.source.leave().await;
+}
+
+/// A few kilobytes that unpack to more than a reader may hold.
+#[tokio::test]
+async fn a_batch_that_unpacks_past_its_bound_stops_the_partition() {
+    let stage = Stage::new(Protocol::Classic, 1);
+    stage.feed(0, numbers(0, 3));
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", &stage.settings.brokers)
+        .set("compression.type", "zstd")
+        .set("message.max.bytes", "1000000000")
+        .set("batch.size", "1000000000")
+        .set("queue.buffering.max.kbytes", "2000000")
+        .set("linger.ms", "2000")
+        .create()
+        .unwrap();
+    let zeros = vec![0; 1_000_000];
+    for _ in 0..100 {
+        let record = BaseRecord::<(), [u8]>::to(stage.topic()).partition(0).payload(&zeros);
+        producer.send(record).map_err(|(error, _)| error).unwrap();
+    }
+    producer.flush(PATIENCE).unwrap();
+
+    let mut member = stage.member();
+    member.take_all(1).await;
+    member.demand(0, 1, 50);
+    assert_eq!(offsets(&member.records(0, 1, 3).await), [0, 1, 2]);
+    let SourceEvent::Stopped { why, .. } = member.next().await else {
+        panic!("it should have stopped");
+    };
+    assert!(why.contains("at offset 3"), "{why}");
+    member.silence(QUIET).await;
     member.source.leave().await;
 }

@@ -12,6 +12,11 @@ use rdkafka::config::RDKafkaLogLevel;
 
 use crate::ports::publisher::Topic;
 
+/// What a response of the broker may hold, and what a zstd batch may unpack to: a multiple of what a fetch asks for,
+/// since a single batch may be larger than that. librdkafka unpacks gzip, snappy and lz4 without a bound of its own;
+/// there the topic's `max.message.bytes` is the bound, times the codec's best ratio.
+const UNPACKED_BYTES_MAX: usize = 64 << 20;
+
 /// How members of the group agree on partitions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
@@ -136,6 +141,7 @@ impl Settings {
                 ("queued.min.messages", "10000".into()),
                 ("fetch.max.bytes", (16 << 20).to_string()),
                 ("fetch.message.max.bytes", (1 << 20).to_string()),
+                ("receive.message.max.bytes", UNPACKED_BYTES_MAX.to_string()),
                 // The default of one second would let a drained queue stay empty for as long.
                 ("fetch.queue.backoff.ms", "10".into()),
                 ("fetch.wait.max.ms", "100".into()),
