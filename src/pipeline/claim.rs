@@ -392,6 +392,7 @@ fn new_owned(
         blocked: Vec::new(),
         to_audit: Vec::new(),
         scan: None,
+        has_leftovers: false,
         busy: BTreeSet::new(),
         queue_retry_at: Boot(0),
         queue_tries: 0,

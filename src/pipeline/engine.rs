@@ -41,8 +41,13 @@ pub enum Pending {
     Assigning(crate::ports::source::Ticket, Vec<Partition>),
     Rereading,
     Survey,
-    Queue { partition: Partition, version: crate::domain::id::Version, work: super::queues::Work },
-    Depths(bool),
+    Queue {
+        partition: Partition,
+        version: crate::domain::id::Version,
+        work: super::queues::Work,
+    },
+    /// Of these partitions; whether for the whole group.
+    Depths(Vec<Partition>, bool),
     Gateway(Slot, super::charge::Sent),
     Asking(Vec<Slot>),
     Storing(u64),
@@ -213,8 +218,8 @@ impl Engine {
             (Pending::Queue { partition, version, work }, reply) => {
                 self.on_queue(partition, version, work, reply);
             }
-            (Pending::Depths(for_group), Reply::Depths(result)) => {
-                self.on_depths(for_group, result)
+            (Pending::Depths(of, for_group), Reply::Depths(result)) => {
+                self.on_depths(&of, for_group, result);
             }
             (Pending::Gateway(slot, sent), Reply::Answer(answer)) => {
                 self.on_answer(slot, sent, &answer);

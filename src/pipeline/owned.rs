@@ -62,6 +62,8 @@ pub struct Owned {
     pub to_audit: Vec<EntryKey>,
     /// Where the scan for leftovers goes on; `None` once it is through.
     pub scan: Option<Option<u64>>,
+    /// Redis holds more than we do: looked through at the next sweep.
+    pub has_leftovers: bool,
     pub busy: BTreeSet<Lane>,
     pub queue_retry_at: Boot,
     pub queue_tries: u32,
@@ -93,6 +95,12 @@ impl Owned {
     #[must_use]
     pub fn is_publishable(&self) -> bool {
         !self.leaving && matches!(self.phase, Phase::Claiming | Phase::Entering | Phase::Running)
+    }
+
+    /// A request that a dead connection delivered late can bring back what was deleted.
+    pub fn notice_leftovers(&mut self, held_by_redis: u64) {
+        let is_still = self.to_remove.is_empty() && !self.busy.contains(&Lane::Remove);
+        self.has_leftovers |= is_still && held_by_redis > self.entries.len() as u64;
     }
 
     /// The first offset that waits for its first attempt, as far as is known; else the next one to be read.

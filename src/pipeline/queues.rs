@@ -180,6 +180,7 @@ impl Engine {
 
     fn on_admitted(&mut self, partition: Partition, offsets: &[Offset], found: Vec<Admission>) {
         self.queue_worked(partition);
+        self.gauges.redis_full = false;
         for (offset, admission) in offsets.iter().zip(found) {
             let Some(p) = self.owned.get_mut(&partition) else { return };
             let slot = p.slot(*offset);
@@ -290,7 +291,7 @@ impl Engine {
             return self.reclaim(partition, *found);
         }
         self.gauges.trouble.redis = Some(error.to_string());
-        self.gauges.redis_full = matches!(error, QueueError::Full(_));
+        self.gauges.redis_full |= matches!(error, QueueError::Full(_));
         self.delay_queue(partition);
     }
 

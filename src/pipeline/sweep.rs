@@ -42,6 +42,9 @@ impl Engine {
     /// Everything that should be in Redis and is not on its way is asked after.
     fn audit(&mut self, partition: Partition) {
         let Some(p) = self.owned.get_mut(&partition) else { return };
+        if std::mem::take(&mut p.has_leftovers) && p.scan.is_none() {
+            p.scan = Some(None);
+        }
         if !p.to_audit.is_empty() {
             return;
         }

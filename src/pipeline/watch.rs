@@ -45,12 +45,22 @@ impl Engine {
             return;
         }
         self.watches.open = true;
-        self.call(Pending::Depths(owns_first), Call::Depths(counted));
+        self.call(Pending::Depths(counted.clone(), owns_first), Call::Depths(counted));
     }
 
-    pub(super) fn on_depths(&mut self, for_group: bool, result: Result<Vec<Depth>, QueueError>) {
+    pub(super) fn on_depths(
+        &mut self,
+        of: &[Partition],
+        for_group: bool,
+        result: Result<Vec<Depth>, QueueError>,
+    ) {
         self.watches.open = false;
         let Ok(depths) = result else { return };
+        for (partition, depth) in of.iter().zip(&depths) {
+            if let Some(p) = self.owned.get_mut(partition).filter(|p| p.is_running()) {
+                p.notice_leftovers(depth.temp + depth.archive);
+            }
+        }
         let stored = self.stored_and_waiting();
         let temp = depths.iter().map(|d| d.temp).sum::<u64>();
         let archive = depths.iter().map(|d| d.archive).sum::<u64>().saturating_sub(stored);
