@@ -2,7 +2,7 @@
 //! source's partitions began.
 
 use sqlx::sqlite::SqliteRow;
-use sqlx::{ConnectOptions, Connection, Row as _, SqliteConnection};
+use sqlx::{Connection, Row as _, SqliteConnection};
 use tokio::time::timeout;
 
 use crate::domain::id::{Offset, Partition, StoreId};
@@ -11,6 +11,7 @@ use crate::domain::transaction::unhex;
 use crate::ports::store::{Migrated, SourceStart, StoreError, StoreHealth, StoreIdentity};
 
 use super::rows::to_json;
+use super::slot::open;
 use super::{SqliteStore, errors};
 
 /// The steps of the schema. The position is the version, from 1.
@@ -26,14 +27,10 @@ impl SqliteStore {
     /// # Errors
     /// `Permanent` where the tables are of a newer version.
     pub async fn migrate(&self) -> Result<Migrated, StoreError> {
-        let mut connection = self
-            .options
-            .as_ref()
-            .clone()
-            .create_if_missing(true)
-            .connect()
-            .await
-            .map_err(|error| errors::creating(&error, self.options.get_filename()))?;
+        let (options, file) = (self.options.as_ref().clone(), self.options.get_filename());
+        let opened = timeout(self.timeout, open(&options.create_if_missing(true))).await;
+        let opened = opened.map_err(|_| errors::busy(file, self.timeout))?;
+        let mut connection = opened.map_err(|error| errors::creating(&error, file))?;
         // A large table may take a step long: no limit.
         let done = migrate(&mut connection).await;
         let closed = connection.close().await;

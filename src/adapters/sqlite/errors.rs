@@ -117,6 +117,12 @@ fn code_of(error: &dyn sqlx::error::DatabaseError) -> i32 {
     error.code().and_then(|code| code.parse().ok()).unwrap_or(-1)
 }
 
+/// Whether another connection has the lock that was asked for.
+pub fn is_busy(error: &Error) -> bool {
+    matches!(error, Error::Database(database) if code_of(database.as_ref()) & 0xff == BUSY)
+}
+
+const BUSY: i32 = 5;
 const IOERR: i32 = 10;
 
 /// By primary result code, the low byte of the extended one (sqlite.org/rescode.html). A statement that fails is
@@ -124,7 +130,7 @@ const IOERR: i32 = 10;
 fn class_of_code(extended: i32) -> Class {
     match extended & 0xff {
         // BUSY, LOCKED, NOMEM, READONLY, INTERRUPT, IOERR, FULL, CANTOPEN, PROTOCOL (a lost race for a lock), SCHEMA.
-        5 | 6 | 7 | 8 | 9 | IOERR | 13 | 14 | 15 | 17 => Class::Transient,
+        BUSY | 6 | 7 | 8 | 9 | IOERR | 13 | 14 | 15 | 17 => Class::Transient,
         // TOOBIG, CONSTRAINT, MISMATCH.
         18..=20 => Class::Poison,
         // ERROR (no such table), INTERNAL, PERM, CORRUPT, NOTADB, MISUSE, AUTH and the like.

@@ -7,11 +7,26 @@ use std::time::Duration;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use tokio::sync::{Mutex, OwnedMutexGuard};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::ports::store::StoreError;
 
 use super::errors;
+
+/// Pause between two tries to open the file while another process switches its journal mode.
+const TRY_EVERY: Duration = Duration::from_millis(20);
+
+/// Opens the file, waiting as long as it is locked; the caller sets the limit. SQLite waits for most locks by itself,
+/// but not for the one under which a file is switched to a write-ahead log: of two processes that open a new file
+/// at once, one is refused at once.
+pub async fn open(options: &SqliteConnectOptions) -> Result<SqliteConnection, sqlx::Error> {
+    loop {
+        match options.connect().await {
+            Err(error) if errors::is_busy(&error) => sleep(TRY_EVERY).await,
+            opened => return opened,
+        }
+    }
+}
 
 #[derive(Debug, Clone)]
 pub struct Slot {
@@ -39,7 +54,7 @@ impl Slot {
             let mut slot = Arc::clone(&self.connection).lock_owned().await;
             let connection = match slot.take() {
                 Some(connection) => connection,
-                None => self.options.connect().await?,
+                None => open(&self.options).await?,
             };
             Ok(Lease { connection, slot })
         };
