@@ -162,6 +162,9 @@ impl Engine {
         }
         let mut messages = std::mem::take(&mut self.publisher.alerts);
         let alerts = messages.len();
+        // Alerts don't wait for something else to be said: what they tell of may be why nothing else is. Offsets, even
+        // unchanged ones, go with them, which fences them.
+        self.publisher.wants_proof |= alerts > 0;
         let mut plans = Vec::new();
         let mut points = Vec::new();
         let speaking: Vec<Partition> = self
@@ -177,7 +180,7 @@ impl Engine {
             plans.push(said);
         }
         if plans.is_empty() {
-            // Alerts alone wait for the next transaction with offsets, which fences them.
+            // No partition to speak for: another owner sees what they tell of.
             self.publisher.alerts = messages;
             return;
         }

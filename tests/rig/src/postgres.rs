@@ -165,6 +165,15 @@ impl Postgres {
         Ok(text.trim_end().to_owned())
     }
 
+    /// Starts SQL in the database of this URL that takes a while, such as a lock held by a sleep. The server goes on
+    /// with it when the process ends: it has to be terminated there.
+    ///
+    /// # Errors
+    /// When psql cannot be started.
+    pub fn session_at(&self, url: &str, sql: &str) -> Result<Process> {
+        Launch::new(self.programs.join("psql")).args(["-X", "-q", "-d", url, "-c", sql]).start()
+    }
+
     /// The port.
     #[must_use]
     pub fn port(&self) -> u16 {

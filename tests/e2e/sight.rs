@@ -1,0 +1,314 @@
+//! What a test sees of the whole from outside: queue depths in Redis and each command that changed them, requests and
+//! charges in the gateway's files, rows in the store, events on Kafka; and all of it held against the promise.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::Value;
+use tollbridge_rig::oracle::{Charge, Evidence, Outcome};
+use tollbridge_rig::{Launch, TempDir, shared_postgres, wait_until};
+
+use crate::topics::Read;
+use crate::world::{LIMIT, World};
+
+/// An event on one of the three outcome topics.
+#[derive(Debug, Clone)]
+pub struct Event {
+    pub fate: String,
+    pub id: String,
+    pub code: String,
+    pub partition: i32,
+    pub offset: i64,
+    pub read: Read,
+}
+
+/// A row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    pub id: String,
+    pub fate: String,
+    pub code: String,
+    pub partition: i32,
+    pub offset: i64,
+}
+
+/// A request for a charge, as the gateway saw it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    pub at_us: i64,
+    pub body_sha256: String,
+}
+
+#[track_caller]
+pub fn wait(what: &str, condition: impl FnMut() -> bool) {
+    wait_until(what, LIMIT, condition).unwrap_or_else(|error| panic!("{error}"));
+}
+
+/// That it holds now, and goes on holding for a while.
+#[track_caller]
+pub fn stays(what: &str, time: Duration, mut condition: impl FnMut() -> bool) {
+    let broken = wait_until("", time, || !condition());
+    assert!(broken.is_err(), "{what} did not stay so");
+}
+
+impl World {
+    /// Entries in the temp queue and in the archive queue, over all partitions.
+    pub fn depths(&self) -> (i64, i64) {
+        let depth = |which| {
+            (0..self.partitions())
+                .map(|p| self.redis().command(&["HLEN", &self.key(p, which)]).unwrap())
+                .map(|reply| reply.integer().unwrap())
+                .sum()
+        };
+        (depth("temp"), depth("archive"))
+    }
+
+    fn attempt_lines(&self) -> Vec<Value> {
+        lines(&self.folder.join("ledger.jsonl.attempts"))
+    }
+
+    /// Every request for a charge under this key.
+    pub fn attempts(&self, id: &str) -> Vec<Attempt> {
+        let of = self.attempt_lines().into_iter().filter(|line| line["key"] == id);
+        of.map(|line| Attempt {
+            at_us: line["at"].as_i64().unwrap(),
+            body_sha256: line["body_sha256"].as_str().unwrap().to_owned(),
+        })
+        .collect()
+    }
+
+    /// How many requests for charges there were, whose keys begin so.
+    pub fn attempts_of(&self, prefix: &str) -> usize {
+        let lines = self.attempt_lines();
+        lines.iter().filter(|line| line["key"].as_str().unwrap().starts_with(prefix)).count()
+    }
+
+    pub fn charges(&self) -> Vec<Charge> {
+        let charged = lines(&self.ledger()).into_iter().filter(|line| line["outcome"] == "charged");
+        charged
+            .map(|line| Charge {
+                id: line["transaction_id"].as_str().unwrap().to_owned(),
+                amount: line["amount"].as_i64().unwrap(),
+                currency: line["currency"].as_str().unwrap().to_owned(),
+            })
+            .collect()
+    }
+
+    /// How often an id was charged.
+    pub fn charged(&self, id: &str) -> usize {
+        self.charges().iter().filter(|charge| charge.id == id).count()
+    }
+
+    /// Asks the database; a row a line, columns parted by `|`.
+    pub fn sql(&self, query: &str) -> String {
+        if self.plan.postgres {
+            return shared_postgres().psql_at(&self.store_url, query).unwrap();
+        }
+        let output = TempDir::new("sqlite3").unwrap();
+        let file = output.join("stdout");
+        Launch::new("sqlite3")
+            .args(["-readonly", "-cmd", ".timeout 5000", "-separator", "|"])
+            .arg(self.folder.join("rows.db"))
+            .arg(query)
+            .stdout(&file)
+            .run(LIMIT)
+            .unwrap();
+        std::fs::read_to_string(file).unwrap().trim_end().to_owned()
+    }
+
+    pub fn rows(&self) -> Vec<Row> {
+        let table = self.sql(
+            "SELECT transaction_id, fate, coalesce(code, ''), source_partition, source_offset \
+             FROM transactions ORDER BY source_partition, source_offset",
+        );
+        let row = |line: &str| {
+            let fields: Vec<&str> = line.split('|').collect();
+            Row {
+                id: fields[0].into(),
+                fate: fields[1].into(),
+                code: fields[2].into(),
+                partition: fields[3].parse().unwrap(),
+                offset: fields[4].parse().unwrap(),
+            }
+        };
+        table.lines().map(row).collect()
+    }
+
+    /// How many rows have ids that begin so.
+    pub fn rows_of(&self, prefix: &str) -> usize {
+        self.rows().iter().filter(|row| row.id.starts_with(prefix)).count()
+    }
+
+    pub fn events(&self) -> Vec<Event> {
+        self.read(&["archived", "declined", "dead_letter"]).into_iter().map(event).collect()
+    }
+
+    /// The events of an id.
+    pub fn events_of(&self, id: &str) -> Vec<Event> {
+        self.events().into_iter().filter(|event| event.id == id).collect()
+    }
+
+    /// Fates and codes of an id, in order.
+    pub fn fates(&self, id: &str) -> Vec<String> {
+        self.events_of(id).into_iter().map(|event| event.fate).collect()
+    }
+
+    /// The alerts of a rule: `raised` or `cleared`, with all that they say.
+    pub fn alerts(&self, rule: &str) -> Vec<Value> {
+        let all = self.read(&["alerts"]);
+        let all = all.iter().map(|alert| serde_json::from_slice::<Value>(&alert.value).unwrap());
+        all.filter(|alert| alert["rule"] == rule).collect()
+    }
+
+    /// Whether the group has committed the end of every partition.
+    pub fn is_done(&self) -> bool {
+        let topic = self.topic("transactions");
+        let ends = self.kafka().end_offsets(&topic, self.partitions()).unwrap();
+        let done = self.kafka().group_offsets(&self.group(), &topic, self.partitions()).unwrap();
+        ends == done
+    }
+
+    /// Waits until every record has a fate on Kafka and nothing is left in Redis.
+    #[track_caller]
+    pub fn wait_done(&self) {
+        wait("the group to reach the end", || self.is_done());
+        wait("empty queues", || self.depths() == (0, 0));
+    }
+
+    /// Holds everything against the promise. For a run that is over.
+    #[track_caller]
+    pub fn balance(&self) {
+        let source = self.read(&["transactions"]);
+        let amount = |read: &Read| {
+            let value: Value = serde_json::from_slice(&read.value).unwrap_or_default();
+            value["amount"].as_i64().unwrap_or(0)
+        };
+        let outcome = |event: &Event| {
+            let is_dead = event.read.topic == self.topic("dead_letter");
+            let (amount, currency) = if is_dead { (0, "") } else { (amount(&event.read), "EUR") };
+            let (place, currency) = ((event.partition, event.offset), currency.to_owned());
+            let (fate, id) = (event.fate.clone(), event.id.clone());
+            Outcome { place, fate, id, amount, currency }
+        };
+        let row = |line: &str| {
+            let f: Vec<&str> = line.split('|').collect();
+            Outcome {
+                id: f[0].into(),
+                fate: f[1].into(),
+                place: (f[2].parse().unwrap(), f[3].parse().unwrap()),
+                amount: f[4].parse().unwrap(),
+                currency: f[5].into(),
+            }
+        };
+        let rows = self.sql(
+            "SELECT transaction_id, fate, source_partition, source_offset, amount, currency \
+             FROM transactions",
+        );
+        let evidence = Evidence {
+            places: source.iter().map(|read| (read.partition, read.offset)).collect(),
+            events: self.events().iter().map(outcome).collect(),
+            rows: rows.lines().map(row).collect(),
+            charges: self.charges(),
+        };
+        assert!(!evidence.places.is_empty());
+        evidence.judge().unwrap_or_else(|error| panic!("{error}"));
+    }
+}
+
+fn event(read: Read) -> Event {
+    let fate = read.header("tollbridge-fate").to_owned();
+    if read.topic.ends_with("dead_letter") {
+        let number = |name: &str| read.header(name).parse::<i64>().unwrap();
+        return Event {
+            fate,
+            id: read.header("tollbridge-transaction-id").to_owned(),
+            code: read.header("tollbridge-code").to_owned(),
+            partition: i32::try_from(number("__connect.errors.partition")).unwrap(),
+            offset: number("__connect.errors.offset"),
+            read,
+        };
+    }
+    let value: Value = serde_json::from_slice(&read.value).unwrap();
+    let text = |field: &str| value[field].as_str().unwrap_or_default().to_owned();
+    Event {
+        fate: text("fate"),
+        id: text("transaction_id"),
+        code: text("code"),
+        partition: i32::try_from(value["source_partition"].as_i64().unwrap()).unwrap(),
+        offset: value["source_offset"].as_i64().unwrap(),
+        read,
+    }
+}
+
+fn lines(file: &std::path::Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    // A line that is being written now has no end yet.
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    whole.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+impl World {
+    /// Locks the table of rows against everyone; for a store that is PostgreSQL.
+    pub fn lock_table(&self) {
+        let sql = "BEGIN; LOCK TABLE transactions IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(600)";
+        let session = shared_postgres().session_at(&self.store_url, sql).unwrap();
+        let held = "SELECT count(*) FROM pg_locks WHERE granted AND mode = 'AccessExclusiveLock' \
+                    AND relation = 'transactions'::regclass";
+        wait("the lock", || self.sql(held) == "1");
+        // Without its client the server goes on sleeping.
+        session.kill();
+    }
+
+    /// Ends that session, and with it the lock.
+    pub fn unlock_table(&self) {
+        self.sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+             WHERE datname = current_database() AND query LIKE '%pg_sleep(600)' \
+             AND pid <> pg_backend_pid()",
+        );
+    }
+}
+
+/// Every command that Redis carries out on the keys of a world, in order (MONITOR).
+pub struct Monitor {
+    seen: Arc<Mutex<Vec<Vec<String>>>>,
+}
+
+impl Monitor {
+    pub fn of(world: &World) -> Self {
+        let mut stream = TcpStream::connect(("127.0.0.1", world.redis().port())).unwrap();
+        stream.write_all(b"MONITOR\r\n").unwrap();
+        let mut reader = BufReader::new(stream);
+        let mut answer = String::new();
+        reader.read_line(&mut answer).unwrap();
+        assert_eq!(answer.trim_end(), "+OK");
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let (into, mark) = (Arc::clone(&seen), format!(":{}:", world.topic("transactions")));
+        std::thread::spawn(move || {
+            for line in reader.lines() {
+                let Ok(line) = line else { return };
+                if line.contains(&mark) && line.contains(" lua]") {
+                    let words = line.split_once(" \"").map(|(_, words)| words).unwrap_or_default();
+                    let words = words.trim_end_matches('"').split("\" \"").map(str::to_owned);
+                    into.lock().unwrap().push(words.collect());
+                }
+            }
+        });
+        Self { seen }
+    }
+
+    /// What was done with an id by scripts: `HSET temp`, `HDEL archive` and so on, in order. Reading is left out.
+    pub fn moves(&self, id: &str) -> Vec<String> {
+        let seen = self.seen.lock().unwrap();
+        let of = seen.iter().filter(|words| {
+            ["HSET", "HDEL"].contains(&words[0].as_str()) && words.iter().any(|word| word == id)
+        });
+        of.map(|words| {
+            let key = words[1].rsplit(':').next().unwrap_or_default();
+            format!("{} {key}", words[0])
+        })
+        .collect()
+    }
+}
