@@ -20,25 +20,23 @@ pub struct Rule {
 }
 
 impl Alerts {
-    /// Depths count the entries of this process, as `redis.max_temp` and `redis.max_archive` do; unset, a rule is
-    /// raised at three quarters of the limit and cleared at a quarter.
+    /// Depths are counted over the whole group, so that a level may well be above the limits of one process; unset, a
+    /// rule is raised at three quarters of this process's limit and cleared at a quarter.
     pub(super) fn read(r: &mut Reader<'_>, max_temp: usize, max_archive: usize) -> Self {
         Self {
-            temp_depth: rule(r, "temp_depth", ("redis.max_temp", max_temp)),
-            archive_depth: rule(r, "archive_depth", ("redis.max_archive", max_archive)),
+            temp_depth: rule(r, "temp_depth", max_temp),
+            archive_depth: rule(r, "archive_depth", max_archive),
         }
     }
 }
 
-fn rule(r: &mut Reader<'_>, name: &str, (limit_key, limit): (&str, usize)) -> Rule {
+fn rule(r: &mut Reader<'_>, name: &str, limit: usize) -> Rule {
     let key = |part: &str| format!("alerts.{name}.{part}");
-    let limit = limit as u64;
-    let raise = r.or(&key("raise"), (limit * 3 / 4).max(1));
+    let raise = r.or(&key("raise"), (limit as u64 * 3 / 4).max(1));
     let clear = r.or(&key("clear"), raise / 3);
-    if raise == 0 || raise > limit {
-        let problem =
-            format!("it must be from 1 to {limit_key} ({limit}), else it is never raised");
-        r.refuse(&key("raise"), problem, "Choose a value in that range.");
+    if raise == 0 {
+        let problem = "it would be raised with nothing to tell";
+        r.refuse(&key("raise"), problem, "Choose a value above 0.");
     }
     if clear >= raise && raise > 0 {
         let problem = format!("{clear} is not below {} ({raise})", key("raise"));

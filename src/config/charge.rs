@@ -23,13 +23,8 @@ impl Charge {
             AskStore::Always,
             &[("always", AskStore::Always), ("when_available", AskStore::WhenAvailable)],
         );
-        match r.or("charge.order", "none".to_owned()).as_str() {
-            "none" => {}
-            "key" => {
-                r.refuse("charge.order", "it is not supported in this version", "Choose \"none\".")
-            }
-            _ => r.refuse("charge.order", "there is no such choice", "Choose \"none\"."),
-        }
+        r.later("charge.order", &["key"], "Choose \"none\".");
+        r.choice("charge.order", (), &[("none", ())]);
         r.unsupported("charge.max_age", "Remove it.");
         Self { ask_store }
     }

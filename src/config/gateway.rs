@@ -49,7 +49,7 @@ const OWNED_HEADERS: [&str; 9] = [
 
 impl Gateway {
     pub(super) fn read(r: &mut Reader<'_>) -> Self {
-        let url = r.secret_url("gateway.url");
+        let url = r.secret_url("gateway.url", None);
         match &url {
             None if r.is_set("gateway.url_file") => {}
             None => {
@@ -58,7 +58,8 @@ impl Gateway {
             }
             Some(url) => check_url(r, url),
         }
-        let profile = profile(r);
+        let instead = "Choose \"generic\", and put a small service between that speaks it.";
+        r.later("gateway.profile", &["stripe", "stripe-charges"], instead);
         let key_ttl = r.must::<super::units::Period>(
             "gateway.key_ttl",
             "Ask its operators how long the gateway remembers a key; write for example \"24h\".",
@@ -68,7 +69,11 @@ impl Gateway {
         }
         Self {
             url: url.unwrap_or_default(),
-            profile,
+            profile: r.choice(
+                "gateway.profile",
+                Profile::Generic,
+                &[("generic", Profile::Generic)],
+            ),
             key_ttl: key_ttl.0,
             connect_timeout: r.period("gateway.connect_timeout", "2s", ["10ms", "1m"]),
             timeout: r.period("gateway.timeout", "10s", ["20ms", "5m"]),
@@ -92,21 +97,6 @@ fn check_url(r: &mut Reader<'_>, url: &SecretUrl) {
         let remedy = "Write the credentials as gateway.header_files.authorization.";
         r.refuse("gateway.url", "it holds credentials, which are not sent from there", remedy);
     }
-}
-
-fn profile(r: &mut Reader<'_>) -> Profile {
-    const KEY: &str = "gateway.profile";
-    let Some(name) = r.maybe::<String>(KEY) else { return Profile::Generic };
-    match name.as_str() {
-        "generic" => {}
-        "stripe" | "stripe-charges" => r.refuse(
-            KEY,
-            "it is not supported in this version",
-            "Choose \"generic\", and put a small service between that speaks it.",
-        ),
-        _ => r.refuse(KEY, "there is no such profile", "Choose \"generic\"."),
-    }
-    Profile::Generic
 }
 
 /// The plain headers, and those whose values stand in files.

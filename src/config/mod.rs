@@ -5,7 +5,7 @@
 //! [`timing`]. [`Config`] is plain data: `app` and `cli` fill the adapters' settings from it, nothing else reads it.
 //! Every key with its default and meaning is in `docs/tollbridge.example.toml`.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 pub mod alerts;
@@ -27,6 +27,7 @@ pub mod units;
 
 pub use errors::{ConfigError, ConfigErrors};
 pub use layers::{Override, Sources};
+pub use reader::KeySpec;
 
 /// A configuration that holds by itself. Printing it for debugging masks every secret.
 #[derive(Debug, Clone)]
@@ -65,13 +66,13 @@ impl Config {
     }
 }
 
-/// The dotted names of every key that this version has; the variable parts of maps are left out.
+/// Every key that this version has, by its dotted name; the variable parts of maps are left out.
 #[must_use]
-pub fn known_keys() -> BTreeSet<String> {
+pub fn known_keys() -> BTreeMap<String, KeySpec> {
     read(&Sources::default()).2
 }
 
-fn read(sources: &Sources) -> (Config, Vec<ConfigError>, BTreeSet<String>) {
+fn read(sources: &Sources) -> (Config, Vec<ConfigError>, BTreeMap<String, KeySpec>) {
     let mut errors = Vec::new();
     let layers = layers::Layers::merge(sources, &mut errors);
     let r = &mut reader::Reader::new(&layers);

@@ -16,10 +16,21 @@ use super::secret::{Secret, SecretUrl};
 use super::setting::Setting;
 use super::units::{Period, Size};
 
+/// What the documentation has to say of a key. Filled in while the key is read, so that it can't differ from the code.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KeySpec {
+    /// As it would be written, without quotes; `None` where there is none.
+    pub default: Option<String>,
+    /// Without it the program does not start.
+    pub is_mandatory: bool,
+    /// The type, and the range or the choices.
+    pub values: String,
+}
+
 pub(super) struct Reader<'a> {
     layers: &'a Layers,
     pub(super) errors: Vec<ConfigError>,
-    known: BTreeSet<String>,
+    known: BTreeMap<String, KeySpec>,
     /// Keys under which every name is allowed.
     maps: BTreeSet<String>,
     refused: BTreeSet<String>,
@@ -30,7 +41,7 @@ impl<'a> Reader<'a> {
         Self {
             layers,
             errors: Vec::new(),
-            known: BTreeSet::new(),
+            known: BTreeMap::new(),
             maps: BTreeSet::new(),
             refused: BTreeSet::new(),
         }
@@ -38,7 +49,7 @@ impl<'a> Reader<'a> {
 
     /// The value of a key; `None` where it is not set, or is wrong and noted.
     pub(super) fn maybe<T: Setting>(&mut self, key: &str) -> Option<T> {
-        self.known.insert(key.to_owned());
+        self.spec(key, T::FORM);
         let value = self.layers.find(key)?;
         match T::read(value, self.layers.is_typed(value)) {
             Ok(setting) => Some(setting),
@@ -50,14 +61,21 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn or<T: Setting>(&mut self, key: &str, default: T) -> T {
+    pub(super) fn or<T: Setting + Display>(&mut self, key: &str, default: T) -> T {
+        self.spec(key, T::FORM).default = Some(default.to_string());
         self.maybe(key).unwrap_or(default)
+    }
+
+    /// What is noted of a key; the first note of its values stands.
+    fn spec(&mut self, key: &str, values: &str) -> &mut KeySpec {
+        let new = || KeySpec { values: values.to_owned(), ..KeySpec::default() };
+        self.known.entry(key.to_owned()).or_insert_with(new)
     }
 
     /// A key without a default; `why` says what it is for and how it looks.
     pub(super) fn must<T: Setting + Default>(&mut self, key: &str, why: &str) -> T {
+        self.spec(key, T::FORM).is_mandatory = true;
         if self.layers.find(key).is_none() {
-            self.known.insert(key.to_owned());
             let remedy = format!("{why} In the environment it is {}.", variable_of_key(key));
             self.errors.push(ConfigError::general(key, "it has to be set", &remedy));
         }
@@ -68,9 +86,11 @@ impl<'a> Reader<'a> {
     where
         T: Setting + PartialOrd + Display,
     {
+        let (low, high) = (range.start(), range.end());
+        self.spec(key, &format!("{}, {low} to {high}", T::FORM));
         let value = self.or(key, default);
         if !range.contains(&value) {
-            let problem = format!("it must be from {} to {}", range.start(), range.end());
+            let problem = format!("it must be from {low} to {high}");
             self.refuse(key, problem, "Choose a value in that range.");
         }
         value
@@ -90,17 +110,19 @@ impl<'a> Reader<'a> {
     }
 
     /// One of several words.
-    pub(super) fn choice<T: Copy>(&mut self, key: &str, default: T, words: &[(&str, T)]) -> T {
+    pub(super) fn choice<T>(&mut self, key: &str, default: T, words: &[(&str, T)]) -> T
+    where
+        T: Copy + PartialEq,
+    {
+        let names =
+            words.iter().map(|(name, _)| format!("{name:?}")).collect::<Vec<_>>().join(", ");
+        let word = words.iter().find(|(_, choice)| *choice == default);
+        self.spec(key, &names).default = word.map(|(name, _)| (*name).to_owned());
         let Some(word) = self.maybe::<String>(key) else { return default };
         if let Some((_, choice)) = words.iter().find(|(name, _)| *name == word) {
             return *choice;
         }
-        let names: Vec<String> = words.iter().map(|(name, _)| format!("{name:?}")).collect();
-        self.refuse(
-            key,
-            "there is no such choice",
-            &format!("Choose one of {}.", names.join(", ")),
-        );
+        self.refuse(key, "there is no such choice", &format!("Choose one of {names}."));
         default
     }
 
@@ -115,13 +137,16 @@ impl<'a> Reader<'a> {
         self.secret_file(&file_key, &path)
     }
 
-    /// A URL that may hold a password: like [`Self::secret`].
-    pub(super) fn secret_url(&mut self, key: &str) -> Option<SecretUrl> {
-        if self.is_set(&format!("{key}_file")) {
-            return self.secret(key).map(|text| SecretUrl::new(text.expose().to_owned()));
-        }
-        self.known.insert(format!("{key}_file"));
-        self.maybe(key)
+    /// A URL that may hold a password: like [`Self::secret`]. Without a default it may be `None`.
+    pub(super) fn secret_url(&mut self, key: &str, default: Option<&str>) -> Option<SecretUrl> {
+        self.spec(key, SecretUrl::FORM).default = default.map(str::to_owned);
+        let found = if self.is_set(&format!("{key}_file")) {
+            self.secret(key).map(|text| SecretUrl::new(text.expose().to_owned()))
+        } else {
+            self.spec(&format!("{key}_file"), PathBuf::FORM);
+            self.maybe(key)
+        };
+        found.or_else(|| default.map(|url| SecretUrl::new(url.to_owned())))
     }
 
     /// The whole text of a file without white space around it.
@@ -146,7 +171,7 @@ impl<'a> Reader<'a> {
 
     /// A table with names of the user's own. Tables within it count as names with dots.
     pub(super) fn map(&mut self, key: &str) -> BTreeMap<String, Secret> {
-        self.known.insert(key.to_owned());
+        self.spec(key, "table: names of your own, each with a text");
         self.maps.insert(key.to_owned());
         let mut out = BTreeMap::new();
         let Some(value) = self.layers.find(key) else { return out };
@@ -173,6 +198,15 @@ impl<'a> Reader<'a> {
             }
         }
         out
+    }
+
+    /// Words that a later version may take for a key; an error where one is set.
+    pub(super) fn later(&mut self, key: &str, words: &[&str], instead: &str) {
+        if let Some(Value::String(_, word)) = self.layers.find(key)
+            && words.contains(&word.as_str())
+        {
+            self.refuse(key, "it is not supported in this version", instead);
+        }
     }
 
     /// A key that this version knows of and can't honour: an error where it is set.
@@ -206,8 +240,8 @@ impl<'a> Reader<'a> {
         self.errors.push(ConfigError { key: key.to_owned(), value, origin, problem, remedy });
     }
 
-    /// The dotted names of all keys that were asked for so far, maps included.
-    pub(super) fn known(&self) -> &BTreeSet<String> {
+    /// All keys that were asked for so far, maps included.
+    pub(super) fn known(&self) -> &BTreeMap<String, KeySpec> {
         &self.known
     }
 
@@ -219,13 +253,13 @@ impl<'a> Reader<'a> {
             if self.maps.contains(&key) || self.refused.contains(&key) {
                 continue;
             }
-            let is_section = key.is_empty() || self.known.iter().any(|k| within(k, &key));
+            let is_section = key.is_empty() || self.known.keys().any(|k| within(k, &key));
             match value {
                 Value::Dict(_, dict) if is_section => rest.extend(dict.iter().map(|(name, v)| {
                     let dot = if key.is_empty() { "" } else { "." };
                     (format!("{key}{dot}{name}"), v)
                 })),
-                _ if self.known.contains(&key) => {}
+                _ if self.known.contains_key(&key) => {}
                 _ => unknown.push((key, is_section)),
             }
         }
@@ -239,7 +273,7 @@ impl<'a> Reader<'a> {
             }
         }
         for variable in self.layers.undecided() {
-            let meant = self.known.iter().map(|key| variable_of_key(key));
+            let meant = self.known.keys().map(|key| variable_of_key(key));
             let meant = meant.into_iter().find(|name| name.replace("__", "_") == *variable);
             if let Some(meant) = meant {
                 let problem = "a section and its key are parted by two underscores";
@@ -252,8 +286,8 @@ impl<'a> Reader<'a> {
     /// The known key that is most like an unknown one; keys of the same section come first.
     fn nearest(&self, key: &str) -> String {
         let section = key.rsplit_once('.').map_or("", |(section, _)| section);
-        let siblings: Vec<&String> = self.known.iter().filter(|k| within(k, section)).collect();
-        let all: Vec<&String> = self.known.iter().collect();
+        let siblings: Vec<&String> = self.known.keys().filter(|k| within(k, section)).collect();
+        let all: Vec<&String> = self.known.keys().collect();
         let among = if siblings.is_empty() || section.is_empty() { all } else { siblings };
         let mut scored: Vec<(usize, &String)> =
             among.into_iter().map(|k| (strsim::damerau_levenshtein(k, key), k)).collect();

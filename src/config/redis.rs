@@ -23,8 +23,7 @@ pub struct Redis {
 
 impl Redis {
     pub(super) fn read(r: &mut Reader<'_>) -> Self {
-        let default = || SecretUrl::new("redis://127.0.0.1:6379/0".to_owned());
-        let url = r.secret_url("redis.url").unwrap_or_else(default);
+        let url = r.secret_url("redis.url", Some("redis://127.0.0.1:6379/0")).unwrap_or_default();
         if !matches!(url.scheme(), "redis" | "rediss") || url.authority().is_empty() {
             let form = "Write redis://host:port/database, or rediss:// for TLS.";
             r.refuse("redis.url", "it is no address of a Redis server", form);
@@ -35,16 +34,9 @@ impl Redis {
             let rule = "a prefix has 1 to 64 characters of A-Z a-z 0-9 . _ -";
             r.refuse("redis.prefix", rule, "Choose such a prefix.");
         }
-        let topology = r.or("redis.topology", "single".to_owned());
-        match topology.as_str() {
-            "single" => {}
-            "sentinel" | "cluster" => r.refuse(
-                "redis.topology",
-                "it is not supported in this version",
-                "Choose \"single\" and one address.",
-            ),
-            _ => r.refuse("redis.topology", "there is no such choice", "Choose \"single\"."),
-        }
+        let instead = "Choose \"single\" and one address.";
+        r.later("redis.topology", &["sentinel", "cluster"], instead);
+        r.choice("redis.topology", (), &[("single", ())]);
         Self {
             url,
             prefix,

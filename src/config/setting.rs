@@ -12,12 +12,16 @@ use super::units::{BadUnit, Period, Size};
 pub(super) trait Setting: Sized {
     /// Whether a wrong value must not be repeated in the error.
     const SECRET: bool = false;
+    /// What it is, in the words of the documentation.
+    const FORM: &str;
     /// Reads a value; `typed` is false where it is a text from the environment or the command line. The error says
     /// what is expected.
     fn read(value: &Value, typed: bool) -> Result<Self, String>;
 }
 
 impl Setting for String {
+    const FORM: &str = "text";
+
     fn read(value: &Value, _: bool) -> Result<Self, String> {
         match value {
             Value::String(_, text) if text.trim().is_empty() => Err("it is empty".to_owned()),
@@ -28,6 +32,8 @@ impl Setting for String {
 }
 
 impl Setting for Vec<String> {
+    const FORM: &str = "list of texts, or one text with commas";
+
     /// A list of texts, or one text with commas.
     fn read(value: &Value, typed: bool) -> Result<Self, String> {
         let expected = || "a list of texts is expected, or one text with commas".to_owned();
@@ -48,6 +54,7 @@ impl Setting for Vec<String> {
 
 impl Setting for Secret {
     const SECRET: bool = true;
+    const FORM: &str = "text";
 
     fn read(value: &Value, typed: bool) -> Result<Self, String> {
         String::read(value, typed).map(Self::new)
@@ -56,6 +63,7 @@ impl Setting for Secret {
 
 impl Setting for SecretUrl {
     const SECRET: bool = true;
+    const FORM: &str = "URL";
 
     fn read(value: &Value, typed: bool) -> Result<Self, String> {
         String::read(value, typed).map(Self::new)
@@ -63,12 +71,16 @@ impl Setting for SecretUrl {
 }
 
 impl Setting for PathBuf {
+    const FORM: &str = "path of a file";
+
     fn read(value: &Value, typed: bool) -> Result<Self, String> {
         String::read(value, typed).map(Self::from)
     }
 }
 
 impl Setting for bool {
+    const FORM: &str = "true or false";
+
     fn read(value: &Value, typed: bool) -> Result<Self, String> {
         match value {
             Value::Bool(_, yes) => Ok(*yes),
@@ -91,24 +103,32 @@ fn number<T: TryFrom<u128>>(value: &Value, typed: bool) -> Result<T, String> {
 }
 
 impl Setting for u32 {
+    const FORM: &str = "whole number";
+
     fn read(value: &Value, typed: bool) -> Result<Self, String> {
         number(value, typed)
     }
 }
 
 impl Setting for u64 {
+    const FORM: &str = "whole number";
+
     fn read(value: &Value, typed: bool) -> Result<Self, String> {
         number(value, typed)
     }
 }
 
 impl Setting for usize {
+    const FORM: &str = "whole number";
+
     fn read(value: &Value, typed: bool) -> Result<Self, String> {
         number(value, typed)
     }
 }
 
 impl Setting for Period {
+    const FORM: &str = "duration";
+
     fn read(value: &Value, _: bool) -> Result<Self, String> {
         match value {
             Value::String(_, text) => text.parse().map_err(|bad: BadUnit| bad.to_string()),
@@ -118,6 +138,8 @@ impl Setting for Period {
 }
 
 impl Setting for Size {
+    const FORM: &str = "size";
+
     fn read(value: &Value, _: bool) -> Result<Self, String> {
         match value {
             Value::String(_, text) => text.parse().map_err(|bad: BadUnit| bad.to_string()),

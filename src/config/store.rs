@@ -18,8 +18,7 @@ pub struct Store {
 
 impl Store {
     pub(super) fn read(r: &mut Reader<'_>) -> Self {
-        let default = || SecretUrl::new("sqlite:tollbridge.db".to_owned());
-        let url = r.secret_url("store.url").unwrap_or_else(default);
+        let url = r.secret_url("store.url", Some("sqlite:tollbridge.db")).unwrap_or_default();
         let file = url.expose().strip_prefix("sqlite:").map(|path| path.trim_start_matches('/'));
         match url.scheme() {
             "sqlite"

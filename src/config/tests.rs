@@ -1,6 +1,7 @@
 //! The configuration as a user meets it: layers, findings, inequalities, and the example file.
 
 use super::*;
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::Write;
 use std::time::Duration;
@@ -288,6 +289,38 @@ fn the_example_names_every_key() {
             named.insert(format!("{section}.{name}"));
         }
     }
-    let missing: Vec<String> = known_keys().difference(&named).cloned().collect();
+    let missing: Vec<String> =
+        known_keys().into_keys().filter(|key| !named.contains(key)).collect();
     assert!(missing.is_empty(), "docs/tollbridge.example.toml lacks {missing:?}");
+}
+
+/// Rows of `docs/configuration.md`: key, default, what it can be, meaning. The first three follow from the code.
+#[test]
+fn the_reference_has_every_key_with_its_default_and_unit() {
+    let cells = |line: &str| -> Vec<String> {
+        line.trim_matches('|').split(" | ").map(|cell| cell.trim().to_owned()).collect()
+    };
+    let page = include_str!("../../docs/configuration.md");
+    let rows: Vec<Vec<String>> = page[page.find("## Every key").unwrap()..]
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .map(cells)
+        .collect();
+    let documented: BTreeMap<&str, String> =
+        rows.iter().map(|row| (row[0].trim_matches('`'), row[1..3].join(" | "))).collect();
+    assert_eq!(rows.len(), documented.len(), "a key stands there twice");
+    let keys = known_keys();
+    let expected: BTreeMap<&str, String> = keys
+        .iter()
+        .map(|(key, spec)| {
+            let default = match &spec.default {
+                Some(default) => format!("`{default}`"),
+                None if spec.is_mandatory => "**mandatory**".to_owned(),
+                None => "none".to_owned(),
+            };
+            (key.as_str(), format!("{default} | {}", spec.values))
+        })
+        .collect();
+    assert_eq!(documented, expected);
+    assert!(rows.iter().all(|row| row.len() == 4 && row[3].ends_with('.')), "{rows:?}");
 }

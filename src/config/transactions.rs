@@ -56,10 +56,8 @@ impl Transactions {
 impl Events {
     pub(super) fn read(r: &mut Reader<'_>) -> Self {
         let words = [("json", EventFormat::Json), ("avro", EventFormat::Avro)];
-        if r.maybe::<String>("events.format").as_deref() == Some("avro-confluent") {
-            let remedy = "Choose \"json\" or \"avro\".";
-            r.refuse("events.format", "it is not supported in this version", remedy);
-        }
+        let instead = "Choose \"json\" or \"avro\".";
+        r.later("events.format", &["avro-confluent"], instead);
         Self { format: r.choice("events.format", EventFormat::Json, &words) }
     }
 }
