@@ -1,5 +1,6 @@
 //! Sockets that break the protocol, or only a promise, at every point of an exchange.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -56,7 +57,8 @@ async fn a_connection_closed_before_it_was_read_is_not_resent() {
 async fn the_deadline_holds_whatever_trickles_in() {
     let server = Server::start(|_, mut socket| async move {
         read_request(&mut socket).await;
-        for byte in approval("a").bytes() {
+        let endless = format!("HTTP/1.1 200 OK\r\ncontent-length: 50000\r\n\r\n{:50000}", ' ');
+        for byte in endless.bytes() {
             sleep(Duration::from_millis(30)).await;
             if socket.write_all(&[byte]).await.is_err() {
                 return;
@@ -67,7 +69,7 @@ async fn the_deadline_holds_whatever_trickles_in() {
     let start = Instant::now();
     assert_lost(&hasty(&server.url).charge(&charge("a")).await);
     let took = start.elapsed();
-    assert!(took >= HASTE && took < HASTE * 3, "{took:?}");
+    assert!(took >= HASTE && took < LIMIT, "{took:?}");
 }
 
 #[tokio::test]
@@ -198,15 +200,15 @@ async fn an_answer_that_nobody_asked_for_is_never_taken_for_the_next_one() {
 
 #[tokio::test]
 async fn connections_that_idle_too_long_are_not_used() {
-    let server = serving(|_| After::GoOn).await;
-    let idle = Duration::from_millis(60);
-    let gateway = HttpGateway::new(&Settings { idle, ..settings(&server.url) }).unwrap();
-    for _ in 0..2 {
-        approved(&gateway, "a").await;
-        approved(&gateway, "b").await;
-        sleep(idle * 2).await;
+    for (idle, connections) in [(Duration::from_millis(60), 3), (LIMIT * 60, 1)] {
+        let server = serving(|_| After::GoOn).await;
+        let gateway = HttpGateway::new(&Settings { idle, ..settings(&server.url) }).unwrap();
+        for _ in 0..3 {
+            approved(&gateway, "a").await;
+            sleep(Duration::from_millis(120)).await;
+        }
+        assert_eq!(server.connections(), connections, "{idle:?}");
     }
-    assert_eq!(server.connections(), 2);
 }
 
 #[tokio::test]
@@ -216,21 +218,24 @@ async fn who_waits_for_a_free_connection_has_sent_nothing() {
     let server = Server::start(move |_, mut socket| {
         let count = Arc::clone(&count);
         async move {
-            read_request(&mut socket).await;
-            count.fetch_add(1, Ordering::SeqCst);
-            sleep(Duration::from_secs(5)).await;
+            if !read_request(&mut socket).await.is_empty() {
+                count.fetch_add(1, Ordering::SeqCst);
+            }
+            pending::<()>().await;
         }
     })
     .await;
-    let timeout = Duration::from_millis(400);
-    let bounded = Settings { max_in_flight: 1, timeout, ..settings(&server.url) };
+    let bounded = Settings { max_in_flight: 1, timeout: HASTE, ..settings(&server.url) };
     let gateway = HttpGateway::new(&bounded).unwrap();
     let (a, b) = (charge("a"), charge("b"));
     let (first, second) = tokio::join!(gateway.charge(&a), gateway.charge(&b));
     assert_lost(&first);
     assert!(!matches!(second, Answer::Response(_)));
     let not_sent = [first, second].iter().filter(|it| matches!(it, Answer::NotSent(_))).count();
-    assert_eq!(seen.load(Ordering::SeqCst), 2 - not_sent);
+    until("the first to be read", || seen.load(Ordering::SeqCst) > 0).await;
+    sleep(Duration::from_millis(100)).await;
+    // What got its turn at the last moment may be lost before it leaves; what is not sent never leaves.
+    assert!(seen.load(Ordering::SeqCst) <= 2 - not_sent);
 }
 
 #[tokio::test]
