@@ -157,3 +157,77 @@ fn a_configuration_is_checked_before_any_command_does_anything() {
         assert!(err.starts_with("/nowhere/tollbridge.toml: No such file"), "{err}");
     }
 }
+
+/// Every command's help ends with examples that can be parsed and with its exit codes.
+#[test]
+fn every_help_teaches() {
+    let top = String::from_utf8(tollbridge(&["--help"], &[]).stdout).unwrap();
+    let commands: Vec<&str> = top
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|command| *command != "help")
+        .collect();
+    assert_eq!(commands.len(), 8, "{top}");
+    for command in commands {
+        let help = String::from_utf8(tollbridge(&[command, "--help"], &[]).stdout).unwrap();
+        let codes = help.split("Exit codes:\n").nth(1).expect(command);
+        for code in ["  0  ", "  2  "] {
+            assert!(codes.contains(code), "{command}: {codes}");
+        }
+        if command != "gateway-sim" {
+            assert!(codes.contains("  69 ") && codes.contains("  78 "), "{command}: {codes}");
+        }
+        if is_missing(command) {
+            continue;
+        }
+        let example = format!("  tollbridge {command} ");
+        assert!(help.contains("Example"), "{command}: {help}");
+        assert!(help.lines().any(|line| line.starts_with(&example)), "{command}: {help}");
+    }
+}
+
+/// What is not built yet says so.
+fn is_missing(command: &str) -> bool {
+    if !["reconcile", "trace"].contains(&command) {
+        return false;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(folder.path(), MINIMAL);
+    let mut args = vec![command, "--config", path.to_str().unwrap()];
+    args.extend((command == "trace").then_some("tx-1"));
+    let output = tollbridge(&args, &[]);
+    String::from_utf8(output.stderr).unwrap().contains("is not built yet")
+}
+
+/// Each of these must be found before anything is connected to: code 78, and the key, the value, where it came from
+/// and what to do.
+#[test]
+fn mistakes_are_told_with_key_value_origin_and_remedy() {
+    for (set, words) in [
+        ("gateway.key_tll=24h", &["gateway.key_tll = \"24h\"", "mean gateway.key_ttl?"][..]),
+        ("flush.workers=two", &["flush.workers = \"two\"", "a whole number is expected"]),
+        ("flush.interval=5x", &["flush.interval = \"5x\"", "one of ms, s, m, h, d"]),
+        ("transactions.max_bytes=64KB", &["transactions.max_bytes = \"64KB\"", "\"64KiB\""]),
+        ("kafka.start=first", &["kafka.start = \"first\"", "\"earliest\", \"latest\""]),
+        ("flush.workers=65", &["flush.workers = \"65\"", "from 1 to 64"]),
+        ("redis.topology=cluster", &["redis.topology = \"cluster\"", "not supported"]),
+    ] {
+        let (code, out, err) = check(MINIMAL, &["--set", set], &[]);
+        assert_eq!((code, out.as_str()), (78, ""), "{set}: {err}");
+        assert_eq!(err.lines().count(), 1, "{err}");
+        for word in words.iter().chain(&["(command line (--set))"]) {
+            assert!(err.contains(word), "{set}: {err} lacks {word}");
+        }
+    }
+    let (code, _, err) = check(&MINIMAL.replace("key_ttl = \"24h\"", ""), &[], &[]);
+    assert_eq!(code, 78);
+    assert!(err.starts_with("gateway.key_ttl: it has to be set. "), "{err}");
+    assert!(err.contains("TOLLBRIDGE_GATEWAY__KEY_TTL"), "{err}");
+    let (code, _, err) = check(MINIMAL, &["--set", "sweep.min_age=10s"], &[]);
+    assert_eq!(code, 78);
+    assert!(err.contains("gateway.timeout (10s) must be below sweep.min_age (10s)"), "{err}");
+}

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::app::exit::{Exit, Failed};
 use crate::app::limits;
@@ -15,6 +15,7 @@ use crate::config::{Config, Override};
 use crate::telemetry::log;
 
 pub mod check_config;
+mod exits;
 pub mod gateway_sim;
 pub mod generate;
 pub mod migrate;
@@ -46,7 +47,7 @@ First steps:
   tollbridge reconcile --config tollbridge.toml --ledger ledger.jsonl
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 found problems, 69 something it needs is not there,
-78 the configuration is wrong.";
+78 the configuration is wrong. What they mean for a command: tollbridge COMMAND --help";
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum LogArg {
@@ -121,7 +122,9 @@ pub fn main() -> ExitCode {
     // Before anything else can open a TLS connection; a second call is an error that changes nothing.
     rustls::crypto::ring::default_provider().install_default().ok();
     limits::forbid_core_dumps();
-    match start(Cli::parse()) {
+    let arguments = exits::told(Cli::command()).get_matches();
+    let cli = Cli::from_arg_matches(&arguments).unwrap_or_else(|error| error.exit());
+    match start(cli) {
         Ok(exit) => exit.code(),
         Err(error) => {
             eprintln!("{error:#}");

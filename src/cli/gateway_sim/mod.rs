@@ -45,7 +45,11 @@ pub struct GatewaySimArgs {
     pub latency: Period,
 }
 
-const HELP: &str = r#"What it answers:
+const HELP: &str = r#"Examples:
+  tollbridge gateway-sim --listen 127.0.0.1:9400 --ledger ledger.jsonl
+  tollbridge gateway-sim --listen 127.0.0.1:9400 --ledger ledger.jsonl --faults faults.toml --latency 20ms
+
+What it answers:
   POST /charges        with an Idempotency-Key; 200 approved or declined, 400 invalid_request, 409 in_progress,
                        422 key_reused; a replay carries Idempotent-Replayed: true
   GET /charges/{id}    the charge, else the latest decline, else 404 not_found; 409 while it is being decided

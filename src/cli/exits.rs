@@ -1,0 +1,82 @@
+//! What the exit codes of each command mean, and how its help tells them: one table, so that no command forgets it.
+//! The codes themselves are [`crate::app::exit::Exit`].
+
+use clap::Command;
+use clap::builder::StyledStr;
+
+/// Exit code and meaning.
+type Meaning = (u8, &'static str);
+
+const USAGE: Meaning = (2, "wrong usage");
+const GONE: Meaning = (69, "something that it needs is not there, or not set up as it has to be");
+const CONFIG: Meaning = (78, "the configuration is wrong; each finding is a line on stderr");
+const FAILED: Meaning = (1, "it failed for another reason, told on stderr");
+
+/// Commands by name.
+const COMMANDS: [(&str, &[Meaning]); 8] = [
+    (
+        "run",
+        &[
+            (0, "ended in order: by SIGTERM, SIGINT, or --until-idle"),
+            (1, "it can't go on by itself; start it again, nothing is lost"),
+            USAGE,
+            GONE,
+            CONFIG,
+            (130, "ended at once by a second SIGINT; nothing is lost"),
+            (143, "ended at once by a second SIGTERM; nothing is lost"),
+        ],
+    ),
+    (
+        "check-config",
+        &[(0, "everything is as it has to be; notes are no failure"), USAGE, GONE, CONFIG],
+    ),
+    ("migrate", &[(0, "the tables have this version"), FAILED, USAGE, GONE, CONFIG]),
+    ("generate", &[(0, "every record is acknowledged"), FAILED, USAGE, GONE, CONFIG]),
+    (
+        "gateway-sim",
+        &[
+            (0, "ended by SIGTERM or SIGINT"),
+            (1, "the ledger can't be read or written"),
+            USAGE,
+            (69, "the address can't be listened on"),
+            (78, "the script of faults is wrong"),
+        ],
+    ),
+    (
+        "reconcile",
+        &[
+            (0, "it balances"),
+            FAILED,
+            USAGE,
+            (3, "it does not balance; what fails is named on stdout"),
+            GONE,
+            CONFIG,
+        ],
+    ),
+    ("resolve", &[(0, "the word is kept and told"), FAILED, USAGE, GONE, CONFIG]),
+    ("trace", &[(0, "shown"), FAILED, USAGE, GONE, CONFIG]),
+];
+
+/// Puts the exit codes at the end of each command's help.
+pub(super) fn told(cli: Command) -> Command {
+    COMMANDS.iter().fold(cli, |cli, (name, meanings)| {
+        cli.mut_subcommand(name, |command| {
+            let short = with(command.get_after_help(), meanings);
+            let long = command.get_after_long_help().map(|help| with(Some(help), meanings));
+            let command = command.after_help(short);
+            match long {
+                Some(long) => command.after_long_help(long),
+                None => command,
+            }
+        })
+    })
+}
+
+fn with(help: Option<&StyledStr>, meanings: &[Meaning]) -> String {
+    let mut text = help.map(|help| format!("{help}\n\n")).unwrap_or_default();
+    text.push_str("Exit codes:");
+    for (code, meaning) in meanings {
+        text.push_str(&format!("\n  {code:<4} {meaning}"));
+    }
+    text
+}
