@@ -1,0 +1,252 @@
+//! What goes wrong in a run, and when. A fault is a moment or a span; within a span it strikes each call it concerns
+//! with its chance. Data and the drawing of it; the world carries it out.
+
+use tollbridge::domain::id::Partition;
+
+use crate::plan::{MS, Micros, S, Shape, micros};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    pub at: Micros,
+    /// Zero for what is only a moment.
+    pub lasting: Micros,
+    /// In a hundred calls.
+    pub chance: u8,
+    pub kind: Kind,
+}
+
+impl Fault {
+    pub fn ends(&self) -> Micros {
+        self.at + self.lasting
+    }
+}
+
+/// Where in a call's life a process dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    Issue,
+    Apply,
+    Reply,
+}
+
+/// How a commit ends of which its producer gets no clear answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Torn {
+    Applied,
+    NotApplied,
+    /// Stays open until its timeout, or until its producer is renewed: then it is gone.
+    Open,
+    /// Its end is written and will take effect later, or once its producer is renewed.
+    Prepared,
+    /// It reaches the broker only after a while.
+    Delayed,
+}
+
+/// How the gateway treats a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mood {
+    DeclineUnkept,
+    Decline,
+    Late,
+    Error500Untaken,
+    Error500Taken,
+    Throttle,
+    DuplicateCode,
+    WrongId,
+    WrongAmount,
+    Garbage,
+    Html,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    /// The process dies; it is back after the fault's span.
+    Crash(usize),
+    /// It dies at this stage of the next call of that name.
+    CrashAt(usize, &'static str, Stage),
+    /// The process that makes the call of this number dies at this stage of it.
+    CrashAtCall(u64, Stage),
+    /// Every process dies; all are back after the span.
+    Outage,
+    /// It stands still, and its calls that had not left yet leave when it wakes.
+    Freeze(usize),
+    /// It is told to stop, and started again after the span.
+    Stop(usize),
+    /// The group drops the member, which learns of it at the end of the span.
+    Kick(usize),
+    /// Its wall clock jumps, and back at the end of the span.
+    ClockJump(usize, i64),
+    QueueWipe,
+    QueueForgetsEpoch(Partition),
+    QueueForgetsNewest(usize),
+    QueueFull,
+    QueueSlow,
+    QueueDown,
+    QueueRequestsLost,
+    QueueRepliesLost,
+    StoreDown,
+    StoreSlow,
+    StoreRequestsLost,
+    StoreRepliesLost,
+    Gateway(Mood),
+    GatewayDown,
+    GatewaySlow,
+    GatewayRequestsLost,
+    GatewayRepliesLost,
+    /// Requests arrive after nobody waits for them any more.
+    GatewayArrivalsLate,
+    CommitTorn(Torn),
+    BrokerDown,
+}
+
+impl Kind {
+    /// For counting.
+    pub fn name(&self) -> String {
+        let text = format!("{self:?}");
+        match self {
+            Self::Gateway(_) | Self::CommitTorn(_) => text,
+            Self::CrashAt(_, _, stage) | Self::CrashAtCall(_, stage) => format!("CrashAt{stage:?}"),
+            _ => text.split('(').next().unwrap_or_default().to_owned(),
+        }
+    }
+}
+
+const CALLS: [&str; 16] = [
+    "committed",
+    "membership",
+    "commit",
+    "renew",
+    "claim",
+    "admit",
+    "settle",
+    "mark",
+    "remove",
+    "missing",
+    "scan",
+    "charge",
+    "lookup",
+    "ask",
+    "store",
+    "add_sources",
+];
+
+const MOODS: [Mood; 11] = [
+    Mood::DeclineUnkept,
+    Mood::Decline,
+    Mood::Late,
+    Mood::Error500Untaken,
+    Mood::Error500Taken,
+    Mood::Throttle,
+    Mood::DuplicateCode,
+    Mood::WrongId,
+    Mood::WrongAmount,
+    Mood::Garbage,
+    Mood::Html,
+];
+
+/// Every run draws which rooms may fail at all, so that some runs hit one room hard.
+pub fn draw(dice: &mut fastrand::Rng, shape: &Shape) -> Vec<Fault> {
+    if dice.u8(0..12) == 0 {
+        return Vec::new();
+    }
+    let rooms: u8 = dice.u8(1..32);
+    let count = dice.usize(1..=14);
+    let horizon = shape.load_ends + dice.u64(1..=20) * S;
+    let mut faults = Vec::new();
+    while faults.len() < count {
+        let room = dice.u8(0..5);
+        if rooms & (1 << room) == 0 {
+            continue;
+        }
+        let kind = match room {
+            0 => process(dice, shape),
+            1 => queue(dice, shape),
+            2 => store(dice),
+            3 => gateway(dice),
+            _ => kafka(dice, shape),
+        };
+        let at = dice.u64(0..horizon);
+        let lasting = lasting(dice, shape, &kind);
+        let chance = [5, 20, 50, 100][dice.usize(..4)];
+        faults.push(Fault { at, lasting, chance, kind });
+    }
+    faults.sort_by_key(|fault| fault.at);
+    faults
+}
+
+fn process(dice: &mut fastrand::Rng, shape: &Shape) -> Kind {
+    let who = dice.usize(..shape.processes);
+    match dice.u8(0..12) {
+        0..2 => Kind::Crash(who),
+        2..6 => {
+            let stage = [Stage::Issue, Stage::Apply, Stage::Reply][dice.usize(..3)];
+            Kind::CrashAt(who, CALLS[dice.usize(..CALLS.len())], stage)
+        }
+        6 => Kind::Outage,
+        7..10 => Kind::Freeze(who),
+        10 => Kind::Stop(who),
+        _ => {
+            let far = i64::try_from(micros(shape.key_ttl)).unwrap_or(0);
+            Kind::ClockJump(who, if dice.bool() { far } else { -far })
+        }
+    }
+}
+
+fn queue(dice: &mut fastrand::Rng, shape: &Shape) -> Kind {
+    let partitions = &shape.settings.partitions;
+    match dice.u8(0..8) {
+        0 => Kind::QueueWipe,
+        1 => Kind::QueueForgetsEpoch(partitions[dice.usize(..partitions.len())]),
+        2 => Kind::QueueForgetsNewest(dice.usize(1..=30)),
+        3 => Kind::QueueFull,
+        4 => Kind::QueueSlow,
+        5 => Kind::QueueDown,
+        6 => Kind::QueueRequestsLost,
+        _ => Kind::QueueRepliesLost,
+    }
+}
+
+fn store(dice: &mut fastrand::Rng) -> Kind {
+    [Kind::StoreDown, Kind::StoreSlow, Kind::StoreRequestsLost, Kind::StoreRepliesLost]
+        [dice.usize(..4)]
+    .clone()
+}
+
+fn gateway(dice: &mut fastrand::Rng) -> Kind {
+    match dice.u8(0..12) {
+        0 => Kind::GatewayDown,
+        1 => Kind::GatewaySlow,
+        2 => Kind::GatewayRequestsLost,
+        3..5 => Kind::GatewayRepliesLost,
+        5 => Kind::GatewayArrivalsLate,
+        _ => Kind::Gateway(MOODS[dice.usize(..MOODS.len())]),
+    }
+}
+
+fn kafka(dice: &mut fastrand::Rng, shape: &Shape) -> Kind {
+    let torn = [Torn::Applied, Torn::NotApplied, Torn::Open, Torn::Prepared, Torn::Delayed];
+    match dice.u8(0..8) {
+        0 => Kind::BrokerDown,
+        1..3 => Kind::Kick(dice.usize(..shape.processes)),
+        _ => Kind::CommitTorn(torn[dice.usize(..torn.len())]),
+    }
+}
+
+fn lasting(dice: &mut fastrand::Rng, shape: &Shape, kind: &Kind) -> Micros {
+    let brief = dice.u64(10..=3_000) * MS;
+    let long = micros(shape.key_ttl) + dice.u64(0..=60) * S;
+    match kind {
+        Kind::QueueWipe | Kind::QueueForgetsEpoch(_) | Kind::QueueForgetsNewest(_) => 0,
+        Kind::Freeze(_) => shape.session / 2 + dice.u64(..3 * shape.session),
+        Kind::Outage | Kind::Crash(_) | Kind::GatewayRequestsLost | Kind::GatewayRepliesLost
+            if dice.u8(0..5) == 0 =>
+        {
+            long
+        }
+        Kind::Kick(_) => dice.u64(..shape.session),
+        Kind::Gateway(_) | Kind::GatewayDown | Kind::QueueDown | Kind::StoreDown => {
+            brief * dice.u64(1..=10)
+        }
+        _ => brief * dice.u64(1..=4),
+    }
+}

@@ -1,0 +1,162 @@
+//! The life of a process: it starts, takes events in, and has its effects carried out.
+
+use std::collections::BTreeMap;
+
+use tollbridge::pipeline::{CallId, Effect, Engine, Event, Formats, Reply};
+use tollbridge::ports::queue::Admission;
+use tollbridge::ports::source::SourceEvent;
+use tollbridge::wire::events::{EventCodec, EventsFormat};
+use tollbridge::wire::gateway::{Profile, RECIPE};
+use tollbridge::wire::transaction::{Decoder, Format};
+
+use crate::faults::Stage;
+use crate::plan::{GROUP, MS};
+use crate::process::{Client, Life, Running};
+use crate::world::{Command, Happening, World, cut};
+
+impl World {
+    pub fn start(&mut self, process: usize) {
+        let shape = &self.plan.shape;
+        if self.processes[process].up.is_some() {
+            return;
+        }
+        let seed = self.dice.u64(..);
+        let name = format!("p{process}");
+        let settings =
+            tollbridge::pipeline::Settings { instance: name.clone(), ..shape.settings.clone() };
+        let transactional_id = if shape.is_static { name } else { format!("random-{seed}") };
+        let p = &mut self.processes[process];
+        p.life.number += 1;
+        let life = p.life;
+        let engine = Engine::new(settings, formats(), seed, p.now(self.now));
+        p.up = Some(Box::new(Running {
+            engine,
+            client: Client { generation: -1, ..Client::default() },
+            fetched: BTreeMap::new(),
+            transactional_id,
+            producer_epoch: None,
+            snapshot: (0, -1, String::new()),
+            frozen_until: None,
+            inbox: Vec::new(),
+            pump_at: None,
+            wake: 0,
+            source_at: 0,
+            command_at: 0,
+            acknowledged: BTreeMap::new(),
+            admitting: BTreeMap::new(),
+            numbers: BTreeMap::new(),
+            stopping: false,
+        }));
+        self.say(|| format!("{life:?} starts"));
+        let delay = self.dice.u64(10 * MS..500 * MS);
+        self.after(delay, Happening::Join(life));
+        self.after(0, Happening::Pump(life));
+    }
+
+    /// Gives an event to an engine; what it leads to comes a moment later, with what else has come meanwhile.
+    pub fn tell(&mut self, life: Life, event: Event) {
+        let now = self.processes[life.process].now(self.now);
+        let delay = if self.dice.bool() { 0 } else { self.dice.u64(..300) };
+        let at = self.now + delay;
+        let Some(up) = self.running_mut(life) else { return };
+        up.engine.handle(now, event);
+        if up.pump_at.is_none() {
+            up.pump_at = Some(at);
+            self.at(at, Happening::Pump(life));
+        }
+    }
+
+    pub fn pump(&mut self, life: Life) {
+        let now = self.processes[life.process].now(self.now);
+        let Some(up) = self.running_mut(life) else { return };
+        up.pump_at = None;
+        let effects = up.engine.pump(now);
+        for effect in effects {
+            self.effect(life, effect);
+            if self.running(life).is_none() {
+                return;
+            }
+        }
+        let uptime = self.processes[life.process].uptime;
+        let Some(up) = self.running_mut(life) else { return };
+        up.wake += 1;
+        let (number, at) = (up.wake, up.engine.wake_at().0.saturating_sub(uptime));
+        let at = at.max(self.now + 1);
+        self.at(at, Happening::Wake(life, number));
+    }
+
+    fn effect(&mut self, life: Life, effect: Effect) {
+        match effect {
+            Effect::Call(id, call) => self.issue(life, id, call),
+            Effect::Assign { ticket, starts } => {
+                self.order(life, Command::Assign(ticket, starts));
+            }
+            Effect::Release { ticket } => self.order(life, Command::Release(ticket)),
+            Effect::Demand { partition, version, records } => {
+                self.order(life, Command::Demand(partition, version, records));
+            }
+            Effect::Note(note) => {
+                self.say(|| {
+                    format!("{life:?} notes {:?} {:?} {}", note.level, note.partition, note.text)
+                });
+                let owner = note.partition.and_then(|p| self.brokers.group.owner(p));
+                self.oracle.noted(&note, owner.is_none_or(|owner| owner == life));
+            }
+            Effect::Finished => self.leave(life),
+            Effect::Fatal(why) => self.oracle.fail(format!("{life:?} is beyond repair: {why}")),
+        }
+    }
+
+    /// Commands to the consumer's thread keep their order.
+    fn order(&mut self, life: Life, command: Command) {
+        let delay = self.dice.u64(..2 * MS);
+        let now = self.now;
+        let Some(up) = self.running_mut(life) else { return };
+        up.command_at = up.command_at.max(now + delay);
+        let at = up.command_at;
+        self.at(at, Happening::Command(life, command));
+    }
+
+    /// Events from the consumer's thread keep their order.
+    pub fn emit(&mut self, life: Life, event: SourceEvent) {
+        let delay = self.dice.u64(..2 * MS);
+        let now = self.now;
+        let Some(up) = self.running_mut(life) else { return };
+        up.source_at = up.source_at.max(now + delay);
+        let at = up.source_at;
+        self.at(at, Happening::Deliver(life, event));
+    }
+
+    pub fn reply(&mut self, life: Life, id: CallId, name: &'static str, reply: Reply) {
+        if self.dies_at((life, id), name, Stage::Reply) {
+            return;
+        }
+        self.say(|| format!("{life:?} <- {name} {} {}", id.0, cut(&format!("{reply:?}"))));
+        self.acknowledge(life, id, &reply);
+        if let Some(up) = self.running_mut(life) {
+            up.numbers.remove(&id);
+        }
+        self.tell(life, Event::Reply(id, reply));
+    }
+
+    /// Remembers for which entries this life has an acknowledgement.
+    fn acknowledge(&mut self, life: Life, id: CallId, reply: &Reply) {
+        let Some(up) = self.running_mut(life) else { return };
+        let Some(admitting) = up.admitting.remove(&id) else { return };
+        let Reply::Admitted(Ok(found)) = reply else { return };
+        for ((id, place), admission) in admitting.into_iter().zip(found) {
+            if !matches!(admission, Admission::OtherPlace { .. }) {
+                up.acknowledged.insert(id, place);
+            }
+        }
+    }
+}
+
+fn formats() -> Formats {
+    Formats {
+        decoder: Decoder::new(Format::Json, None, 64 * 1024).expect("the decoder"),
+        events: EventCodec::new(EventsFormat::Json, GROUP),
+        profile: Profile::generic(),
+        recipe: RECIPE,
+    }
+}

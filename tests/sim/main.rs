@@ -1,0 +1,99 @@
+//! The simulation: the real pipeline over simulated brokers, Redis, store, gateway and clocks. One seed draws the
+//! workload, the settings and everything that goes wrong, and the run is the same each time.
+//!
+//! ```text
+//! make sim SEEDS=10000                       as many seeds, optimised; SEED_START=n begins there
+//! SEED=7 cargo test --test sim one -- --nocapture        one seed, told step by step
+//! ```
+//!
+//! A seed that fails prints the shortest list of faults that still fails, and belongs into `regressions.txt`.
+//! Not simulated: the adapters. Their contracts are tested against the real services.
+
+mod calls;
+mod ending;
+mod faults;
+mod group;
+mod kafka;
+mod life;
+mod member;
+mod oracle;
+mod plan;
+mod process;
+mod search;
+mod services;
+mod strikes;
+mod transact;
+mod verdict;
+mod workload;
+mod world;
+
+use faults::{Fault, Kind, Stage};
+use plan::Plan;
+use search::{Sum, run};
+
+/// Seeds of an ordinary test run; `SEEDS` asks for more.
+const SEEDS: u64 = 100;
+
+#[expect(clippy::disallowed_methods, reason = "a test asks for its seeds")]
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().filter(|text| !text.is_empty()).and_then(|text| text.parse().ok())
+}
+
+#[test]
+fn seeds() {
+    let (first, count) = (number("SEED_START").unwrap_or(0), number("SEEDS").unwrap_or(SEEDS));
+    let mut sum = Sum::default();
+    for seed in first..first + count {
+        sum.add(&Plan::draw(seed));
+    }
+    for explained in &sum.explained {
+        println!("{explained}\n");
+    }
+    println!("{}", sum.last_line());
+    assert_eq!(sum.violations, 0, "see above");
+    assert!(sum.crashes > 0 || count < SEEDS, "nothing went wrong: nothing was tested");
+}
+
+/// One seed, told step by step where `SEED` names it.
+#[test]
+fn one() {
+    let named = number("SEED");
+    let plan = Plan::draw(named.unwrap_or(0));
+    if named.is_some() {
+        println!("{plan:#?}");
+    }
+    let ran = run(&plan, named.is_some());
+    assert_eq!(ran.violation, None);
+}
+
+#[test]
+fn a_seed_is_one_course_of_events() {
+    for seed in 0..3 {
+        let plan = Plan::draw(seed);
+        assert_eq!(run(&plan, false).hash, run(&plan, false).hash, "seed {seed}");
+    }
+}
+
+/// A small run without faults, in which a process then dies at every stage of every call, one a run.
+#[test]
+fn every_single_crash() {
+    let mut plan = Plan::draw(0);
+    plan.faults.clear();
+    plan.shape.transactions = 8;
+    plan.shape.load_ends = plan::S;
+    let calls = run(&plan, false).calls;
+    let mut sum = Sum::default();
+    for call in 1..=calls {
+        for stage in [Stage::Issue, Stage::Apply, Stage::Reply] {
+            let kind = Kind::CrashAtCall(call, stage);
+            let fault = Fault { at: 0, lasting: 30 * plan::S, chance: 100, kind };
+            sum.add(&Plan { faults: vec![fault], ..plan.clone() });
+        }
+    }
+    for explained in &sum.explained {
+        println!("{explained}\n");
+    }
+    println!("{calls} calls; {}", sum.last_line());
+    assert_eq!(sum.violations, 0, "see above");
+    assert!(sum.crashes > calls, "too few of {calls} calls were reached");
+}

@@ -1,0 +1,319 @@
+//! The oracle: it knows the truth of the world and checks the promise against it, at every request, at every
+//! transaction that takes effect, and at the end. It trusts nothing that the pipeline says of itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use sha2::{Digest, Sha256};
+use tollbridge::adapters::memory::gateway::Entry;
+use tollbridge::domain::id::{Offset, Partition, TransactionId};
+use tollbridge::domain::outcome::{Fate, Outcome};
+use tollbridge::pipeline::{AskStore, Level, Note};
+use tollbridge::ports::gateway::Charge;
+use tollbridge::ports::publisher::CommitPoint;
+use tollbridge::wire::metadata::Metadata;
+
+use crate::kafka::{Brokers, Effective};
+use crate::plan::{Micros, Plan, micros};
+use crate::verdict;
+use crate::workload::Workload;
+
+/// A place in the source topic.
+pub type At = (Partition, Offset);
+
+/// What Kafka was last told of a partition.
+#[derive(Debug)]
+struct Told {
+    watermark: Offset,
+    metadata: Metadata,
+}
+
+impl Told {
+    fn is_finished(&self, offset: Offset) -> bool {
+        offset < self.watermark
+            || (offset < self.metadata.cut && !self.metadata.unfinished.contains(&offset))
+    }
+}
+
+#[derive(Debug)]
+struct Charged {
+    id: TransactionId,
+    place: Option<At>,
+    at: i64,
+    amount: i64,
+}
+
+#[derive(Debug)]
+pub struct Oracle {
+    pub violations: Vec<String>,
+    workload: Rc<Workload>,
+    ttl: Micros,
+    usable: Micros,
+    /// By how much two processes may disagree on the time.
+    apart: Micros,
+    asks_always: bool,
+    is_faultless: bool,
+    fates: BTreeMap<At, Fate>,
+    told: BTreeMap<Partition, Told>,
+    /// When the earliest request left that arrived at the gateway.
+    first: BTreeMap<TransactionId, Micros>,
+    bodies: BTreeMap<TransactionId, [u8; 32]>,
+    charges: Vec<Charged>,
+    ledger_read: usize,
+}
+
+impl Oracle {
+    pub fn new(plan: &Plan, workload: &Rc<Workload>) -> Self {
+        let life = plan.shape.life();
+        Self {
+            violations: Vec::new(),
+            workload: Rc::clone(workload),
+            ttl: micros(life.ttl),
+            usable: micros(life.usable()),
+            apart: plan.shape.margin() / 4,
+            asks_always: plan.shape.settings.ask_store == AskStore::Always,
+            is_faultless: plan.faults.is_empty(),
+            fates: BTreeMap::new(),
+            told: BTreeMap::new(),
+            first: BTreeMap::new(),
+            bodies: BTreeMap::new(),
+            charges: Vec::new(),
+            ledger_read: 0,
+        }
+    }
+
+    pub fn fail(&mut self, what: String) {
+        self.violations.push(what);
+    }
+
+    /// Some notes must never be read by anyone; a refusal by the owner is one of them.
+    pub fn noted(&mut self, note: &Note, by_owner: bool) {
+        let text = &note.text;
+        let confused = text.starts_with("a reply") || text.contains("no longer on the topic");
+        let refuses = text.starts_with("refused") && by_owner;
+        if note.level == Level::Error && (confused || refuses) {
+            self.fail(format!("an owner says: {text}"));
+        }
+    }
+
+    /// A request for a charge leaves a process.
+    pub fn charge_leaves(&mut self, now: Micros, charge: &Charge, place: Option<At>) {
+        let id = &charge.id;
+        let Some((partition, offset)) = place else {
+            return self.fail(format!("{id} is asked for without an acknowledged temp entry"));
+        };
+        let bound = self.told.get(&partition).map(|told| told.metadata.bound);
+        if bound.is_none_or(|bound| offset >= bound) {
+            self.fail(format!("{id} at {partition}@{offset} is at or above the bound {bound:?}"));
+        }
+        let Some(first) = self.first.get(id).copied() else { return };
+        if now > first + self.usable + self.apart && !self.may_be_charged_again(id) {
+            let age = (now - first) / 1000;
+            self.fail(format!("{id} is asked for {age} ms after its first attempt"));
+        }
+    }
+
+    /// It arrives at the gateway.
+    pub fn charge_arrives(&mut self, issued: Micros, _: Micros, charge: &Charge, _: Option<At>) {
+        let first = self.first.entry(charge.id.clone()).or_insert(issued);
+        *first = issued.min(*first);
+        let hash: [u8; 32] = Sha256::digest(&charge.body).into();
+        let known = *self.bodies.entry(charge.id.clone()).or_insert(hash);
+        if known != hash && !self.may_be_charged_again(&charge.id) {
+            self.fail(format!("{} is asked for with another body", charge.id));
+        }
+    }
+
+    /// What the promise leaves out: an id on two partitions whose first place stays open until the key has run out,
+    /// and, where charging may go on without the store, an id that comes again during its outage.
+    fn may_be_charged_again(&self, id: &TransactionId) -> bool {
+        self.workload.is_spread(id) || (!self.asks_always && self.workload.places[id].len() > 1)
+    }
+
+    pub fn look_at_ledger(&mut self, ledger: &[Entry], place: Option<At>) {
+        let from = std::mem::replace(&mut self.ledger_read, ledger.len());
+        for entry in &ledger[from..] {
+            if entry.declined.is_none() {
+                self.charged(entry, place);
+            }
+        }
+    }
+
+    fn charged(&mut self, entry: &Entry, place: Option<At>) {
+        let id = entry.transaction_id.clone();
+        let (at, amount) = (entry.at.0, entry.amount.minor_units());
+        let before = self.charges.iter().rev().find(|charge| charge.id == id);
+        let ttl = i64::try_from(self.ttl).unwrap_or(i64::MAX);
+        if let Some(before) = before
+            && !(self.may_be_charged_again(&id) && at - before.at >= ttl)
+        {
+            self.violations.push(format!("{id} is charged again at {place:?}, after {before:?}"));
+        }
+        if let Some(place) = place
+            && self.fates.get(&place) == Some(&Fate::Declined)
+        {
+            self.fail(format!("{id} is charged at {place:?}, which was told to be declined"));
+        }
+        self.charges.push(Charged { id, place, at, amount });
+    }
+
+    /// A Kafka transaction takes effect.
+    pub fn took_effect(&mut self, effective: &Effective, brokers: &Brokers) {
+        let mut told_now = BTreeSet::new();
+        for verdict in effective.messages.iter().filter_map(verdict::read) {
+            match verdict {
+                Ok(verdict) => told_now.extend(self.fate_told(&verdict, brokers)),
+                Err(why) => self.fail(why),
+            }
+        }
+        for point in &effective.points {
+            self.point_told(point, brokers);
+        }
+        for (partition, offset) in told_now {
+            let told = self.told.get(&partition);
+            if told.is_none_or(|told| !told.is_finished(offset)) {
+                self.fail(format!("the event of {partition}@{offset} came without its offset"));
+            }
+        }
+    }
+
+    fn fate_told(&mut self, verdict: &verdict::Verdict, brokers: &Brokers) -> Option<At> {
+        let Some(place) = self.workload.by_event.get(&verdict.event_id).copied() else {
+            self.fail(format!("an event of no record: {verdict:?}"));
+            return None;
+        };
+        let (partition, offset) = place;
+        let log = brokers.logs.get(&partition);
+        if log.is_none_or(|log| !log.records.contains_key(&offset)) {
+            self.fail(format!("an event of a record that is still to come: {place:?}"));
+        }
+        if let Some(before) = self.fates.insert(place, verdict.fate) {
+            self.fail(format!("{place:?} is told twice: {before}, then {}", verdict.fate));
+        }
+        let workload = Rc::clone(&self.workload);
+        let transaction = workload.all[&place].transaction.as_ref();
+        if (verdict.fate == Fate::Rejected) != transaction.is_none() {
+            self.fail(format!("{place:?} is told as {}", verdict.fate));
+        }
+        let charged = self.charges.iter().any(|charge| charge.place == Some(place));
+        if verdict.fate == Fate::Declined && charged {
+            self.fail(format!("{place:?} is told as declined, and was charged"));
+        }
+        let id = transaction.map(|tx| &tx.id);
+        if verdict.fate == Fate::Archived && !self.charges.iter().any(|c| Some(&c.id) == id) {
+            self.fail(format!("{place:?} is told as archived, and was never charged"));
+        }
+        if verdict.fate == Fate::InDoubt && self.is_faultless {
+            self.fail(format!("{place:?} is in doubt, and nothing went wrong"));
+        }
+        Some(place)
+    }
+
+    fn point_told(&mut self, point: &CommitPoint, brokers: &Brokers) {
+        let CommitPoint { partition, watermark, metadata } = point;
+        // An older commit that comes late is not what stands now.
+        let stands = brokers.offsets.get(partition);
+        if stands.is_none_or(|s| s.watermark != *watermark || s.metadata != *metadata) {
+            return;
+        }
+        let metadata = match Metadata::decode(*watermark, metadata) {
+            Ok(metadata) => metadata,
+            Err(why) => return self.fail(format!("metadata of {partition}@{watermark}: {why}")),
+        };
+        let told = Told { watermark: *watermark, metadata };
+        if let Some(before) = self.told.get(partition)
+            && (before.watermark > told.watermark
+                || before.metadata.cut > told.metadata.cut
+                || before.metadata.bound > told.metadata.bound
+                || before.metadata.epoch > told.metadata.epoch)
+        {
+            self.fail(format!("{partition} goes back from {before:?} to {told:?}"));
+        }
+        let end = brokers.logs.get(partition).map_or(0, |log| log.end);
+        if told.watermark.0 > end || told.metadata.cut.0 > end {
+            self.fail(format!("{partition} is told beyond its end {end}: {told:?}"));
+        }
+        let skipped = self
+            .workload
+            .all
+            .range((*partition, Offset(0))..(*partition, Offset(end)))
+            .map(|(place, _)| *place)
+            .find(|place| told.is_finished(place.1) && !self.fates.contains_key(place));
+        if let Some((_, offset)) = skipped {
+            self.fail(format!("{partition}@{offset} is called finished and has no fate: {told:?}"));
+        }
+        self.told.insert(*partition, told);
+    }
+
+    /// Every record has its fate, and the watermarks say so.
+    pub fn is_all_told(&self, brokers: &Brokers) -> bool {
+        self.fates.len() == self.workload.all.len() && self.lagging(brokers).is_none()
+    }
+
+    fn lagging(&self, brokers: &Brokers) -> Option<Partition> {
+        let stands = |partition| self.told.get(partition).map_or(0, |told| told.watermark.0);
+        brokers.logs.iter().find(|(p, log)| stands(p) < log.end).map(|(p, _)| *p)
+    }
+
+    pub fn untold(&self, brokers: &Brokers) -> String {
+        let untold: Vec<At> =
+            self.workload.all.keys().filter(|at| !self.fates.contains_key(at)).copied().collect();
+        format!("{untold:?}, lagging {:?}, told {:?}", self.lagging(brokers), self.told)
+    }
+
+    /// Joins charges, rows and fates.
+    pub fn at_the_end(&mut self, rows: &[Outcome], left_in_redis: u64) {
+        if left_in_redis > 0 {
+            self.fail(format!("{left_in_redis} entries are left in Redis"));
+        }
+        let rows: BTreeMap<&TransactionId, &Outcome> =
+            rows.iter().map(|row| (&row.transaction_id, row)).collect();
+        let workload = Rc::clone(&self.workload);
+        for (id, places) in &workload.places {
+            if let Err(why) = self.balance(id, places, rows.get(id).copied()) {
+                let fates: Vec<_> = places.iter().map(|at| (at, self.fates.get(at))).collect();
+                let charges: Vec<_> = self.charges.iter().filter(|c| c.id == *id).collect();
+                let row = rows.get(id);
+                self.fail(format!("{id}: {why}; {fates:?}; {charges:?}; {row:?}"));
+            }
+        }
+        if let Some(id) = rows.keys().find(|id| !workload.places.contains_key(**id)) {
+            self.fail(format!("a row of nothing: {id}"));
+        }
+    }
+
+    fn balance(
+        &self,
+        id: &TransactionId,
+        places: &BTreeSet<At>,
+        row: Option<&Outcome>,
+    ) -> Result<(), &'static str> {
+        let row = row.ok_or("there is no row")?;
+        let of = |fate| places.iter().filter(move |at| self.fates.get(at) == Some(&fate)).count();
+        let at = (row.source.partition, row.source.offset);
+        if self.fates.get(&at) != Some(&row.fate) {
+            return Err("the row's place has another fate");
+        }
+        let charged: Vec<&Charged> = self.charges.iter().filter(|c| c.id == *id).collect();
+        if of(Fate::Archived) > 1 {
+            return Err("archived at two places");
+        }
+        if !charged.is_empty() && of(Fate::Archived) + of(Fate::InDoubt) == 0 {
+            return Err("charged, and nobody is told");
+        }
+        if row.fate == Fate::Archived
+            && charged.iter().all(|charge| charge.amount != row.amount.minor_units())
+        {
+            return Err("the row is not what was charged");
+        }
+        if of(Fate::Archived) == 1 && row.fate != Fate::Archived {
+            return Err("archived, and the row is not");
+        }
+        let elsewhere =
+            |fate: Fate| places.iter().any(|p| self.fates.get(p) == Some(&fate) && *p == at);
+        if elsewhere(Fate::Duplicate) {
+            return Err("a duplicate of itself");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,155 @@
+//! What a seed draws before a run begins: the shape of the world, every setting, and the list of faults. Nothing
+//! here happens yet; a run with some of the faults taken out is a plan with a shorter list.
+
+use std::time::Duration;
+
+use tollbridge::domain::alerts::Levels;
+use tollbridge::domain::id::{Partition, StoreId};
+use tollbridge::domain::retry::KeyLife;
+use tollbridge::pipeline::{AskStore, Begin, Settings};
+
+use crate::faults::{self, Fault};
+
+/// Simulated microseconds.
+pub type Micros = u64;
+pub const MS: Micros = 1_000;
+pub const S: Micros = 1_000_000;
+
+pub const GROUP: &str = "bridge";
+pub const TOPIC: &str = "transactions";
+pub const STORE: StoreId = StoreId([7; 16]);
+
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub seed: u64,
+    pub shape: Shape,
+    pub faults: Vec<Fault>,
+}
+
+/// The world without its faults.
+#[derive(Debug, Clone)]
+pub struct Shape {
+    pub processes: usize,
+    pub settings: Settings,
+    pub key_ttl: Duration,
+    pub deadline: Duration,
+    /// A process keeps its group instance and transactional id when it starts again.
+    pub is_static: bool,
+    pub session: Micros,
+    pub heartbeat: Micros,
+    pub transaction_timeout: Micros,
+    /// Wall clocks against the world's, in microseconds.
+    pub skews: Vec<i64>,
+    pub transactions: usize,
+    /// Records are published until then.
+    pub load_ends: Micros,
+}
+
+impl Shape {
+    pub fn life(&self) -> KeyLife {
+        KeyLife { ttl: self.key_ttl, deadline: self.deadline }
+    }
+
+    pub fn margin(&self) -> Micros {
+        micros(self.life().margin())
+    }
+
+    /// After the last fault everything must have a fate within this time.
+    pub fn patience(&self) -> Micros {
+        let set = &self.settings;
+        let round = micros(set.sweep_min_age + set.sweep_interval + set.retry_cap + self.deadline);
+        micros(self.key_ttl) + 8 * round + 4 * self.session + 60 * S
+    }
+}
+
+pub fn micros(d: Duration) -> Micros {
+    u64::try_from(d.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn span(us: Micros) -> Duration {
+    Duration::from_micros(us)
+}
+
+impl Plan {
+    pub fn draw(seed: u64) -> Self {
+        let mut dice = fastrand::Rng::with_seed(seed ^ 0x70b1_1b41_d6e5_eed5);
+        let shape = shape(&mut dice);
+        let faults = faults::draw(&mut dice, &shape);
+        Self { seed, shape, faults }
+    }
+
+    /// The end of the last fault.
+    pub fn faults_end(&self) -> Micros {
+        self.faults.iter().map(Fault::ends).max().unwrap_or(0)
+    }
+}
+
+fn shape(dice: &mut fastrand::Rng) -> Shape {
+    let processes = dice.usize(1..=3);
+    let deadline = span(dice.u64(500..=3_000) * MS);
+    let min_age = deadline + span(dice.u64(500..=5_000) * MS);
+    let sweep_interval = span(dice.u64(200..=3_000) * MS);
+    // At least what the configuration's own check asks for.
+    let needed = min_age + sweep_interval + deadline;
+    let shortest = (needed + deadline * 2).max(needed * 10 / 9) + Duration::from_secs(60);
+    let key_ttl = shortest * dice.u32(1..=6);
+    let session = dice.u64(3..=10) * S;
+    let life = KeyLife { ttl: key_ttl, deadline };
+    let settings = settings(dice, life, session);
+    let apart_max = i64::try_from(micros(life.margin()) / 10).unwrap_or(0);
+    Shape {
+        processes,
+        settings: Settings { sweep_min_age: min_age, sweep_interval, ..settings },
+        key_ttl,
+        deadline,
+        is_static: dice.bool(),
+        session,
+        heartbeat: session / 3,
+        transaction_timeout: session / 2,
+        skews: (0..processes).map(|_| dice.i64(-apart_max..=apart_max)).collect(),
+        transactions: dice.usize(20..=60),
+        load_ends: dice.u64(2..=40) * S,
+    }
+}
+
+fn settings(dice: &mut fastrand::Rng, key_life: KeyLife, session: Micros) -> Settings {
+    let levels = Levels { raise: 20, clear: 5, lasting: Duration::from_secs(1) };
+    let ask_store = if dice.u8(0..4) == 0 { AskStore::WhenAvailable } else { AskStore::Always };
+    let rows = dice.usize(1..=8);
+    let in_flight = dice.usize(1..=16);
+    Settings {
+        group: GROUP.into(),
+        topic: TOPIC.into(),
+        instance: String::new(),
+        partitions: (0..dice.i32(2..=4)).map(Partition).collect(),
+        store: STORE,
+        begin: Begin::Earliest,
+        accept_offset_reset: false,
+        ask_store,
+        has_lookup: dice.bool(),
+        key_life,
+        proof_age_max: span(session * 2).min(key_life.usable()),
+        metadata_chars_max: if dice.bool() { 4096 } else { dice.usize(100..=130) },
+        dead_letter_bytes_max: 1 << 20,
+        in_flight_max: in_flight,
+        temp_max: in_flight + dice.usize(0..=40),
+        archive_max: rows + dice.usize(0..=40),
+        queue_batch_max: dice.usize(1..=16),
+        ask_batch_max: dice.usize(1..=8),
+        asks_max: dice.usize(1..=3),
+        flush_interval: span(dice.u64(20..=1_000) * MS),
+        flush_rows_max: rows,
+        flush_workers: dice.usize(1..=3),
+        sweep_interval: Duration::ZERO,
+        sweep_min_age: Duration::ZERO,
+        publish_interval: span(dice.u64(10..=500) * MS),
+        publish_events_max: dice.usize(1..=50),
+        bound_lead: dice.i64(2..=64),
+        mark_refresh: (key_life.ttl / 20).max(Duration::from_secs(1)),
+        retry_base: span(dice.u64(20..=200) * MS),
+        retry_cap: span(dice.u64(500..=5_000) * MS),
+        shutdown_timeout: Duration::from_secs(20),
+        temp_depth: levels,
+        archive_depth: levels,
+    }
+}

@@ -1,0 +1,112 @@
+//! One simulated process: its engine, its consumer's thread and its producer, as far as they matter. A process that
+//! has died has none of it.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use tollbridge::domain::id::{Offset, Partition, Version};
+use tollbridge::domain::time::{Boot, Now, Wall};
+use tollbridge::pipeline::{CallId, Engine};
+use tollbridge::ports::source::Ticket;
+
+use crate::plan::Micros;
+use crate::world::Happening;
+
+/// 2023-11-14, some time of the day.
+const EPOCH: i64 = 1_700_000_000_000_000;
+
+/// An id and the place that it stands for.
+pub type Named = (String, (Partition, Offset));
+
+/// A process and which of its lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Life {
+    pub process: usize,
+    pub number: u32,
+}
+
+pub struct Process {
+    pub life: Life,
+    /// `None` while it is dead.
+    pub up: Option<Box<Running>>,
+    pub skew: i64,
+    pub jump: i64,
+    pub uptime: Micros,
+}
+
+pub struct Running {
+    pub engine: Engine,
+    pub client: Client,
+    pub fetched: BTreeMap<Partition, Fetched>,
+    pub transactional_id: String,
+    /// `None` until it is renewed.
+    pub producer_epoch: Option<u32>,
+    /// The number of the latest snapshot, and who we were then.
+    pub snapshot: (u64, i32, String),
+    /// Numbers of the calls that are under way, among all calls of the run.
+    pub numbers: BTreeMap<CallId, u64>,
+    pub frozen_until: Option<Micros>,
+    /// What would have happened to it while it stood still.
+    pub inbox: Vec<Happening>,
+    pub pump_at: Option<Micros>,
+    pub wake: u64,
+    /// Events and commands keep their order.
+    pub source_at: Micros,
+    pub command_at: Micros,
+    /// The place for which an entry was last acknowledged to this life, by id.
+    pub acknowledged: BTreeMap<String, (Partition, Offset)>,
+    /// What admissions that are under way are about.
+    pub admitting: BTreeMap<CallId, Vec<Named>>,
+    pub stopping: bool,
+}
+
+/// What the consumer client knows of the group.
+#[derive(Debug, Default)]
+pub struct Client {
+    pub member_id: String,
+    pub generation: i32,
+    pub owned: BTreeSet<Partition>,
+    pub open: Option<Open>,
+    pub queue: VecDeque<Rebalance>,
+    pub rejoin_wanted: bool,
+    pub tickets: u64,
+}
+
+#[derive(Debug)]
+pub struct Open {
+    pub ticket: Ticket,
+    pub assigned: bool,
+    pub partitions: BTreeSet<Partition>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub enum Rebalance {
+    Assigned(BTreeSet<Partition>),
+    Revoked {
+        partitions: BTreeSet<Partition>,
+        lost: bool,
+    },
+    Rejoin,
+    /// As a new member.
+    Join,
+}
+
+#[derive(Debug)]
+pub struct Fetched {
+    pub version: Version,
+    pub position: Offset,
+    pub demand: usize,
+    pub closed: bool,
+    pub told_end: Option<Offset>,
+}
+
+impl Process {
+    pub fn now(&self, now: Micros) -> Now {
+        let wall = EPOCH + i64::try_from(now).unwrap_or(i64::MAX) + self.skew + self.jump;
+        Now { boot: Boot(self.uptime + now), wall: Wall(wall) }
+    }
+}
+
+/// The true time.
+pub fn wall(now: Micros) -> Wall {
+    Wall(EPOCH + i64::try_from(now).unwrap_or(i64::MAX))
+}

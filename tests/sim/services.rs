@@ -1,0 +1,183 @@
+//! What a call does where it arrives: the memory twins of Redis, store and gateway, and the brokers.
+
+use tollbridge::adapters::memory::gateway::{Applied, Whim, book::Ticket};
+use tollbridge::pipeline::{Call, Reply, Survey};
+use tollbridge::ports::gateway::Answer;
+use tollbridge::ports::publisher::Membership;
+use tollbridge::ports::queue::QueueError;
+
+use crate::calls::{Apply, Late, Room, refused, room, timed_out};
+use crate::faults::{Kind, Mood};
+use crate::plan::{GROUP, MS, TOPIC, micros};
+use crate::process::wall;
+use crate::world::{Happening, World};
+
+impl World {
+    pub fn carry_out(&mut self, apply: &Apply) -> Option<Reply> {
+        let down = match room(&apply.call) {
+            Room::Queue => self.is_down(&Kind::QueueDown),
+            Room::Store => self.is_down(&Kind::StoreDown),
+            Room::Gateway => self.is_down(&Kind::GatewayDown),
+            Room::Kafka => self.is_down(&Kind::BrokerDown),
+            Room::Local => false,
+        };
+        if down {
+            return Some(refused(&apply.call));
+        }
+        match room(&apply.call) {
+            Room::Queue => Some(self.carry_out_queue(apply)),
+            Room::Store => Some(self.carry_out_store(&apply.call)),
+            Room::Gateway => self.carry_out_gateway(apply),
+            Room::Kafka | Room::Local => self.carry_out_kafka(apply),
+        }
+    }
+
+    fn carry_out_kafka(&mut self, apply: &Apply) -> Option<Reply> {
+        match &apply.call {
+            Call::Membership => {
+                let up = self.running_mut(apply.life)?;
+                let client = &up.client;
+                let number = up.snapshot.0 + 1;
+                up.snapshot = (number, client.generation, client.member_id.clone());
+                Some(Reply::Membership(Ok(Membership {
+                    snapshot: number,
+                    generation: client.generation,
+                    member_id: client.member_id.clone(),
+                    owned: client.owned.clone(),
+                })))
+            }
+            Call::Renew => {
+                let transactional_id = self.running(apply.life)?.transactional_id.clone();
+                let (epoch, effective) = self.brokers.renew(&transactional_id);
+                self.took_effect(effective);
+                self.running_mut(apply.life)?.producer_epoch = Some(epoch);
+                Some(Reply::Renewed(Ok(())))
+            }
+            Call::Committed(partitions) => match self.brokers.committed(partitions) {
+                Some(committed) => Some(Reply::Committed(Ok(committed))),
+                // The client asks again until it is stable.
+                None if self.now + 50 * MS < apply.deadline => {
+                    let again = Apply { call: apply.call.clone(), ..*apply };
+                    self.after(50 * MS, Happening::Arrive(Box::new(again)));
+                    None
+                }
+                None => Some(refused(&apply.call)),
+            },
+            _ => None,
+        }
+    }
+
+    fn carry_out_queue(&mut self, apply: &Apply) -> Reply {
+        let queue = self.queue.clone();
+        match &apply.call {
+            Call::Claim { partition, epoch } => Reply::QueueDone(queue.claim(*partition, *epoch)),
+            Call::Admit { partition, epoch, entries } => {
+                Reply::Admitted(queue.admit(*partition, *epoch, entries))
+            }
+            Call::Settle { partition, epoch, entries } => {
+                Reply::Moved(queue.settle(*partition, *epoch, entries))
+            }
+            Call::Mark { partition, epoch, entries } => {
+                Reply::Moved(queue.mark(*partition, *epoch, entries))
+            }
+            Call::Remove { partition, epoch, keys } => {
+                Reply::QueueDone(queue.remove(*partition, *epoch, keys))
+            }
+            Call::Missing { partition, epoch, keys } => {
+                Reply::Missing(queue.missing(*partition, *epoch, keys))
+            }
+            Call::Scan { partition, cursor } => Reply::Page(Ok(queue.scan(*partition, *cursor))),
+            Call::Depths(partitions) => Reply::Depths(Ok(queue.depths(partitions))),
+            call => unreachable!("no call to the queue: {call:?}"),
+        }
+    }
+
+    fn carry_out_store(&mut self, call: &Call) -> Reply {
+        match call {
+            Call::Ask(ids) => Reply::Asked(Ok(self.store.ask(ids))),
+            Call::Store(batch) => Reply::Stored(self.store.store(batch)),
+            Call::AddSources(starts) => {
+                self.store.add_sources(starts);
+                Reply::SourcesAdded(Ok(()))
+            }
+            _ => {
+                let queue_down = self.is_down(&Kind::QueueDown);
+                let queue = match queue_down {
+                    true => Err(QueueError::Transient("down".to_owned())),
+                    false => Ok(self.queue.health()),
+                };
+                Reply::Survey(Box::new(Survey {
+                    store: Ok(self.store.identity()),
+                    sources: Ok(self.store.sources(GROUP, TOPIC)),
+                    queue,
+                }))
+            }
+        }
+    }
+
+    fn carry_out_gateway(&mut self, apply: &Apply) -> Option<Reply> {
+        let charge = match &apply.call {
+            Call::Lookup(id) => {
+                return Some(Reply::Answer(Answer::Response(self.gateway.lookup(id))));
+            }
+            Call::Charge(charge) => charge,
+            call => unreachable!("no call to the gateway: {call:?}"),
+        };
+        let whim = self.whim();
+        self.say(|| format!("the gateway gets {} in the mood {whim:?}", charge.id));
+        self.oracle.charge_arrives(apply.issued, self.now, charge, apply.place);
+        match self.gateway.apply(wall(self.now), charge, &whim) {
+            Applied::Answered(response) => {
+                self.oracle.look_at_ledger(self.gateway.ledger(), apply.place);
+                Some(Reply::Answer(Answer::Response(response)))
+            }
+            Applied::Late(ticket) => {
+                self.decide_late(apply, ticket);
+                None
+            }
+        }
+    }
+
+    fn whim(&mut self) -> Whim {
+        let Some(i) = self.struck(|kind| matches!(kind, Kind::Gateway(_))) else {
+            return Whim::Honest;
+        };
+        let Kind::Gateway(mood) = self.plan.faults[i].kind else { return Whim::Honest };
+        match mood {
+            Mood::DeclineUnkept => Whim::DeclineUnkept { code: "insufficient_funds" },
+            Mood::Decline => Whim::Decline { code: "insufficient_funds" },
+            Mood::Late => Whim::Late,
+            Mood::Error500Untaken => Whim::RefuseUntaken { status: 500 },
+            Mood::Error500Taken => Whim::ErrorAfter { status: 500 },
+            Mood::Throttle => {
+                let retry_after = std::time::Duration::from_millis(self.dice.u64(..8_000));
+                Whim::Throttle { retry_after }
+            }
+            Mood::DuplicateCode => Whim::DuplicateCode,
+            Mood::WrongId => Whim::WrongId,
+            Mood::WrongAmount => Whim::WrongAmount,
+            Mood::Garbage => Whim::Garbage,
+            Mood::Html => Whim::Html,
+        }
+    }
+
+    fn decide_late(&mut self, apply: &Apply, ticket: Ticket) {
+        let patience = micros(self.plan.shape.deadline);
+        let at = self.now + self.dice.u64(..4 * patience);
+        let heard = apply.answered && at < apply.deadline;
+        if !heard {
+            self.answer_at(apply.deadline, apply, timed_out(&apply.call));
+        }
+        let caller = heard.then_some((apply.life, apply.id));
+        self.at(at, Happening::ChargeLate(Box::new(Late { ticket, place: apply.place, caller })));
+    }
+
+    pub fn charge_late(&mut self, late: Late) {
+        let response = self.gateway.complete(wall(self.now), late.ticket);
+        self.oracle.look_at_ledger(self.gateway.ledger(), late.place);
+        if let Some((life, id)) = late.caller {
+            let reply = Reply::Answer(Answer::Response(response));
+            self.after(MS, Happening::Reply(life, id, "charge", Box::new(reply)));
+        }
+    }
+}

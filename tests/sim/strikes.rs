@@ -1,0 +1,217 @@
+//! Faults strike: processes die, stand still and come back, the group loses members, Redis forgets.
+
+use tollbridge::pipeline::{CallId, Event};
+
+use crate::calls::{room, timed_out};
+use crate::faults::{Kind, Stage};
+use crate::plan::{MS, Micros, S};
+use crate::process::Life;
+use crate::world::{Happening, World};
+
+impl World {
+    pub fn strike(&mut self, i: usize) {
+        let fault = self.plan.faults[i].clone();
+        self.say(|| format!("=== {:?} for {} ms", fault.kind, fault.lasting / MS));
+        if fault.lasting > 0 {
+            self.active.insert(i);
+        }
+        let back = fault.ends().max(self.now + 100 * MS);
+        match fault.kind {
+            Kind::Crash(process) => self.crash_process(process, back),
+            Kind::Outage => {
+                for process in 0..self.processes.len() {
+                    self.crash_process(process, back);
+                }
+            }
+            Kind::CrashAt(..) | Kind::CrashAtCall(..) => {
+                self.armed.insert(i);
+                return;
+            }
+            Kind::Freeze(process) => self.freeze(process, fault.ends()),
+            Kind::Stop(process) => {
+                let life = self.processes[process].life;
+                if let Some(up) = self.running_mut(life) {
+                    up.stopping = true;
+                    self.tell(life, Event::Stop);
+                }
+            }
+            Kind::Kick(process) => self.kick(process),
+            Kind::ClockJump(process, by) => self.processes[process].jump = by,
+            Kind::QueueWipe => self.queue.wipe(),
+            Kind::QueueForgetsEpoch(partition) => self.queue.lose_epoch(partition),
+            Kind::QueueForgetsNewest(writes) => {
+                self.queue.lose_newest(writes);
+            }
+            Kind::QueueFull => self.queue.set_full(true),
+            // They strike call by call.
+            _ => return,
+        }
+        self.count(i);
+    }
+
+    pub fn strike_ends(&mut self, i: usize) {
+        self.active.remove(&i);
+        self.armed.remove(&i);
+        match self.plan.faults[i].kind {
+            Kind::ClockJump(process, _) => self.processes[process].jump = 0,
+            Kind::QueueFull => {
+                let full = self.active.iter().any(|i| self.plan.faults[*i].kind == Kind::QueueFull);
+                self.queue.set_full(full);
+            }
+            Kind::Stop(process) => self.after(100 * MS, Happening::Start(process)),
+            Kind::Kick(process) => {
+                let life = self.processes[process].life;
+                self.after(0, Happening::Heartbeat(life));
+            }
+            _ => {}
+        }
+    }
+
+    /// A fault has had an effect.
+    fn count(&mut self, i: usize) {
+        *self.landed.entry(self.plan.faults[i].kind.name()).or_default() += 1;
+    }
+
+    /// Whether a fault that is on strikes this call; which one.
+    pub fn struck(&mut self, is: impl Fn(&Kind) -> bool) -> Option<usize> {
+        let on: Vec<usize> = self.active.iter().copied().collect();
+        for i in on {
+            let fault = &self.plan.faults[i];
+            if is(&fault.kind) && self.dice.u8(0..100) < fault.chance {
+                self.count(i);
+                return Some(i);
+            }
+        }
+        None
+    }
+
+    pub fn is_down(&mut self, kind: &Kind) -> bool {
+        let on = self.active.iter().copied().find(|i| self.plan.faults[*i].kind == *kind);
+        if let Some(i) = on {
+            self.count(i);
+        }
+        on.is_some()
+    }
+
+    /// Whether the process dies now, because a fault waits for this call.
+    pub fn dies_at(
+        &mut self,
+        (life, id): (Life, CallId),
+        name: &'static str,
+        stage: Stage,
+    ) -> bool {
+        let Some(up) = self.running(life) else { return false };
+        let call = up.numbers.get(&id).copied().unwrap_or_default();
+        let waits = |i: &usize| match self.plan.faults[*i].kind {
+            Kind::CrashAt(process, at, on) => process == life.process && at == name && on == stage,
+            Kind::CrashAtCall(number, on) => number == call && on == stage,
+            _ => false,
+        };
+        let Some(i) = self.armed.iter().copied().find(waits) else { return false };
+        self.armed.remove(&i);
+        self.count(i);
+        self.say(|| format!("=== {life:?} dies at {name}, {stage:?}"));
+        let back = self.now + self.dice.u64(100 * MS..3 * S);
+        self.crash_process(life.process, back);
+        true
+    }
+
+    fn crash_process(&mut self, process: usize, back: Micros) {
+        let life = self.processes[process].life;
+        self.at(back, Happening::Start(process));
+        if self.running(life).is_none() {
+            return;
+        }
+        self.crashes += 1;
+        self.say(|| format!("{life:?} dies"));
+        self.end_process(life);
+        let session = self.plan.shape.session;
+        self.after(session, Happening::Expire(life));
+    }
+
+    pub fn end_process(&mut self, life: Life) {
+        let process = &mut self.processes[life.process];
+        let stopping = process.up.take().is_some_and(|up| up.stopping);
+        if stopping {
+            self.after(500 * MS, Happening::Start(life.process));
+        }
+    }
+
+    /// It stands still. What it has handed to its sockets is on its way; half of what it was about to send is not.
+    fn freeze(&mut self, process: usize, until: Micros) {
+        let life = self.processes[process].life;
+        let Some(up) = self.running_mut(life) else { return };
+        up.frozen_until = Some(up.frozen_until.unwrap_or(0).max(until));
+        let held = self.hold_back(life);
+        self.say(|| format!("{life:?} stands still with {held} calls"));
+        self.at(until, Happening::Thaw(life));
+        let session = self.plan.shape.session;
+        self.after(session, Happening::Expire(life));
+    }
+
+    /// Moves half of the calls that are about to arrive behind the moment at which the process wakes.
+    fn hold_back(&mut self, life: Life) -> usize {
+        let leaving: Vec<(Micros, u64)> = self
+            .heap
+            .iter()
+            .filter(|(_, what)| matches!(what, Happening::Apply(a) if a.life == life))
+            .map(|(key, _)| *key)
+            .collect();
+        let mut held = 0;
+        for key in leaving {
+            if self.dice.bool()
+                && let Some(what) = self.heap.remove(&key)
+                && let Some(up) = self.running_mut(life)
+            {
+                up.inbox.push(what);
+                held += 1;
+            }
+        }
+        held
+    }
+
+    /// It goes on. What it has missed comes in the order in which it would have come.
+    pub fn thaw(&mut self, life: Life) {
+        let now = self.now;
+        let margin = self.plan.shape.margin();
+        let Some(up) = self.running_mut(life) else { return };
+        if up.frozen_until.is_none_or(|until| until > now) {
+            return;
+        }
+        up.frozen_until = None;
+        let missed = std::mem::take(&mut up.inbox);
+        self.say(|| format!("{life:?} goes on"));
+        for what in missed {
+            match what {
+                // Beyond the margin nothing is promised; there the caller's own timer has come first.
+                Happening::Apply(a) if a.issued + margin / 2 < now => {
+                    let reply = timed_out(&a.call);
+                    self.answer_at(now, &a, reply);
+                }
+                Happening::Apply(a) if a.deadline < now => {
+                    let (reply, mut a) = (timed_out(&a.call), a);
+                    let is_local = room(&a.call) == crate::calls::Room::Local;
+                    self.answer_at(now, &a, reply);
+                    if !is_local {
+                        a.answered = false;
+                        self.at(now, Happening::Apply(a));
+                    }
+                }
+                what => self.at(now, what),
+            }
+        }
+        let beat = self.dice.u64(..self.plan.shape.heartbeat);
+        self.after(beat, Happening::Heartbeat(life));
+        self.after(0, Happening::Pump(life));
+    }
+
+    /// The group drops a member that does not know of it yet.
+    fn kick(&mut self, process: usize) {
+        let life = self.processes[process].life;
+        let Some(id) = self.brokers.group.member_of(life).map(str::to_owned) else { return };
+        if self.brokers.group.remove(&id) {
+            self.begin_round();
+            self.complete_if_joined();
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! The world of a run: simulated time, everything that is going to happen, the processes and the services. One seed,
+//! one course of events.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash};
+use std::rc::Rc;
+
+use tollbridge::adapters::memory::gateway::MemoryGateway;
+use tollbridge::adapters::memory::queue::MemoryQueue;
+use tollbridge::adapters::memory::store::StoreTables;
+use tollbridge::domain::id::Partition;
+use tollbridge::pipeline::{CallId, Event, Reply};
+use tollbridge::ports::source::{SourceEvent, Start, Ticket};
+
+use crate::calls::{Apply, Late, Room, room};
+use crate::group::Assignment;
+use crate::kafka::{Brokers, Committer};
+use crate::oracle::Oracle;
+use crate::plan::{MS, Micros, Plan, S, STORE};
+use crate::process::{Life, Process, Running, wall};
+use crate::transact::{Stray, Transact};
+use crate::workload::Workload;
+
+/// One thing that is going to happen.
+#[derive(Debug)]
+pub enum Happening {
+    Publish(Partition, tollbridge::domain::id::Offset),
+    Start(usize),
+    Pump(Life),
+    Wake(Life, u64),
+    Deliver(Life, SourceEvent),
+    Reply(Life, CallId, &'static str, Box<Reply>),
+    Apply(Box<Apply>),
+    /// Of a call that was held up.
+    Arrive(Box<Apply>),
+    Transact(Box<Transact>),
+    Stray(Committer, Box<Stray>),
+    Command(Life, Command),
+    Fetch(Life, Partition),
+    Join(Life),
+    Rejoin(Life),
+    Heartbeat(Life),
+    Expire(Life),
+    RoundEnds(u64),
+    Sync(Assignment),
+    Strike(usize),
+    StrikeEnds(usize),
+    Thaw(Life),
+    EndByItself {
+        transactional_id: String,
+        number: u64,
+    },
+    ChargeLate(Box<Late>),
+    Look,
+}
+
+#[derive(Debug)]
+pub enum Command {
+    Assign(Ticket, Vec<Start>),
+    Release(Ticket),
+    Demand(Partition, tollbridge::domain::id::Version, usize),
+}
+
+pub struct World {
+    pub plan: Plan,
+    pub now: Micros,
+    pub heap: BTreeMap<(Micros, u64), Happening>,
+    next: u64,
+    pub dice: fastrand::Rng,
+    pub processes: Vec<Process>,
+    pub brokers: Brokers,
+    pub queue: MemoryQueue,
+    pub store: StoreTables,
+    pub gateway: MemoryGateway,
+    pub workload: Rc<Workload>,
+    pub oracle: Oracle,
+    /// Faults whose span is on.
+    pub active: BTreeSet<usize>,
+    /// Deaths that wait for their call.
+    pub armed: BTreeSet<usize>,
+    pub landed: BTreeMap<String, u64>,
+    pub crashes: u64,
+    pub steps: u64,
+    /// Calls that were issued: each a moment at which a process may die.
+    pub calls: u64,
+    pub hash: DefaultHasher,
+    pub talks: bool,
+    pub settled_at: Option<Micros>,
+    pub over: bool,
+}
+
+impl World {
+    pub fn new(plan: Plan, talks: bool) -> Self {
+        let mut dice = fastrand::Rng::with_seed(plan.seed);
+        let workload = Rc::new(Workload::draw(&mut dice, &plan.shape));
+        let partitions = plan.shape.settings.partitions.clone();
+        let processes = (0..plan.shape.processes)
+            .map(|process| Process {
+                life: Life { process, number: 0 },
+                up: None,
+                skew: plan.shape.skews[process],
+                jump: 0,
+                uptime: dice.u64(1..1_000_000) * S,
+            })
+            .collect();
+        let mut world = Self {
+            now: 0,
+            heap: BTreeMap::new(),
+            next: 0,
+            dice,
+            processes,
+            brokers: Brokers::new(partitions),
+            queue: MemoryQueue::default(),
+            store: StoreTables::new(STORE),
+            gateway: MemoryGateway::new(plan.shape.key_ttl),
+            oracle: Oracle::new(&plan, &workload),
+            workload,
+            active: BTreeSet::new(),
+            armed: BTreeSet::new(),
+            landed: BTreeMap::new(),
+            crashes: 0,
+            steps: 0,
+            calls: 0,
+            hash: DefaultHasher::new(),
+            talks,
+            settled_at: None,
+            over: false,
+            plan,
+        };
+        world.schedule_all();
+        world
+    }
+
+    fn schedule_all(&mut self) {
+        let published: Vec<_> =
+            self.workload.all.iter().map(|(place, what)| (what.at, *place)).collect();
+        for (at, (partition, offset)) in published {
+            self.at(at, Happening::Publish(partition, offset));
+        }
+        for process in 0..self.processes.len() {
+            let at = self.dice.u64(..2 * S);
+            self.at(at, Happening::Start(process));
+        }
+        for (i, fault) in self.plan.faults.clone().iter().enumerate() {
+            self.at(fault.at, Happening::Strike(i));
+            if fault.lasting > 0 {
+                self.at(fault.ends(), Happening::StrikeEnds(i));
+            }
+        }
+        self.at(S, Happening::Look);
+    }
+
+    pub fn at(&mut self, at: Micros, what: Happening) {
+        self.next += 1;
+        self.heap.insert((at.max(self.now), self.next), what);
+    }
+
+    pub fn after(&mut self, delay: Micros, what: Happening) {
+        self.at(self.now + delay, what);
+    }
+
+    /// Runs to the end, or to the first violation.
+    pub fn run(&mut self) {
+        while let Some(((at, _), what)) = self.heap.pop_first() {
+            self.now = at;
+            self.steps += 1;
+            self.queue.set_now(wall(at));
+            self.store.now = wall(at);
+            self.happen(what);
+            if self.over || !self.oracle.violations.is_empty() {
+                return;
+            }
+        }
+    }
+
+    pub fn say(&self, text: impl FnOnce() -> String) {
+        if self.talks {
+            println!("{:>12.6} {}", self.now as f64 / 1e6, text());
+        }
+    }
+
+    fn happen(&mut self, what: Happening) {
+        (self.now, std::mem::discriminant(&what)).hash(&mut self.hash);
+        let Some(what) = self.unless_frozen(what) else { return };
+        match what {
+            Happening::Publish(partition, offset) => self.publish(partition, offset),
+            Happening::Start(process) => self.start(process),
+            Happening::Pump(life) => self.pump(life),
+            Happening::Wake(life, number) => {
+                if self.running(life).is_some_and(|up| up.wake == number) {
+                    self.tell(life, Event::Tick);
+                }
+            }
+            Happening::Deliver(life, event) => {
+                self.say(|| format!("{life:?} <- {}", brief(&event)));
+                self.tell(life, Event::Source(event));
+            }
+            Happening::Reply(life, id, name, reply) => self.reply(life, id, name, *reply),
+            Happening::Apply(apply) => self.apply(*apply),
+            Happening::Command(life, command) => self.command(life, command),
+            Happening::Fetch(life, partition) => self.fetch(life, partition),
+            Happening::Join(life) => self.join(life),
+            Happening::Rejoin(life) => self.rejoin(life),
+            Happening::Heartbeat(life) => self.heartbeat(life),
+            Happening::Expire(life) => self.expire(life),
+            Happening::RoundEnds(round) => self.round_ends(round),
+            Happening::Sync(assignment) => self.sync(assignment),
+            Happening::Strike(i) => self.strike(i),
+            Happening::StrikeEnds(i) => self.strike_ends(i),
+            Happening::Thaw(life) => self.thaw(life),
+            Happening::Arrive(apply) => self.arrive(*apply),
+            Happening::Transact(transact) => self.transact(*transact),
+            Happening::Stray(who, stray) => self.stray(&who, *stray),
+            Happening::EndByItself { transactional_id, number } => {
+                let effective = self.brokers.end_by_itself(&transactional_id, number);
+                self.took_effect(effective);
+            }
+            Happening::ChargeLate(late) => self.charge_late(*late),
+            Happening::Look => self.look(),
+        }
+    }
+
+    /// What concerns a process that stands still waits for it.
+    fn unless_frozen(&mut self, what: Happening) -> Option<Happening> {
+        let life = match &what {
+            Happening::Pump(life)
+            | Happening::Wake(life, _)
+            | Happening::Deliver(life, _)
+            | Happening::Reply(life, ..)
+            | Happening::Command(life, _)
+            | Happening::Fetch(life, _)
+            | Happening::Join(life)
+            | Happening::Rejoin(life)
+            | Happening::Heartbeat(life) => *life,
+            Happening::Sync(assignment) => assignment.life,
+            Happening::Transact(transact) => transact.life,
+            Happening::Apply(apply) if room(&apply.call) == Room::Local => apply.life,
+            _ => return Some(what),
+        };
+        match self.running_mut(life) {
+            Some(up) if up.frozen_until.is_some() => {
+                up.inbox.push(what);
+                None
+            }
+            Some(_) => Some(what),
+            None => None,
+        }
+    }
+
+    pub fn running(&self, life: Life) -> Option<&Running> {
+        let process = &self.processes[life.process];
+        process.up.as_deref().filter(|_| process.life == life)
+    }
+
+    pub fn running_mut(&mut self, life: Life) -> Option<&mut Running> {
+        let process = &mut self.processes[life.process];
+        if process.life == life { process.up.as_deref_mut() } else { None }
+    }
+
+    fn publish(&mut self, partition: Partition, offset: tollbridge::domain::id::Offset) {
+        let record = self.workload.all[&(partition, offset)].record.clone();
+        self.brokers.append(partition, record);
+        let lives: Vec<Life> = self.lives();
+        for life in lives {
+            self.after(MS, Happening::Fetch(life, partition));
+        }
+    }
+
+    pub fn lives(&self) -> Vec<Life> {
+        self.processes.iter().filter(|p| p.up.is_some()).map(|p| p.life).collect()
+    }
+}
+
+fn brief(event: &SourceEvent) -> String {
+    match event {
+        SourceEvent::Records { partition, records, .. } => {
+            let offsets: Vec<_> = records.iter().map(|record| record.offset.0).collect();
+            format!("records of {partition}: {offsets:?}")
+        }
+        event => format!("{event:?}"),
+    }
+}
+
+pub fn cut(text: &str) -> String {
+    text.chars().take(240).collect()
+}
