@@ -8,6 +8,7 @@ pub mod idle;
 pub mod limits;
 pub mod observe;
 mod pipeline_settings;
+pub mod reconcile;
 pub mod run;
 pub mod settings;
 pub mod status;

@@ -2,6 +2,8 @@
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
+use crate::app::reconcile::Watch;
+
 /// Shows what is done, the rate, and how long the rest will take, on stderr.
 #[derive(Debug)]
 pub struct Progress(ProgressBar);
@@ -37,4 +39,30 @@ fn rate(state: &ProgressState, out: &mut dyn std::fmt::Write) {
 
 fn left(state: &ProgressState, out: &mut dyn std::fmt::Write) {
     write!(out, "{}s", state.eta().as_secs()).ok();
+}
+
+/// The bars of a command that does one thing after the other.
+#[derive(Debug, Default)]
+pub struct Steps(Option<Progress>);
+
+impl Steps {
+    /// Takes the last bar away.
+    pub fn finish(&mut self) {
+        if let Some(bar) = self.0.take() {
+            bar.finish();
+        }
+    }
+}
+
+impl Watch for Steps {
+    fn begin(&mut self, verb: &'static str, total: u64) {
+        self.finish();
+        self.0 = Some(Progress::new(verb, total));
+    }
+
+    fn add(&mut self, items: u64) {
+        if let Some(bar) = &self.0 {
+            bar.add(items);
+        }
+    }
 }

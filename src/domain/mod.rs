@@ -4,6 +4,7 @@
 pub mod alert;
 pub mod alerts;
 pub mod answer;
+pub mod balance;
 pub mod batch;
 pub mod classify;
 pub mod id;

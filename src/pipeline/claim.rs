@@ -325,24 +325,13 @@ fn take(committed: &Committed, sources: &[SourceStart], set: &Settings) -> Resul
         ));
     }
     let (epoch, recipe) = (metadata.epoch, Some(metadata.recipe));
-    let mut told = told_of(*watermark, metadata);
+    let mut told = metadata.told(*watermark);
     if told.watermark < committed.low {
         told.unfinished.retain(|o| *o >= committed.low);
         told.watermark = told.unfinished.first().copied().unwrap_or(told.cut.max(committed.low));
         told.cut = told.cut.max(told.watermark);
     }
     Ok(Taken { told, epoch, recipe, source_known })
-}
-
-/// What the metadata says, in the tracker's words.
-pub(super) fn told_of(watermark: Offset, metadata: Metadata) -> Told {
-    Told {
-        watermark,
-        cut: metadata.cut,
-        unfinished: metadata.unfinished,
-        bound: metadata.bound,
-        marks: metadata.marks,
-    }
 }
 
 /// The first offset of a partition of which Kafka holds nothing.

@@ -361,7 +361,7 @@ impl Engine {
             p.epoch = Epoch(metadata.epoch.0 + 1);
         }
         p.stale = true;
-        let told = super::claim::told_of(watermark, metadata);
+        let told = metadata.told(watermark);
         let finished = self.learn_told(partition, told);
         self.forget(partition, &finished);
     }

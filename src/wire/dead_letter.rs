@@ -294,5 +294,8 @@ pub(super) fn shortened(text: &str) -> String {
     text.chars().take(TEXT_CHARS_MAX).collect()
 }
 
+mod read;
+pub use read::{BadLetter, Letter, read};
+
 #[cfg(test)]
 mod tests;

@@ -15,6 +15,9 @@ use crate::domain::transaction::hex;
 
 pub use super::dead_letter::{BYTES_MIN as DEAD_LETTER_BYTES_MIN, DeadLetter, Reason};
 
+/// The header of an event that ends an `in_doubt`: the id of the event that reported it, in hexadecimal digits.
+pub const RESOLVES: &str = "tollbridge-resolves";
+
 /// How the values of outcomes and alerts are written. Dead letters keep the bytes of their source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventsFormat {
@@ -95,7 +98,7 @@ impl EventCodec {
         headers.extend(self.cloud_headers(&About { id: &id, kind: &kind, at, subject }));
         headers.extend(trace_headers(source.map_or(&[], |s| &s.headers), outcome.event_id.0));
         if let Some(resolves) = resolves {
-            headers.push(header("tollbridge-resolves", resolves.to_hex()));
+            headers.push(header(RESOLVES, resolves.to_hex()));
         }
         Event {
             key: Some(key(source, &outcome.transaction_id)),

@@ -25,6 +25,7 @@
 
 use super::{base32768, varint};
 use crate::domain::id::{Epoch, Offset, RecipeHash, StoreId};
+use crate::domain::offsets::Told;
 pub use crate::domain::offsets::{MARKS_MAX, Mark};
 
 const MAGIC: [u8; 2] = [0x54, 0xB1];
@@ -111,6 +112,13 @@ impl Metadata {
         let crc = checksum(watermark, &out);
         out.extend_from_slice(&crc.to_be_bytes());
         base32768::encode(&out)
+    }
+
+    /// What it says about offsets, beside the watermark that it was committed with.
+    #[must_use]
+    pub fn told(self, watermark: Offset) -> Told {
+        let Self { cut, unfinished, bound, marks, .. } = self;
+        Told { watermark, cut, unfinished, bound, marks }
     }
 
     /// Reads what [`Self::encode`] wrote for this watermark. Any text is safe to give.

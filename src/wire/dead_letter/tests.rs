@@ -272,3 +272,54 @@ proptest! {
         prop_assert_eq!(kept < record.headers.len(), told("headers"));
     }
 }
+
+#[test]
+fn what_is_written_is_read_back() {
+    let doubt = in_doubt();
+    let of = place(3);
+    let reasons = [
+        (REJECTED, None),
+        (Reason::Duplicate { of: &of, other_payload: true }, Some(of.clone())),
+        (Reason::InDoubt(&doubt), None),
+    ];
+    for (reason, duplicate_of) in reasons {
+        let letter = Letter {
+            place: place(7),
+            event_id: EventId([0xAB; 16]),
+            fate: reason.fate(),
+            code: reason.code().to_owned(),
+            transaction_id: (reason.fate() != Fate::Rejected).then(|| transaction().id),
+            duplicate_of,
+        };
+        assert_eq!(read(&letter_of(&record(), reason, 1 << 20).headers), Ok(letter));
+    }
+}
+
+#[test]
+fn a_dead_letter_that_was_published_again_is_read_by_its_own_headers() {
+    let of = place(3);
+    let first = letter_of(&record(), Reason::Duplicate { of: &of, other_payload: false }, 1 << 20);
+    let again = Record { headers: first.headers, ..record() };
+    let letter = read(&letter_of(&again, REJECTED, 1 << 20).headers).unwrap();
+    let Letter { fate, transaction_id, duplicate_of, .. } = letter;
+    assert_eq!((fate, transaction_id, duplicate_of), (Fate::Rejected, None, None));
+}
+
+#[test]
+fn a_header_that_is_missing_or_strange_is_named() {
+    let good = letter_of(&record(), REJECTED, 1 << 20).headers;
+    let names = [
+        ("tollbridge-fate", "archived"),
+        ("tollbridge-event-id", "ab"),
+        ("__connect.errors.partition", "4294967296"),
+        ("__connect.errors.offset", "x"),
+    ];
+    for (name, strange) in names {
+        let without: Vec<Header> = good.iter().filter(|h| h.name != name).cloned().collect();
+        assert_eq!(read(&without), Err(BadLetter(name)));
+        let mut spoiled = good.clone();
+        let found = spoiled.iter_mut().find(|h| h.name == name).unwrap();
+        found.value = Some(Bytes::from_static(strange.as_bytes()));
+        assert_eq!(read(&spoiled), Err(BadLetter(name)));
+    }
+}

@@ -1,0 +1,131 @@
+//! Reads the topics of events, and understands one event of any of them.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use super::{Watch, kafka_gone, span};
+use crate::adapters::kafka::{Reader, Topics};
+use crate::domain::balance::{Balance, Event, Flaw, Other, Resolving, Spot};
+use crate::domain::id::Place;
+use crate::domain::outcome::{EventId, Fate, Outcome};
+use crate::domain::record::{Header, Record};
+use crate::wire::dead_letter::{self, Letter};
+use crate::wire::events::RESOLVES;
+use crate::wire::outcome;
+
+/// What an event tells.
+#[derive(Debug, Clone)]
+pub enum Told {
+    Outcome(Box<Outcome>),
+    /// The outcome, and the id of the event that it resolves.
+    Resolution(Box<Outcome>, EventId),
+    Letter(Letter),
+}
+
+impl Told {
+    /// Of the source record.
+    #[must_use]
+    pub fn place(&self) -> &Place {
+        match self {
+            Self::Outcome(outcome) | Self::Resolution(outcome, _) => &outcome.source,
+            Self::Letter(letter) => &letter.place,
+        }
+    }
+}
+
+/// Understands an event by its headers and value, whichever topic it stands on.
+///
+/// # Errors
+/// What is missing or can't be read.
+pub fn tell(record: &Record) -> Result<Told, String> {
+    let header = |name: &str| record.headers.iter().rfind(|header: &&Header| header.name == name);
+    if header("tollbridge-fate").is_some() {
+        return dead_letter::read(&record.headers).map(Told::Letter).map_err(|e| e.to_string());
+    }
+    let value = record.value.as_deref().unwrap_or_default();
+    let outcome = Box::new(outcome::decode(value).map_err(|e| e.to_string())?);
+    let Some(resolves) = header(RESOLVES) else { return Ok(Told::Outcome(outcome)) };
+    let id = resolves.value.as_deref().and_then(|id| std::str::from_utf8(id).ok());
+    match id.and_then(EventId::from_hex) {
+        Some(id) => Ok(Told::Resolution(outcome, id)),
+        None => Err(format!("header {RESOLVES} is no event id")),
+    }
+}
+
+/// Reads all three topics, which may be fewer, into the balance.
+pub(super) fn read(
+    reader: &Reader,
+    topics: &Topics,
+    balance: &mut Balance,
+    watch: &mut impl Watch,
+) -> anyhow::Result<()> {
+    let names = BTreeSet::from([&topics.archived, &topics.declined, &topics.dead_letter]);
+    let mut events = 0;
+    for topic in &names {
+        for partition in reader.partitions(topic).map_err(kafka_gone)? {
+            let (low, high) = reader.watermarks(topic, partition).map_err(kafka_gone)?;
+            events += span(low, high);
+        }
+    }
+    watch.begin("reading events", events);
+    for topic in names {
+        let read = reader.read_topic(topic, |partition, record| {
+            watch.add(1);
+            match tell(&record) {
+                Ok(told) => enter(balance, topics, topic, told),
+                Err(why) => {
+                    let detail = format!("{topic}/{partition}/{}: {why}", record.offset);
+                    balance.unreadable(Flaw::UnreadableEvent, detail);
+                }
+            }
+            ControlFlow::Continue(())
+        });
+        read.map_err(kafka_gone)?;
+    }
+    Ok(())
+}
+
+/// Events of other source topics may share ours; they belong to another balance.
+fn enter(balance: &mut Balance, topics: &Topics, topic: &String, told: Told) {
+    let Place { topic: source, partition, offset } = told.place();
+    if **source != *topics.transactions {
+        return;
+    }
+    let spot = Spot { partition: *partition, offset: *offset };
+    let is_misplaced = |fate| match fate {
+        Fate::Archived => *topic != topics.archived,
+        Fate::Declined => *topic != topics.declined,
+        Fate::Duplicate | Fate::Rejected | Fate::InDoubt => *topic != topics.dead_letter,
+    };
+    match told {
+        Told::Resolution(outcome, resolves) => {
+            balance.resolution(Resolving::new(&outcome, resolves));
+        }
+        Told::Outcome(outcome) => balance.event(&Event {
+            spot,
+            event_id: outcome.event_id,
+            fate: outcome.fate,
+            particulars: Some((&*outcome).into()),
+            id: Some(outcome.transaction_id),
+            duplicate_of: Other::Nothing,
+            is_misplaced: is_misplaced(outcome.fate),
+        }),
+        Told::Letter(letter) => balance.event(&Event {
+            spot,
+            event_id: letter.event_id,
+            fate: letter.fate,
+            id: letter.transaction_id,
+            particulars: None,
+            duplicate_of: letter.duplicate_of.map_or(Other::Nothing, |of| other(topics, &of)),
+            is_misplaced: is_misplaced(letter.fate),
+        }),
+    }
+}
+
+fn other(topics: &Topics, of: &Place) -> Other {
+    if *of.topic == *topics.transactions {
+        Other::Spot(Spot { partition: of.partition, offset: of.offset })
+    } else {
+        Other::OtherTopic
+    }
+}

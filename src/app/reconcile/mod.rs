@@ -1,0 +1,217 @@
+//! Reads everything that a balance is made from, in the order in which nothing that happens meanwhile looks like a
+//! fault: committed offsets, the ledger, rows, source records, events, and what has to be looked at once more. What
+//! is right and wrong is decided in `domain::balance`; how it is shown, in `cli`.
+
+mod events;
+mod ledger;
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use anyhow::anyhow;
+
+use super::exit::Exit;
+use super::settings;
+use super::store::{AnyStore, StoreSettings};
+use crate::adapters::kafka::{AskError, Reader, Settings};
+use crate::config::Config;
+use crate::domain::balance::{Balance, Content, Flaw, Horizon, Money, Report, Source, Spot};
+use crate::domain::id::{Offset, Partition, Place, StoreId};
+use crate::domain::offsets::Told;
+use crate::domain::outcome::EventId;
+use crate::domain::record::Record;
+use crate::domain::transaction::{PayloadHash, hex};
+use crate::ports::source::Committed;
+use crate::ports::store::{SourceStart, Store, StoreError};
+use crate::wire::metadata::Metadata;
+use crate::wire::transaction::Decoder;
+
+pub use events::{Told as ToldEvent, tell};
+pub use ledger::{Columns, Ledger};
+
+/// Findings that are kept in full; more are only counted.
+const FINDINGS_MAX: usize = 100_000;
+/// Ids that the store is asked for at a time.
+const ASK_MAX: usize = 1_000;
+
+/// Who looks on while much is read.
+pub trait Watch {
+    /// Something of about so many items begins.
+    fn begin(&mut self, verb: &'static str, total: u64);
+    fn add(&mut self, items: u64);
+}
+
+/// Draws up the balance.
+///
+/// # Errors
+/// `Exit::Unavailable` where Kafka or the store does not answer; `Exit::BadConfig` where the store is not the one
+/// that the group works with; a ledger that can't be read.
+pub async fn draw_up(
+    config: &Config,
+    ledger: Option<&Ledger>,
+    watch: &mut impl Watch,
+) -> anyhow::Result<Report> {
+    let store = AnyStore::connect(config.store.url.expose(), &StoreSettings::from(&config.store))
+        .map_err(|error| Exit::BadConfig.because(error))?;
+    let settings = Arc::new(settings::kafka(config));
+    let reader =
+        Reader::new(Arc::clone(&settings)).map_err(|error| Exit::BadConfig.because(error))?;
+    let decoder = settings::decoder(config)?;
+    let report = Books { settings, reader, decoder, store: &store }.draw_up(ledger, watch).await;
+    store.close().await;
+    report
+}
+
+/// Where everything is read from.
+struct Books<'a> {
+    settings: Arc<Settings>,
+    reader: Reader,
+    decoder: Decoder,
+    store: &'a AnyStore,
+}
+
+impl Books<'_> {
+    fn topic(&self) -> &str {
+        &self.settings.topics.transactions
+    }
+
+    async fn draw_up(
+        &self,
+        ledger: Option<&Ledger>,
+        watch: &mut impl Watch,
+    ) -> anyhow::Result<Report> {
+        let partitions = self.reader.partitions(self.topic()).map_err(kafka_gone)?;
+        let committed = self.committed(&partitions)?;
+        let records = committed.iter().map(|c| span(c.low, c.high)).sum();
+        let id = self.store.identity().await.map_err(store_gone)?.id;
+        let sources = self.store.sources(&self.settings.group_id, self.topic()).await;
+        let sources = sources.map_err(store_gone)?;
+        let (horizons, unreadable) = horizons(&committed, &sources, id)?;
+        let mut balance = Balance::new(horizons, ledger.is_some(), FINDINGS_MAX);
+        for why in unreadable {
+            balance.unreadable(Flaw::BadMetadata, why);
+        }
+        if let Some(ledger) = ledger {
+            watch.begin("reading the ledger", records);
+            ledger.read(|line| {
+                watch.add(1);
+                ledger::enter(&mut balance, line);
+            })?;
+        }
+        watch.begin("reading rows", records);
+        let rows = self.store.rows(self.topic(), |row| {
+            watch.add(1);
+            balance.row(&row);
+        });
+        rows.await.map_err(store_gone)?;
+        self.read_sources(&mut balance, records, watch)?;
+        events::read(&self.reader, &self.settings.topics, &mut balance, watch)?;
+        if balance.is_ahead() {
+            balance.look_again(&told(&self.committed(&partitions)?));
+        }
+        for ids in balance.resolved_ids().chunks(ASK_MAX) {
+            let rows = self.store.ask(ids).await.map_err(store_gone)?;
+            rows.iter().for_each(|row| balance.row_again(row));
+        }
+        Ok(balance.judge())
+    }
+
+    fn committed(&self, partitions: &[Partition]) -> anyhow::Result<Vec<Committed>> {
+        self.reader.committed(self.topic(), partitions).map_err(kafka_gone)
+    }
+
+    fn read_sources(
+        &self,
+        balance: &mut Balance,
+        records: u64,
+        watch: &mut impl Watch,
+    ) -> anyhow::Result<()> {
+        watch.begin("reading transactions", records);
+        let topic: Arc<str> = self.topic().into();
+        let read = self.reader.read_topic(self.topic(), |partition, record| {
+            watch.add(1);
+            balance.source(source(&self.decoder, Arc::clone(&topic), partition, &record));
+            ControlFlow::Continue(())
+        });
+        read.map_err(kafka_gone)
+    }
+}
+
+fn source(decoder: &Decoder, topic: Arc<str>, partition: Partition, record: &Record) -> Source {
+    let place = Place { topic, partition, offset: record.offset };
+    let (hash, content) = match decoder.decode(record) {
+        Ok(tx) => {
+            let hash = PayloadHash::of(&tx);
+            let money = Money { minor_units: tx.amount.minor_units(), currency: tx.currency };
+            (hash, Some(Content { id: tx.id, money }))
+        }
+        Err(_) => (PayloadHash::of_bytes(record.value.as_deref().unwrap_or_default()), None),
+    };
+    let spot = Spot { partition, offset: record.offset };
+    Source { spot, event_id: EventId::of(&place, &hash), content }
+}
+
+type Horizons = BTreeMap<Partition, Horizon>;
+
+/// What is finished, and from where on; and of which partitions it can't be told, a sentence each.
+fn horizons(
+    committed: &[Committed],
+    sources: &[SourceStart],
+    store: StoreId,
+) -> anyhow::Result<(Horizons, Vec<String>)> {
+    let (mut horizons, mut unreadable) = (BTreeMap::new(), Vec::new());
+    for partition in committed {
+        let begun = sources.iter().find(|begun| begun.partition == partition.partition);
+        let start = begun.map_or(partition.low, |begun| begun.start.max(partition.low));
+        let told = match &partition.point {
+            // An offset that was set before the group first ran: nothing is finished yet.
+            Some((_, text)) if text.is_empty() && begun.is_none() => Some(Told::nothing(start)),
+            None => Some(Told::nothing(start)),
+            Some((watermark, text)) => match Metadata::decode(*watermark, text) {
+                Ok(metadata) if metadata.store != store => {
+                    let why = other_store(metadata.store, store);
+                    return Err(Exit::BadConfig.because(why));
+                }
+                Ok(metadata) => Some(metadata.told(*watermark)),
+                Err(why) => {
+                    let partition = partition.partition;
+                    unreadable.push(format!("partition {partition}, offset {watermark}: {why}"));
+                    None
+                }
+            },
+        };
+        horizons.insert(partition.partition, Horizon { start, told });
+    }
+    Ok((horizons, unreadable))
+}
+
+fn other_store(told: StoreId, ours: StoreId) -> anyhow::Error {
+    anyhow!(
+        "the group works with store {}, and store.url names store {}: point it at the group's own",
+        hex(&told.0),
+        hex(&ours.0)
+    )
+}
+
+fn told(committed: &[Committed]) -> BTreeMap<Partition, Told> {
+    let told = |partition: &Committed| {
+        let (watermark, text) = partition.point.as_ref()?;
+        let metadata = Metadata::decode(*watermark, text).ok()?;
+        Some((partition.partition, metadata.told(*watermark)))
+    };
+    committed.iter().filter_map(told).collect()
+}
+
+/// Offsets between two places of a log.
+pub(super) fn span(low: Offset, high: Offset) -> u64 {
+    u64::try_from(high.0 - low.0).unwrap_or_default()
+}
+
+pub(super) fn kafka_gone(error: AskError) -> anyhow::Error {
+    Exit::Unavailable.because(error)
+}
+
+pub(super) fn store_gone(error: StoreError) -> anyhow::Error {
+    Exit::Unavailable.because(anyhow!("store.url: {error}"))
+}
