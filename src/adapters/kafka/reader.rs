@@ -149,6 +149,38 @@ impl Reader {
                 ends.insert(partition, (low, high));
             }
         }
+        self.read_between(topic, ends, &mut each)
+    }
+
+    /// The record at this offset; `None` where the topic has none there, or no longer.
+    ///
+    /// # Errors
+    /// As for [`Reader::read_topic`].
+    pub fn record(
+        &self,
+        topic: &str,
+        partition: Partition,
+        offset: Offset,
+    ) -> Result<Option<Record>, AskError> {
+        let (low, high) = self.watermarks(topic, partition)?;
+        if offset < low || offset >= high {
+            return Ok(None);
+        }
+        let mut found = None;
+        let only = BTreeMap::from([(partition, (offset, offset.next()))]);
+        self.read_between(topic, only, &mut |_, record: Record| {
+            found = Some(record);
+            ControlFlow::Break(())
+        })?;
+        Ok(found)
+    }
+
+    fn read_between(
+        &self,
+        topic: &str,
+        ends: BTreeMap<Partition, (Offset, Offset)>,
+        each: &mut impl FnMut(Partition, Record) -> ControlFlow<()>,
+    ) -> Result<(), AskError> {
         let _one_at_a_time = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         let mut list = TopicPartitionList::new();
         let mut open = Vec::new();
@@ -162,7 +194,7 @@ impl Reader {
             open.push(Log { partition, end: high, queue });
         }
         self.consumer.assign(&list).map_err(|e| AskError::of("reading", &e))?;
-        let outcome = self.drain(topic, open, &mut each);
+        let outcome = self.drain(topic, open, each);
         // The queues are gone by now; what was prefetched goes with the assignment.
         let none = self.consumer.unassign().map_err(|e| AskError::of("reading", &e));
         outcome.and(none)

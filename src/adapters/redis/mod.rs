@@ -23,10 +23,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use redis::{ErrorKind, FromRedisValue, Pipeline, ServerErrorKind, Value};
 use tracing::{debug, warn};
 
-use crate::domain::id::{Epoch, Partition};
+use crate::domain::id::{Epoch, Offset, Partition, TransactionId};
 use crate::ports::queue::{
     Admission, Depth, Entry, EntryKey, Found, Moved, Page, Queue, QueueError, QueueHealth,
 };
@@ -67,6 +68,17 @@ impl fmt::Debug for Settings {
     }
 }
 
+/// An entry that was found by its id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    pub partition: Partition,
+    /// It stands in the archive queue, else in the temp queue.
+    pub archived: bool,
+    pub offset: Offset,
+    /// `wire::queue_entry`
+    pub body: Bytes,
+}
+
 /// The queues of one group on one topic. Cheap to clone; all clones share one connection, on which their calls
 /// follow each other without waiting for answers.
 #[derive(Clone)]
@@ -102,6 +114,37 @@ impl RedisQueue {
             warned: AtomicBool::new(false),
         };
         Ok(Self { room: Arc::new(room) })
+    }
+
+    /// Where this id stands, in the queues of these partitions. For people who look for it; no epoch is checked.
+    ///
+    /// # Errors
+    /// As for the port's calls.
+    pub async fn find(
+        &self,
+        partitions: &[Partition],
+        id: &TransactionId,
+    ) -> Result<Vec<Standing>, QueueError> {
+        if partitions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut commands = redis::pipe();
+        for partition in partitions {
+            let keys = self.keys(*partition);
+            for hash in [keys.temp, keys.archive] {
+                commands.cmd("HGET").arg(hash).arg(id.as_str());
+            }
+        }
+        let values: Vec<Option<Vec<u8>>> = self.ask(&commands).await?;
+        let queues =
+            partitions.iter().flat_map(|partition| [(partition, false), (partition, true)]);
+        let standing = |((partition, archived), value): ((&Partition, bool), Option<Vec<u8>>)| {
+            let value = value?;
+            let (offset, body) = (answers::offset(&value)?, value.get(8..)?);
+            let body = Bytes::copy_from_slice(body);
+            Some(Standing { partition: *partition, archived, offset, body })
+        };
+        Ok(queues.zip(values).filter_map(standing).collect())
     }
 
     fn keys(&self, partition: Partition) -> Keys {

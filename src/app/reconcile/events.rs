@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use super::{Watch, kafka_gone, span};
 use crate::adapters::kafka::{Reader, Topics};
 use crate::domain::balance::{Balance, Event, Flaw, Other, Resolving, Spot};
-use crate::domain::id::Place;
+use crate::domain::id::{Partition, Place, TransactionId};
 use crate::domain::outcome::{EventId, Fate, Outcome};
 use crate::domain::record::{Header, Record};
 use crate::wire::dead_letter::{self, Letter};
@@ -31,6 +31,15 @@ impl Told {
             Self::Letter(letter) => &letter.place,
         }
     }
+
+    /// `None` for a record that could not be read.
+    #[must_use]
+    pub fn id(&self) -> Option<&TransactionId> {
+        match self {
+            Self::Outcome(outcome) | Self::Resolution(outcome, _) => Some(&outcome.transaction_id),
+            Self::Letter(letter) => letter.transaction_id.as_ref(),
+        }
+    }
 }
 
 /// Understands an event by its headers and value, whichever topic it stands on.
@@ -52,37 +61,60 @@ pub fn tell(record: &Record) -> Result<Told, String> {
     }
 }
 
-/// Reads all three topics, which may be fewer, into the balance.
+/// Reads all events into the balance.
 pub(super) fn read(
     reader: &Reader,
     topics: &Topics,
     balance: &mut Balance,
     watch: &mut impl Watch,
 ) -> anyhow::Result<()> {
+    each(reader, topics, watch, |topic, partition, record| match tell(&record) {
+        Ok(told) => enter(balance, topics, topic, told),
+        Err(why) => {
+            let detail = format!("{topic}/{partition}/{}: {why}", record.offset);
+            balance.unreadable(Flaw::UnreadableEvent, detail);
+        }
+    })
+}
+
+/// Hands every event of the three topics, which may be fewer, to `each`.
+///
+/// # Errors
+/// `Exit::Unavailable` where Kafka does not answer.
+pub fn each(
+    reader: &Reader,
+    topics: &Topics,
+    watch: &mut impl Watch,
+    mut each: impl FnMut(&String, Partition, Record),
+) -> anyhow::Result<()> {
     let names = BTreeSet::from([&topics.archived, &topics.declined, &topics.dead_letter]);
     let mut events = 0;
     for topic in &names {
-        for partition in reader.partitions(topic).map_err(kafka_gone)? {
-            let (low, high) = reader.watermarks(topic, partition).map_err(kafka_gone)?;
-            events += span(low, high);
-        }
+        events += length(reader, topic)?;
     }
     watch.begin("reading events", events);
     for topic in names {
         let read = reader.read_topic(topic, |partition, record| {
             watch.add(1);
-            match tell(&record) {
-                Ok(told) => enter(balance, topics, topic, told),
-                Err(why) => {
-                    let detail = format!("{topic}/{partition}/{}: {why}", record.offset);
-                    balance.unreadable(Flaw::UnreadableEvent, detail);
-                }
-            }
+            each(topic, partition, record);
             ControlFlow::Continue(())
         });
         read.map_err(kafka_gone)?;
     }
     Ok(())
+}
+
+/// About how many records a topic holds: its offsets.
+///
+/// # Errors
+/// As for [`each`].
+pub fn length(reader: &Reader, topic: &str) -> anyhow::Result<u64> {
+    let mut records = 0;
+    for partition in reader.partitions(topic).map_err(kafka_gone)? {
+        let (low, high) = reader.watermarks(topic, partition).map_err(kafka_gone)?;
+        records += span(low, high);
+    }
+    Ok(records)
 }
 
 /// Events of other source topics may share ours; they belong to another balance.

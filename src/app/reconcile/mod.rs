@@ -27,7 +27,7 @@ use crate::ports::store::{SourceStart, Store, StoreError};
 use crate::wire::metadata::Metadata;
 use crate::wire::transaction::Decoder;
 
-pub use events::{Told as ToldEvent, tell};
+pub use events::{Told as ToldEvent, each as each_event, length as topic_length, tell};
 pub use ledger::{Columns, Ledger};
 
 /// Findings that are kept in full; more are only counted.
