@@ -10,7 +10,7 @@ use tollbridge::domain::id::{Offset, Partition};
 use tollbridge::ports::publisher::{Committing, Publisher, Topic};
 use tollbridge::ports::source::Source;
 
-use crate::stage::{BOTH, Member, Stage, message, point, values};
+use crate::stage::{BOTH, Member, PATIENCE, Stage, message, point, values};
 
 #[track_caller]
 fn unclear(committing: Committing, naming: &str) {
@@ -150,11 +150,11 @@ async fn a_new_producer_ends_what_a_dead_one_left_open() {
         .set("transaction.timeout.ms", "60000")
         .create()
         .unwrap();
-    dead.init_transactions(Duration::from_secs(10)).unwrap();
+    dead.init_transactions(PATIENCE).unwrap();
     dead.begin_transaction().unwrap();
     let archived = settings.topics.archived.clone();
     dead.send(BaseRecord::<(), str>::to(&archived).payload("open")).unwrap();
-    dead.flush(Duration::from_secs(10)).unwrap();
+    dead.flush(PATIENCE).unwrap();
     std::mem::forget(dead);
 
     let mut member = Member::new(settings);
@@ -216,7 +216,8 @@ async fn five_hundred_events_take_a_moment() {
     }
     times.sort();
     println!("a commit of 500 events: median {:?}, slowest {:?}", times[10], times[20]);
-    assert!(times[10] < Duration::from_millis(100), "{times:?}");
+    // Around 20 ms; a timer that is slept out in each commit takes far more than a busy machine.
+    assert!(times[10] < Duration::from_secs(5), "{times:?}");
     assert_eq!(values(&stage, &stage.settings.topics.archived).len(), 500 * 21);
     member.source.leave().await;
 }

@@ -18,7 +18,10 @@ fn proxied() -> Kafka {
 #[tokio::test]
 async fn a_session_that_runs_out_is_lost_and_begins_again() {
     let kafka = proxied();
-    let stage = Stage::on(&kafka, kafka.proxied_bootstrap(), Protocol::Classic, 1);
+    let mut stage = Stage::on(&kafka, kafka.proxied_bootstrap(), Protocol::Classic, 1);
+    stage.settings.session_timeout = Duration::from_secs(15);
+    stage.settings.transaction_timeout = Duration::from_secs(12);
+    stage.settings.request_timeout = Duration::from_secs(10);
     stage.feed(0, numbers(0, 3));
     let mut member = stage.member();
     member.take_all(1).await;
@@ -33,7 +36,7 @@ async fn a_session_that_runs_out_is_lost_and_begins_again() {
     let void = member.publisher.commit(before.snapshot, events, vec![point(0, 3, "void")]).await;
     assert!(matches!(void, Committing::Unclear(_)), "{void:?}");
     // Produce gives up after half the request timeout, aborting after as long again.
-    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < PATIENCE / 2, "{:?}", begun.elapsed());
     let unknown = member.source.committed(vec![Partition(0)]).await;
     assert!(matches!(unknown, Err(SourceError::Transient(_))), "{unknown:?}");
 
@@ -51,7 +54,7 @@ async fn a_session_that_runs_out_is_lost_and_begins_again() {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), renewed).await.expect("never renewed");
+    tokio::time::timeout(PATIENCE, renewed).await.expect("never renewed");
     let stale = member.publisher.commit(before.snapshot, vec![], vec![point(0, 9, "")]).await;
     assert!(matches!(stale, Committing::Unclear(_)), "{stale:?}");
     let clean = member.publisher.commit(after.snapshot, vec![], vec![point(0, 2, "back")]).await;
@@ -94,9 +97,11 @@ async fn trouble_is_told_and_called_over() {
 #[tokio::test]
 async fn a_commit_that_is_cut_short_is_never_torn() {
     let kafka = proxied();
-    let mut stage = Stage::on(&kafka, kafka.proxied_bootstrap(), Protocol::Classic, 1);
-    stage.settings.request_timeout = Duration::from_millis(1000);
-    let mut member = Member::new(stage.settings.clone());
+    let stage = Stage::on(&kafka, kafka.proxied_bootstrap(), Protocol::Classic, 1);
+    let mut hasty = stage.settings.clone();
+    hasty.transaction_timeout = Duration::from_secs(5);
+    hasty.request_timeout = Duration::from_millis(1000);
+    let mut member = Member::new(hasty.clone());
     member.take_all(1).await;
     member.publisher.renew().await.unwrap();
     let (mut watermark, mut hung, mut expected) = (0, 0, Vec::new());
@@ -117,7 +122,7 @@ async fn a_commit_that_is_cut_short_is_never_torn() {
                 // librdkafka ignores the timeout of one of its calls: then the process ends and is started again.
                 hung += 1;
                 member.source.leave().await;
-                member = Member::new(stage.settings.clone());
+                member = Member::new(hasty.clone());
                 member.take_all(1).await;
             }
             let again = async {
@@ -127,7 +132,8 @@ async fn a_commit_that_is_cut_short_is_never_torn() {
             };
             tokio::time::timeout(PATIENCE, again).await.expect("never renewed");
 
-            let answer = member.source.committed(vec![Partition(0)]).await.unwrap();
+            let reader = stage.reader();
+            let answer = reader.committed(stage.topic(), &[Partition(0)]).unwrap();
             let happened = answer[0].point == Some((Offset(watermark), String::new()));
             assert!(happened || committing != Committing::Clean, "{committing:?}");
             if happened {

@@ -8,9 +8,10 @@ use tollbridge::ports::queue::{Admission, Depth, Moved, Queue};
 use tollbridge_rig::{Direction, Proxy, RedisOptions};
 
 use crate::values::{E, P, class, entry, epoch_of, in_archive, in_temp, keys, many, scan_all};
-use crate::world::{Real, World, run};
+use crate::world::{PATIENCE, Real, World, run};
 
-const LIMIT: Duration = Duration::from_millis(400);
+/// Soon, but not before a busy machine has had its turn.
+const LIMIT: Duration = Duration::from_secs(2);
 
 /// A queue that reaches the world's server through a proxy, and gives up early.
 fn through(proxy: &Proxy, world: &Real) -> RedisQueue {
@@ -18,11 +19,11 @@ fn through(proxy: &Proxy, world: &Real) -> RedisQueue {
     RedisQueue::new(&Settings { connect_timeout: LIMIT, response_timeout: LIMIT, ..slow }).unwrap()
 }
 
-/// Asks until it works; a second at most passes between two attempts to connect.
+/// Asks until it works.
 async fn works_again(queue: &RedisQueue) {
     let start = Instant::now();
     while queue.depths(&[P]).await.is_err() {
-        assert!(start.elapsed() < Duration::from_secs(10), "it doesn't work again");
+        assert!(start.elapsed() < PATIENCE, "it doesn't work again");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -106,7 +107,7 @@ fn a_reply_held_back_is_transient_and_the_repeat_finds_it_done() {
             };
             assert_eq!(lost, "transient", "{step}");
             let took = start.elapsed();
-            assert!(took >= LIMIT && took < LIMIT * 5, "{step} took {took:?}");
+            assert!(took >= LIMIT && took < PATIENCE / 2, "{step} took {took:?}");
             proxy.release(Direction::ToClient);
             works_again(&q).await;
             match step {
@@ -153,7 +154,7 @@ fn a_silent_connection_is_replaced() {
         let start = Instant::now();
         let (one, other) = tokio::join!(q.depths(&[P]), q.health());
         assert_eq!((class(&one), class(&other)), ("transient", "transient"));
-        assert!(start.elapsed() < LIMIT * 5, "{:?}", start.elapsed());
+        assert!(start.elapsed() < PATIENCE / 2, "{:?}", start.elapsed());
         w.server().resume().unwrap();
         works_again(&q).await;
         // Connections that die are noticed without a time-out, and one call is enough to go on.
@@ -170,7 +171,7 @@ fn calls_share_a_connection_and_do_not_wait_for_each_other() {
     let w = Real::alone();
     let proxy = Proxy::start(("127.0.0.1", w.server().port())).unwrap();
     run(async {
-        let q = through(&proxy, &w);
+        let q = w.queue_at(&format!("redis://{}", proxy.address()));
         let all = many(6_400);
         let before = connections_so_far(&w);
         // The first calls of all come at once, too: one of them connects.
@@ -222,7 +223,8 @@ fn a_busy_server_is_transient() {
             let words = ["EVAL", "while true do end", "0"];
             drop(tollbridge_rig::redis::command(port, 0, &words));
         });
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        let busy = || tollbridge_rig::redis::command(port, 0, &["PING"]).is_err();
+        tollbridge_rig::wait_until("the script to keep it busy", PATIENCE, busy).unwrap();
         let refused = q.admit(P, E, &[entry("a", 1, "a")]).await;
         assert_eq!(class(&refused), "transient", "{refused:?}");
         assert!(format!("{refused:?}").contains("BUSY"), "{refused:?}");

@@ -2,14 +2,13 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 use tollbridge::adapters::redis::{RedisQueue, Settings};
 use tollbridge::ports::queue::{Admission, Queue};
 use tollbridge_rig::{Launch, RedisOptions, TempDir, free_port};
 
 use crate::values::{E, P, class, entry};
-use crate::world::{Real, run};
+use crate::world::{PATIENCE, Real, run};
 
 const NAMES: &str = "subjectAltName=IP:127.0.0.1";
 
@@ -70,7 +69,7 @@ fn certificate(key: &Path, cert: &Path) {
         .arg(key)
         .arg("-out")
         .arg(cert)
-        .run(Duration::from_secs(20))
+        .run(PATIENCE)
         .unwrap();
 }
 

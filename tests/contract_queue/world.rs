@@ -9,6 +9,9 @@ use tollbridge::domain::id::Partition;
 use tollbridge::ports::queue::Queue;
 use tollbridge_rig::{Redis, RedisOptions, Reply, shared_redis};
 
+/// How long anything may take on a busy machine before it counts as never.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
 pub trait World {
     type Q: Queue;
     fn queue(&self) -> &Self::Q;
@@ -117,8 +120,8 @@ pub fn settings(url: &str, prefix: &str) -> Settings {
         prefix: prefix.into(),
         group: "group".into(),
         topic: "topic".into(),
-        connect_timeout: Duration::from_secs(2),
-        response_timeout: Duration::from_secs(5),
+        connect_timeout: PATIENCE,
+        response_timeout: PATIENCE,
     }
 }
 

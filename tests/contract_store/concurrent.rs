@@ -8,7 +8,7 @@ use tollbridge::domain::outcome::{Fate, Outcome};
 use tollbridge::ports::store::{Store, StoreError, Stored};
 
 use crate::outcomes::{TOPIC, batch, ids, outcome, with};
-use crate::subject::{Subject, postgres, settings, sqlite, sqlite_url};
+use crate::subject::{PATIENCE, Subject, postgres, settings, sqlite, sqlite_url};
 
 const IDS: i64 = 40;
 const ROUNDS: i64 = 15;
@@ -197,5 +197,5 @@ async fn a_store_that_is_not_there_is_transient() {
     ] {
         assert!(matches!(error, StoreError::Transient(_)), "{error:?}");
     }
-    assert!(begun.elapsed() < Duration::from_secs(4));
+    assert!(begun.elapsed() < PATIENCE / 2);
 }

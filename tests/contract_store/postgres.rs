@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use sqlx::{Connection, Executor, PgConnection};
+use tokio::sync::watch;
 use tollbridge::app::store::{AnyStore, StoreSettings};
 use tollbridge::domain::outcome::Outcome;
 use tollbridge::domain::resolution::{Finding, Resolution};
@@ -13,8 +15,13 @@ use crate::outcomes::{batch, id, ids, outcome};
 use crate::subject::settings;
 
 /// One connection, so that a test knows which one a statement goes over.
+fn alone() -> StoreSettings {
+    StoreSettings { max_connections: 1, ..settings() }
+}
+
+/// For a server that is silent, since others may be slow.
 fn quick() -> StoreSettings {
-    StoreSettings { timeout: Duration::from_secs(1), max_connections: 1, ..settings() }
+    StoreSettings { timeout: Duration::from_secs(4), ..alone() }
 }
 
 async fn migrated(url: &str, settings: &StoreSettings) -> AnyStore {
@@ -31,7 +38,8 @@ fn batch_of(k: i64, rows: i64) -> Batch {
 #[tokio::test]
 async fn a_killed_server_leaves_nothing_but_whole_batches() {
     let server = Postgres::start().unwrap();
-    let store = migrated(&server.url(), &quick()).await;
+    let store = migrated(&server.url(), &alone()).await;
+    let (told, mut stored) = watch::channel(0);
     let writer = tokio::spawn({
         let store = store.clone();
         async move {
@@ -40,14 +48,14 @@ async fn a_killed_server_leaves_nothing_but_whole_batches() {
                     Ok(answers) => assert!(answers.iter().all(|a| *a == Stored::New)),
                     Err(error) => return (k, error),
                 }
+                told.send(k + 1).unwrap();
             }
             unreachable!()
         }
     });
-    tokio::time::sleep(Duration::from_millis(700)).await;
+    stored.wait_for(|batches| *batches >= 5).await.unwrap();
     server.kill();
     let (last, error) = writer.await.unwrap();
-    assert!(last > 0, "the server was killed before it stored anything: {error}");
     assert!(matches!(error, StoreError::Unknown(_) | StoreError::Transient(_)), "{error:?}");
     let down = store.store(&batch_of(last, 500)).await.unwrap_err();
     assert!(matches!(down, StoreError::Unknown(_) | StoreError::Transient(_)), "{down:?}");
@@ -116,7 +124,7 @@ async fn a_lost_answer_is_found_by_storing_again() {
 #[tokio::test]
 async fn a_server_that_restarts_in_order_is_waited_for() {
     let server = Postgres::start().unwrap();
-    let store = migrated(&server.url(), &quick()).await;
+    let store = migrated(&server.url(), &alone()).await;
     store.store(&batch_of(0, 10)).await.unwrap();
     server.stop().unwrap();
     let error = store.store(&batch_of(1, 10)).await.unwrap_err();
@@ -148,7 +156,7 @@ async fn a_read_only_database_is_transient() {
     let name = url.rsplit('/').next().unwrap();
     let sql = format!("ALTER DATABASE {name} SET default_transaction_read_only = on");
     shared_postgres().psql(&sql).unwrap();
-    let store = AnyStore::connect(&url, &quick()).unwrap();
+    let store = AnyStore::connect(&url, &alone()).unwrap();
     let error = store.store(&batch_of(0, 3)).await.unwrap_err();
     assert!(matches!(error, StoreError::Transient(_)), "{error:?}");
     assert!(matches!(store.check().await, Err(StoreError::Transient(_))));
@@ -166,17 +174,14 @@ async fn a_read_only_database_is_transient() {
 async fn a_lock_that_is_held_too_long_is_transient() {
     let url = shared_postgres().fresh_url().unwrap();
     migrated(&url, &settings()).await;
-    let store = AnyStore::connect(&url, &quick()).unwrap();
-    store.identity().await.unwrap();
-    let holder = url.clone();
-    let lock = std::thread::spawn(move || {
-        let sql = "BEGIN; LOCK TABLE transactions; SELECT pg_sleep(2.5); COMMIT";
-        shared_postgres().psql_at(&holder, sql).unwrap();
-    });
-    tokio::time::sleep(Duration::from_millis(700)).await;
+    // The server is told nine tenths of it: the last tenth must be enough for a busy machine to say so.
+    let limited = StoreSettings { timeout: Duration::from_secs(12), ..alone() };
+    let store = AnyStore::connect(&url, &limited).unwrap();
+    let mut holder = PgConnection::connect(&url).await.unwrap();
+    holder.execute("BEGIN; LOCK TABLE transactions").await.unwrap();
     let error = store.store(&batch_of(0, 3)).await.unwrap_err();
     assert!(matches!(&error, StoreError::Transient(why) if why.contains("57014")), "{error:?}");
-    lock.join().unwrap();
+    holder.execute("COMMIT").await.unwrap();
     assert_eq!(store.store(&batch_of(0, 3)).await.unwrap(), vec![Stored::New; 3]);
 }
 

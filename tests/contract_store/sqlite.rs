@@ -1,16 +1,18 @@
 //! What only a file can do to us: be missing, be full, be shared with another process that is killed.
 
+use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use sqlx::{Connection, Executor, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection, Executor, SqliteConnection};
 use tempfile::TempDir;
+use tokio::time::Instant;
 use tollbridge::adapters::sqlite::{Settings, SqliteStore};
 use tollbridge::app::store::{AnyStore, StoreSettings};
 use tollbridge::ports::store::{Batch, Store, StoreError, Stored};
 
 use crate::outcomes::{TOPIC, batch, id, ids, outcome};
-use crate::subject::{settings, sqlite_url};
+use crate::subject::{PATIENCE, settings, sqlite_url};
 
 async fn migrated(folder: &TempDir) -> AnyStore {
     let store = AnyStore::connect(&sqlite_url(folder), &settings()).unwrap();
@@ -75,7 +77,7 @@ async fn a_full_disk_is_transient_and_takes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     migrated(&folder).await;
     let url = sqlite_url(&folder);
-    let small = Settings { url, timeout: Duration::from_secs(5), max_pages: Some(40) };
+    let small = Settings { url, timeout: PATIENCE, max_pages: Some(40) };
     let store = SqliteStore::new(&small).unwrap();
     let mut stored = 0;
     let error = loop {
@@ -126,7 +128,8 @@ async fn a_row_that_the_file_refuses_is_poison() {
 async fn a_file_that_someone_locks_too_long_is_transient() {
     let folder = tempfile::tempdir().unwrap();
     migrated(&folder).await;
-    let quick = StoreSettings { timeout: Duration::from_millis(500), ..settings() };
+    // The file's lock is waited for nine tenths of it: the last tenth must be enough for a busy machine to say so.
+    let quick = StoreSettings { timeout: Duration::from_secs(12), ..settings() };
     let store = AnyStore::connect(&sqlite_url(&folder), &quick).unwrap();
     store.store(&batch_of(0, 0, 1)).await.unwrap();
     let mut holder = SqliteConnection::connect(&sqlite_url(&folder)).await.unwrap();
@@ -156,28 +159,37 @@ async fn the_audit_is_only_added_to() {
 async fn a_call_without_an_answer_is_unknown() {
     let folder = tempfile::tempdir().unwrap();
     migrated(&folder).await;
-    let quick = StoreSettings { timeout: Duration::from_millis(300), ..settings() };
+    let quick = StoreSettings { timeout: Duration::from_secs(2), ..settings() };
     let store = AnyStore::connect(&sqlite_url(&folder), &quick).unwrap();
     store.store(&batch_of(0, 0, 1)).await.unwrap();
-    execute(
-        &folder,
-        "CREATE TRIGGER slow AFTER INSERT ON transactions BEGIN
-             SELECT count(*) FROM (
-                 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 3000000)
-                 SELECT i FROM n);
-         END",
-    )
-    .await
-    .unwrap();
+    let mut other = SqliteConnection::connect(&sqlite_url(&folder)).await.unwrap();
+    // Eight seconds a row, however fast this machine counts.
+    other.execute("PRAGMA busy_timeout = 90000").await.unwrap();
+    let begun = Instant::now();
+    other.execute(sqlx::raw_sql(AssertSqlSafe(counting_to(500_000)))).await.unwrap();
+    let count = 500_000 * 8_000 / begun.elapsed().as_millis().max(1);
+    let slow = counting_to(count);
+    let slow = format!("CREATE TRIGGER slow AFTER INSERT ON transactions BEGIN {slow}; END");
+    other.execute(sqlx::raw_sql(AssertSqlSafe(slow))).await.unwrap();
     let error = store.store(&batch_of(0, 1, 2)).await.unwrap_err();
     assert!(matches!(error, StoreError::Unknown(_)), "{error:?}");
     // Reading has a connection of its own.
     assert_eq!(store.ask(&ids(&batch_of(0, 0, 1))).await.unwrap().len(), 1);
     let patient = AnyStore::connect(&sqlite_url(&folder), &settings()).unwrap();
+    other.execute("DROP TRIGGER slow").await.unwrap();
     let answers = patient.store(&batch_of(0, 1, 2)).await.unwrap();
     let whole = answers.iter().all(|answer| *answer == Stored::New)
         || answers.iter().all(|answer| matches!(answer, Stored::Kept(_)));
     assert!(whole, "{answers:?}");
+}
+
+/// A statement that takes its time.
+fn counting_to(count: u128) -> String {
+    format!(
+        "SELECT count(*) FROM (
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT {count})
+             SELECT i FROM n)"
+    )
 }
 
 /// Names the file and the writer to [`another_process_writes`].
@@ -217,18 +229,24 @@ async fn a_killed_process_leaves_whole_batches_and_stops_nobody() {
     let store = migrated(&folder).await;
     let url = sqlite_url(&folder);
     let mut children = [child(&url, 1), child(&url, 2)];
-    for k in 0..60 {
+    let mut told = children.each_mut().map(|child| BufReader::new(child.stdout.take().unwrap()));
+    for said in &mut told {
+        let mut line = String::new();
+        while !line.starts_with("stored ") {
+            line.clear();
+            assert!(said.read_line(&mut line).unwrap() > 0, "it ended before it stored anything");
+        }
+    }
+    for k in 0..15 {
         assert_eq!(store.store(&batch_of(0, k, 50)).await.unwrap(), vec![Stored::New; 50]);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    for (child, writer) in children.iter_mut().zip([1, 2]) {
+    for ((child, said), writer) in children.iter_mut().zip(told).zip([1, 2]) {
         child.kill().unwrap();
         child.wait().unwrap();
-        let mut said = String::new();
-        std::io::Read::read_to_string(child.stdout.as_mut().unwrap(), &mut said).unwrap();
-        let told = said.lines().filter(|line| line.starts_with("stored ")).count();
-        assert!(told > 0, "writer {writer} was killed before it stored anything: {said}");
-        let told = i64::try_from(told).unwrap();
+        // The first line was read above.
+        let said = said.lines().filter(|line| line.as_ref().unwrap().starts_with("stored "));
+        let told = i64::try_from(1 + said.count()).unwrap();
         for k in 0..told {
             let found = store.ask(&ids(&batch_of(writer, k, 50))).await.unwrap().len();
             assert_eq!(found, 50, "writer {writer} was told that batch {k} of {told} is stored");
@@ -239,7 +257,7 @@ async fn a_killed_process_leaves_whole_batches_and_stops_nobody() {
     }
     let mut rows = 0;
     store.rows(TOPIC, |_| rows += 1).await.unwrap();
-    assert!(rows >= 3_000, "{rows}");
+    assert!(rows >= 15 * 50, "{rows}");
     let mut other = SqliteConnection::connect(&url).await.unwrap();
     let sound: String =
         sqlx::query_scalar("PRAGMA integrity_check").fetch_one(&mut other).await.unwrap();

@@ -21,8 +21,11 @@ pub enum Subject {
     Postgres(AnyStore),
 }
 
+/// How long anything may take on a busy machine before it counts as never.
+pub const PATIENCE: Duration = Duration::from_secs(90);
+
 pub fn settings() -> StoreSettings {
-    StoreSettings { max_connections: 4, timeout: Duration::from_secs(20), allow_lossy: false }
+    StoreSettings { max_connections: 4, timeout: PATIENCE, allow_lossy: false }
 }
 
 /// An address in an empty folder.

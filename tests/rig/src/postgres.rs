@@ -14,8 +14,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-const READY_LIMIT: Duration = Duration::from_secs(30);
-const STOP_LIMIT: Duration = Duration::from_secs(20);
+const READY_LIMIT: Duration = Duration::from_secs(60);
+const STOP_LIMIT: Duration = Duration::from_secs(60);
 const SQL_LIMIT: Duration = Duration::from_secs(60);
 /// Where Debian's packages put the programs, one folder a version.
 const DEBIAN: &str = "/usr/lib/postgresql";
@@ -209,7 +209,7 @@ impl Postgres {
     /// An orderly stop that ends open sessions.
     ///
     /// # Errors
-    /// When it does not run or has not ended after twenty seconds.
+    /// When it does not run or has not ended after a minute.
     pub fn stop(&self) -> Result<()> {
         let server = lock(&self.process).take();
         let server = server.ok_or_else(|| Error::new("PostgreSQL does not run"))?;

@@ -13,9 +13,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-const READY_LIMIT: Duration = Duration::from_secs(20);
-const STOP_LIMIT: Duration = Duration::from_secs(20);
-const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+const READY_LIMIT: Duration = Duration::from_secs(60);
+const STOP_LIMIT: Duration = Duration::from_secs(60);
+const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 /// Enough for one database a test.
 const DATABASES: u32 = 4096;
 
@@ -203,7 +203,7 @@ impl Redis {
     /// An orderly stop.
     ///
     /// # Errors
-    /// When it does not run or has not ended after twenty seconds.
+    /// When it does not run or has not ended after a minute.
     pub fn stop(&self) -> Result<()> {
         let process = lock(&self.process).take();
         process.ok_or_else(|| Error::new("Redis does not run"))?.terminate(STOP_LIMIT)?;
@@ -239,7 +239,7 @@ impl Redis {
 /// Runs one command in a database of a server on this loopback port.
 ///
 /// # Errors
-/// When the server does not answer within ten seconds or answers with an error.
+/// When the server does not answer within half a minute or answers with an error.
 pub fn command(port: u16, database: u32, words: &[&str]) -> Result<Reply> {
     let address = SocketAddr::from(([127, 0, 0, 1], port));
     let doing = || format!("run {} on Redis", words.first().unwrap_or(&"nothing"));

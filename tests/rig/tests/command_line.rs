@@ -49,9 +49,11 @@ fn processes_that_find_an_empty_cache_fill_it_once_and_then_it_is_quick() {
     let cache = TempDir::new("cache").unwrap();
     let install = || rig(&["install"]).env("TOLLBRIDGE_RIG_CACHE", cache.path());
     let together = [install().start().unwrap(), install().start().unwrap()];
+    let start = Instant::now();
     for process in &together {
         assert_eq!(code(process), 0, "{}", process.log());
     }
+    let filling = start.elapsed();
     let folders = std::fs::read_dir(cache.path()).unwrap().flatten();
     let folders: Vec<_> = folders.filter(|entry| entry.path().is_dir()).collect();
     assert_eq!(folders.len(), 1);
@@ -59,5 +61,5 @@ fn processes_that_find_an_empty_cache_fill_it_once_and_then_it_is_quick() {
     assert!(folders[0].path().join("kafka.jsa").exists());
     let start = Instant::now();
     assert_eq!(install().run(LIMIT).unwrap(), "", "it says nothing where all is there");
-    assert!(start.elapsed() < Duration::from_secs(5));
+    assert!(start.elapsed() < filling);
 }

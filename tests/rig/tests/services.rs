@@ -12,7 +12,7 @@ use tollbridge_rig::{
     TempDir, free_port, shared_kafka, shared_postgres, shared_redis, wait_until,
 };
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(60);
 
 fn is_alive(pid: u32) -> bool {
     // A zombie nobody reaps is dead enough: its state is the word after the name in brackets.
@@ -21,7 +21,7 @@ fn is_alive(pid: u32) -> bool {
 }
 
 fn kcat(args: &[&str]) -> String {
-    Launch::new("kcat").args(args).run(Duration::from_secs(30)).unwrap()
+    Launch::new("kcat").args(args).run(SOON).unwrap()
 }
 
 fn produce(bootstrap: &str, topic: &str, file: &Path) {
@@ -87,7 +87,7 @@ fn a_groups_members_and_what_they_own_are_seen() {
     let bootstrap = kafka.bootstrap();
     let member = ["-G", "owners", "-X", "group.instance.id=one", "-X", "client.id=me", "owned"];
     let _member = Launch::new("kcat").args(["-q", "-b", &bootstrap]).args(member).start().unwrap();
-    wait_until("the member to own everything", Duration::from_secs(30), || {
+    wait_until("the member to own everything", SOON, || {
         kafka.members("owners").unwrap().iter().any(|member| member.owns.len() == 3)
     })
     .unwrap();
@@ -108,9 +108,8 @@ fn a_client_that_starts_at_the_proxy_stays_behind_it() {
     assert!(listing.contains(&kafka.proxied_bootstrap()), "{listing}");
     assert!(kafka.proxy().passed_bytes(Direction::ToClient) > 0);
     kafka.proxy().cut();
-    let refused = Launch::new("kcat")
-        .args(["-L", "-m", "2", "-b", &kafka.proxied_bootstrap()])
-        .run(Duration::from_secs(30));
+    let refused =
+        Launch::new("kcat").args(["-L", "-m", "2", "-b", &kafka.proxied_bootstrap()]).run(SOON);
     assert!(refused.is_err());
     kafka.proxy().pass();
     kcat(&["-L", "-b", &kafka.proxied_bootstrap()]);
@@ -233,7 +232,7 @@ fn a_killed_test_run_leaves_nothing() {
         .args(["--ignored", "--exact", "hang_with_services", "--nocapture"])
         .start()
         .unwrap();
-    let line = victim.wait_for_line("started ", Duration::from_secs(30)).unwrap();
+    let line = victim.wait_for_line("started ", SOON).unwrap();
     let mut words = line.split_once("started ").unwrap().1.split(' ');
     let pids: Vec<u32> = words.by_ref().take(3).map(|word| word.parse().unwrap()).collect();
     let folder = Path::new(words.next().unwrap()).to_owned();

@@ -14,7 +14,7 @@ const OFFSET_FETCH: (i16, i16) = (9, 2);
 const DESCRIBE_GROUPS: (i16, i16) = (15, 4);
 const CREATE_TOPICS: (i16, i16) = (19, 4);
 const DELETE_TOPICS: (i16, i16) = (20, 3);
-const TIMEOUT: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(30);
 const TIMEOUT_MS: i32 = 10_000;
 /// No answer to our questions is near this.
 const MAX_ANSWER_BYTES: usize = 16 << 20;
