@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, anyhow, bail};
 
 use super::exit::Exit;
-use super::reconcile::{ToldEvent, Watch, kafka_gone, store_gone, tell, topic_length};
+use super::reconcile::{ToldEvent, Watch, kafka_gone, patiently, store_gone, tell, topic_length};
 use super::settings;
 use super::store::{AnyStore, StoreSettings};
 use crate::adapters::kafka::{Feed, Feeder, Reader, Settings};
@@ -93,7 +93,8 @@ impl Resolving<'_> {
             bail!("its row is of {place}, and kafka.topics.transactions is {ours:?}");
         }
         let identity = self.store.identity().await.map_err(store_gone)?;
-        let committed = self.reader.committed(ours, &[place.partition]).map_err(kafka_gone)?;
+        let committed =
+            patiently(&self.settings, || self.reader.committed(ours, &[place.partition]))?;
         let Some((watermark, text)) = committed.into_iter().next().and_then(|c| c.point) else {
             bail!("the group has committed nothing for {place}; is kafka.group_id right?");
         };

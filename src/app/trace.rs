@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::exit::Exit;
-use super::reconcile::{ToldEvent, Watch, each_event, kafka_gone, span, tell};
+use super::reconcile::{ToldEvent, Watch, each_event, kafka_gone, patiently, span, tell};
 use super::settings;
 use super::store::{AnyStore, StoreSettings};
 use crate::adapters::kafka::{Reader, Settings};
@@ -107,7 +107,7 @@ pub async fn trace(
     let reader =
         Reader::new(Arc::clone(&settings)).map_err(|error| Exit::BadConfig.because(error))?;
     let topic = &settings.topics.transactions;
-    let partitions = reader.partitions(topic).map_err(kafka_gone)?;
+    let partitions = patiently(&settings, || reader.partitions(topic))?;
     let mut life = Life {
         sources: Vec::new(),
         queued: Vec::new(),
@@ -117,7 +117,7 @@ pub async fn trace(
     };
     find_queued(config, &partitions, id, &mut life).await;
     find_row(config, id, &mut life).await;
-    find_sources(config, (&reader, topic), &partitions, id, (&mut life, watch))?;
+    find_sources(config, (&reader, &settings), &partitions, id, (&mut life, watch))?;
     find_events((&reader, &settings), id, (&mut life, watch))?;
     Ok(life)
 }
@@ -164,13 +164,14 @@ async fn find_row(config: &Config, id: &TransactionId, life: &mut Life) {
 
 fn find_sources(
     config: &Config,
-    (reader, topic): (&Reader, &str),
+    (reader, settings): (&Reader, &Settings),
     partitions: &[Partition],
     id: &TransactionId,
     (life, watch): (&mut Life, &mut impl Watch),
 ) -> anyhow::Result<()> {
     let decoder = settings::decoder(config)?;
-    let committed = reader.committed(topic, partitions).map_err(kafka_gone)?;
+    let topic = &settings.topics.transactions;
+    let committed = patiently(settings, || reader.committed(topic, partitions))?;
     watch.begin("reading transactions", committed.iter().map(|c| span(c.low, c.high)).sum());
     let mut told: BTreeMap<Partition, Told> = BTreeMap::new();
     for partition in committed {

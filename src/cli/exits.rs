@@ -53,8 +53,26 @@ const COMMANDS: [(&str, &[Meaning]); 8] = [
             CONFIG,
         ],
     ),
-    ("resolve", &[(0, "the word is kept and told"), FAILED, USAGE, GONE, CONFIG]),
-    ("trace", &[(0, "shown"), FAILED, USAGE, GONE, CONFIG]),
+    (
+        "resolve",
+        &[
+            (0, "the word is kept and told"),
+            (1, "refused; what stands there is told on stderr"),
+            USAGE,
+            GONE,
+            CONFIG,
+        ],
+    ),
+    (
+        "trace",
+        &[
+            (0, "shown"),
+            (1, "nothing knows the id"),
+            USAGE,
+            (69, "a part did not answer; what the others know is shown"),
+            CONFIG,
+        ],
+    ),
 ];
 
 /// Puts the exit codes at the end of each command's help.

@@ -194,6 +194,17 @@ fn as_json(report: &Report, has_ledger: bool) -> serde_json::Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::balance::Flaw;
+
+    /// Every flaw stands in the documentation, under a name of its own, and nothing else does.
+    #[test]
+    fn every_flaw_is_documented() {
+        let page = include_str!("../../docs/reconcile.md");
+        let table = page.split("| flaw | means |").nth(1).unwrap();
+        let rows = table.lines().skip(2).take_while(|line| line.starts_with("| `"));
+        let named: Vec<&str> = rows.map(|row| row.split('`').nth(1).unwrap()).collect();
+        assert_eq!(named, Flaw::ALL.map(Flaw::as_str));
+    }
 
     #[test]
     fn amounts_are_shown_with_the_currencys_digits() {

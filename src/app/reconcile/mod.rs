@@ -8,6 +8,7 @@ mod ledger;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::anyhow;
 
@@ -15,6 +16,7 @@ use super::exit::Exit;
 use super::settings;
 use super::store::{AnyStore, StoreSettings};
 use crate::adapters::kafka::{AskError, Reader, Settings};
+use crate::adapters::system::SystemClock;
 use crate::config::Config;
 use crate::domain::balance::{Balance, Content, Flaw, Horizon, Money, Report, Source, Spot};
 use crate::domain::id::{Offset, Partition, Place, StoreId};
@@ -24,6 +26,7 @@ use crate::domain::record::Record;
 use crate::domain::transaction::{PayloadHash, hex};
 use crate::ports::source::Committed;
 use crate::ports::store::{SourceStart, Store, StoreError};
+use crate::ports::time::Clock;
 use crate::wire::metadata::Metadata;
 use crate::wire::transaction::Decoder;
 
@@ -81,7 +84,7 @@ impl Books<'_> {
         ledger: Option<&Ledger>,
         watch: &mut impl Watch,
     ) -> anyhow::Result<Report> {
-        let partitions = self.reader.partitions(self.topic()).map_err(kafka_gone)?;
+        let partitions = patiently(&self.settings, || self.reader.partitions(self.topic()))?;
         let committed = self.committed(&partitions)?;
         let records = committed.iter().map(|c| span(c.low, c.high)).sum();
         let id = self.store.identity().await.map_err(store_gone)?.id;
@@ -118,7 +121,7 @@ impl Books<'_> {
     }
 
     fn committed(&self, partitions: &[Partition]) -> anyhow::Result<Vec<Committed>> {
-        self.reader.committed(self.topic(), partitions).map_err(kafka_gone)
+        patiently(&self.settings, || self.reader.committed(self.topic(), partitions))
     }
 
     fn read_sources(
@@ -206,6 +209,28 @@ fn told(committed: &[Committed]) -> BTreeMap<Partition, Told> {
 /// Offsets between two places of a log.
 pub(super) fn span(low: Offset, high: Offset) -> u64 {
     u64::try_from(high.0 - low.0).unwrap_or_default()
+}
+
+/// How long is waited before the brokers are asked again.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Asks the brokers, and again where they are only in between (a coordinator that moves or has just started), for no
+/// longer than one request may take.
+pub(super) fn patiently<T>(
+    settings: &Settings,
+    mut ask: impl FnMut() -> Result<T, AskError>,
+) -> anyhow::Result<T> {
+    let began = SystemClock.now().boot;
+    loop {
+        match ask() {
+            Err(AskError::Transient(_))
+                if SystemClock.now().boot.since(began) + PAUSE < settings.request_timeout =>
+            {
+                std::thread::sleep(PAUSE);
+            }
+            answer => return answer.map_err(kafka_gone),
+        }
+    }
 }
 
 pub(super) fn kafka_gone(error: AskError) -> anyhow::Error {

@@ -52,6 +52,37 @@ pub enum Flaw {
 }
 
 impl Flaw {
+    /// Every one, in the order of the documentation.
+    pub const ALL: [Self; 27] = [
+        Self::BadMetadata,
+        Self::NoEvent,
+        Self::TwoEvents,
+        Self::WrongEventId,
+        Self::OtherContent,
+        Self::WrongTopic,
+        Self::EventAhead,
+        Self::EventWithoutRecord,
+        Self::UnreadableEvent,
+        Self::NoRow,
+        Self::OtherRow,
+        Self::RowElsewhere,
+        Self::RowWithoutEvent,
+        Self::RowWithoutRecord,
+        Self::TwoRows,
+        Self::NoCharge,
+        Self::TwoCharges,
+        Self::OtherCharge,
+        Self::ChargedAnyway,
+        Self::ChargeWithoutRecord,
+        Self::OtherKey,
+        Self::BadDuplicate,
+        Self::NotRejected,
+        Self::Unreadable,
+        Self::NoResolution,
+        Self::ResolutionWithoutDoubt,
+        Self::OtherResolution,
+    ];
+
     /// As in the output: `no-event`, `two-charges`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
