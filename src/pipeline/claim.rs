@@ -1,7 +1,7 @@
 //! Taking a partition over: read what Kafka, the store and Redis say, decide where to begin, claim it with a higher
 //! epoch. Nothing of a partition is admitted before its claim is committed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::engine::{Engine, Pending};
@@ -9,13 +9,12 @@ use super::message::{Call, Effect, Level, Survey};
 use super::own::names;
 use super::owned::{Lane, Owned, Phase};
 use super::queues::Work;
-use super::settings::{Begin, Settings};
-use crate::domain::id::{Epoch, Offset, Partition, RecipeHash, Version};
-use crate::domain::offsets::{Told, Tracker};
+use super::take_over::{Taken, new_owned, take};
+use crate::domain::id::{Epoch, Partition, Version};
+use crate::domain::offsets::Told;
 use crate::domain::time::{Boot, Now};
 use crate::ports::source::{Committed, SourceError, Start, Ticket};
 use crate::ports::store::{SourceStart, StoreError};
-use crate::wire::metadata::Metadata;
 
 #[derive(Debug, Default)]
 pub struct Rebalances {
@@ -273,123 +272,5 @@ impl Engine {
                 self.run_if_entered(*partition);
             }
         }
-    }
-}
-
-/// How a partition is taken over.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Taken {
-    told: Told,
-    /// Of the owner before us.
-    epoch: Epoch,
-    /// Of the owner before us; `None` where there was none.
-    recipe: Option<RecipeHash>,
-    source_known: bool,
-}
-
-/// Where to begin, or why not to.
-fn take(committed: &Committed, sources: &[SourceStart], set: &Settings) -> Result<Taken, String> {
-    let source_known = sources.iter().any(|s| s.partition == committed.partition);
-    let told = committed.point.as_ref().filter(|(_, metadata)| !metadata.is_empty());
-    let Some((watermark, text)) = told else {
-        let start = begin(committed, sources, set)?;
-        return Ok(Taken {
-            told: Told::nothing(start),
-            epoch: Epoch(0),
-            recipe: None,
-            source_known,
-        });
-    };
-    let metadata = Metadata::decode(*watermark, text).map_err(|why| {
-        format!("the metadata committed with offset {watermark} can't be read: {why}")
-    })?;
-    if metadata.store != set.store {
-        return Err(format!(
-            "it was processed with store {} and this store is {}: point store.url at the old store, or use \
-             another kafka.group_id",
-            crate::domain::transaction::hex(&metadata.store.0),
-            crate::domain::transaction::hex(&set.store.0),
-        ));
-    }
-    if *watermark < committed.low && !set.accept_offset_reset {
-        return Err(format!(
-            "offset {watermark} is not finished and the topic begins at {}: records were deleted before they were \
-             processed; run with --accept-offset-reset to go on at {}",
-            committed.low, committed.low
-        ));
-    }
-    if *watermark > committed.high && !set.accept_offset_reset {
-        return Err(format!(
-            "offset {watermark} is committed and the topic ends at {}: it was made anew or lost records",
-            committed.high
-        ));
-    }
-    let (epoch, recipe) = (metadata.epoch, Some(metadata.recipe));
-    let mut told = metadata.told(*watermark);
-    if told.watermark < committed.low {
-        told.unfinished.retain(|o| *o >= committed.low);
-        told.watermark = told.unfinished.first().copied().unwrap_or(told.cut.max(committed.low));
-        told.cut = told.cut.max(told.watermark);
-    }
-    Ok(Taken { told, epoch, recipe, source_known })
-}
-
-/// The first offset of a partition of which Kafka holds nothing.
-fn begin(committed: &Committed, sources: &[SourceStart], set: &Settings) -> Result<Offset, String> {
-    let known = sources.iter().find(|s| s.partition == committed.partition);
-    match (known, &committed.point) {
-        (Some(known), point) if !set.accept_offset_reset => Err(format!(
-            "the group {} began it at offset {} and Kafka now has {} for it: offsets were reset or have expired; \
-             run with --accept-offset-reset to begin again",
-            set.group,
-            known.start,
-            if point.is_some() { "an offset without metadata" } else { "no committed offset" },
-        )),
-        (Some(_), Some((offset, _))) => Ok(*offset),
-        // A partition that was added to a topic we know: all of it is new.
-        (None, _) if !sources.is_empty() => Ok(committed.low),
-        _ => Ok(match set.begin {
-            Begin::Earliest => committed.low,
-            Begin::Latest => committed.high,
-        }),
-    }
-}
-
-fn new_owned(
-    partition: Partition,
-    version: Version,
-    taken: Taken,
-    recipe: RecipeHash,
-    now: Boot,
-) -> Owned {
-    Owned {
-        partition,
-        version,
-        phase: Phase::Claiming,
-        leaving: false,
-        stopped: None,
-        tracker: Tracker::inherit(taken.told),
-        epoch: Epoch(taken.epoch.0 + 1),
-        same_recipe: taken.recipe.is_none_or(|theirs| theirs == recipe),
-        entries: BTreeMap::new(),
-        fresh: BTreeSet::new(),
-        ready: BTreeSet::new(),
-        to_admit: BTreeSet::new(),
-        to_settle: BTreeSet::new(),
-        to_mark: BTreeSet::new(),
-        to_remove: Vec::new(),
-        blocked: Vec::new(),
-        to_audit: Vec::new(),
-        scan: None,
-        has_leftovers: false,
-        busy: BTreeSet::new(),
-        queue_retry_at: Boot(0),
-        queue_tries: 0,
-        demanded: 0,
-        taken_over: now,
-        source_known: taken.source_known,
-        epoch_written: false,
-        stale: true,
-        told_at: now,
     }
 }

@@ -26,6 +26,7 @@ pub mod publish;
 pub mod queues;
 pub mod settings;
 pub mod sweep;
+pub mod take_over;
 pub mod watch;
 
 pub use engine::{Engine, Formats};
