@@ -16,7 +16,7 @@ IS_THERE = $(or $(wildcard tests/$(1).rs),$(wildcard tests/$(1)/main.rs))
 SERVICELESS_HERE := $(foreach name,$(SERVICELESS),$(if $(call IS_THERE,$(name)),--test $(name)))
 
 .NOTPARALLEL:
-.PHONY: help install check format lint test test-claims release up down demo soak-demo bench build-cold
+.PHONY: help install check format lint test test-claims sim release up down demo soak-demo bench build-cold
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-24s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,10 @@ test: install format lint ## Everything, against real services
 
 test-claims: install ## One test for each claim of the method
 	tests/rig/cargo-test.sh claim_
+
+sim: ## SEEDS= runs of the simulation from SEED_START= on; the last line sums them up
+	@SEEDS=$(or $(SEEDS),10000) SEED_START=$(or $(SEED_START),1000) \
+		$(CARGO) test --quiet --locked --profile sim --test sim seeds -- --nocapture
 
 release:
 	@tests/rig/install.sh

@@ -66,14 +66,18 @@ impl Engine {
             self.gauges.pauses.insert(Pause::ArchiveFull);
             return;
         }
+        let owned = self.owned.len().max(1);
+        let chunk = (self.set.temp_max / (2 * owned)).clamp(1, CHUNK_MAX);
+        self.shorten_demands(chunk);
         let open: usize = self.owned.values().map(|p| p.demanded).sum();
-        let mut room = self.set.temp_max.saturating_sub(self.entries_len() - self.approved + open);
+        // One record a partition must always be possible: one that is idle keeps its demand open for ever.
+        let most = self.set.temp_max.max(owned);
+        let mut room = most.saturating_sub(self.entries_len() - self.approved + open);
         let hungry: Vec<Partition> = self
             .running()
             .filter(|p| p.demanded == 0 && p.stopped.is_none())
             .map(|p| p.partition)
             .collect();
-        let chunk = (self.set.temp_max / (2 * self.owned.len().max(1))).clamp(1, CHUNK_MAX);
         for partition in hungry {
             let records = chunk.min(room);
             if records == 0 {
@@ -85,6 +89,15 @@ impl Engine {
             p.demanded = records;
             let version = p.version;
             self.out.push(Effect::Demand { partition, version, records });
+        }
+    }
+    /// Where more partitions have come, those that were there before give up what they asked for beyond their share:
+    /// while they are idle nothing else would make room.
+    fn shorten_demands(&mut self, chunk: usize) {
+        for p in self.owned.values_mut().filter(|p| p.is_running() && p.demanded > chunk) {
+            p.demanded = chunk;
+            let (partition, version) = (p.partition, p.version);
+            self.out.push(Effect::Demand { partition, version, records: chunk });
         }
     }
 }

@@ -40,7 +40,7 @@ impl World {
             let Some(up) = process.up.as_deref_mut() else { continue };
             let gauges = up.engine.gauges();
             let state = format!(
-                "  {life:?} {:?} pauses {:?} trouble {:?} client {:?}\n",
+                "  {life:?} {:?}\n    pauses {:?} trouble {:?} client {:?}\n",
                 gauges.partitions, gauges.pauses, gauges.trouble, up.client
             );
             text.push_str(&state);

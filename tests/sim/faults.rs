@@ -47,6 +47,8 @@ pub enum Torn {
 pub enum Mood {
     DeclineUnkept,
     Decline,
+    /// Declines before it looks at the key: a limit, whatever became of an earlier request.
+    DeclineAhead,
     Late,
     Error500Untaken,
     Error500Taken,
@@ -130,9 +132,10 @@ const CALLS: [&str; 16] = [
     "add_sources",
 ];
 
-const MOODS: [Mood; 11] = [
+const MOODS: [Mood; 12] = [
     Mood::DeclineUnkept,
     Mood::Decline,
+    Mood::DeclineAhead,
     Mood::Late,
     Mood::Error500Untaken,
     Mood::Error500Taken,
@@ -168,6 +171,12 @@ pub fn draw(dice: &mut fastrand::Rng, shape: &Shape) -> Vec<Fault> {
         let at = dice.u64(0..horizon);
         let lasting = lasting(dice, shape, &kind);
         let chance = [5, 20, 50, 100][dice.usize(..4)];
+        if kind == Kind::Gateway(Mood::DeclineAhead) {
+            // Worth something only where a charge's answer was lost before.
+            let lost = Kind::GatewayRepliesLost;
+            let before = at.saturating_sub(5 * S);
+            faults.push(Fault { at: before, lasting: at - before, chance: 50, kind: lost });
+        }
         faults.push(Fault { at, lasting, chance, kind });
     }
     faults.sort_by_key(|fault| fault.at);
@@ -244,6 +253,7 @@ fn lasting(dice: &mut fastrand::Rng, shape: &Shape, kind: &Kind) -> Micros {
             long
         }
         Kind::Kick(_) => dice.u64(..shape.session),
+        Kind::Gateway(Mood::DeclineAhead) => 20 * S + brief,
         Kind::Gateway(_) | Kind::GatewayDown | Kind::QueueDown | Kind::StoreDown => {
             brief * dice.u64(1..=10)
         }

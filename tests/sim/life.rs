@@ -22,8 +22,11 @@ impl World {
         }
         let seed = self.dice.u64(..);
         let name = format!("p{process}");
-        let settings =
+        let mut settings =
             tollbridge::pipeline::Settings { instance: name.clone(), ..shape.settings.clone() };
+        if let Some(plant) = self.plan.plant {
+            plant.settings(&mut settings);
+        }
         let transactional_id = if shape.is_static { name } else { format!("random-{seed}") };
         let p = &mut self.processes[process];
         p.life.number += 1;
@@ -87,7 +90,12 @@ impl World {
 
     fn effect(&mut self, life: Life, effect: Effect) {
         match effect {
-            Effect::Call(id, call) => self.issue(life, id, call),
+            Effect::Call(id, mut call) => {
+                if let Some(plant) = self.plan.plant {
+                    plant.call(&mut call, self.calls);
+                }
+                self.issue(life, id, call);
+            }
             Effect::Assign { ticket, starts } => {
                 self.order(life, Command::Assign(ticket, starts));
             }
@@ -127,7 +135,10 @@ impl World {
         self.at(at, Happening::Deliver(life, event));
     }
 
-    pub fn reply(&mut self, life: Life, id: CallId, name: &'static str, reply: Reply) {
+    pub fn reply(&mut self, life: Life, id: CallId, name: &'static str, mut reply: Reply) {
+        if let Some(plant) = self.plan.plant {
+            plant.reply(&mut reply);
+        }
         if self.dies_at((life, id), name, Stage::Reply) {
             return;
         }

@@ -18,6 +18,7 @@ mod life;
 mod member;
 mod oracle;
 mod plan;
+mod plants;
 mod process;
 mod search;
 mod services;
@@ -33,6 +34,8 @@ use search::{Sum, run};
 
 /// Seeds of an ordinary test run; `SEEDS` asks for more.
 const SEEDS: u64 = 100;
+/// Seeds within which every planted bug has to be found.
+const PLANT_SEEDS: u64 = 200;
 
 #[expect(clippy::disallowed_methods, reason = "a test asks for its seeds")]
 fn number(name: &str) -> Option<u64> {
@@ -96,4 +99,22 @@ fn every_single_crash() {
     println!("{calls} calls; {}", sum.last_line());
     assert_eq!(sum.violations, 0, "see above");
     assert!(sum.crashes > calls, "too few of {calls} calls were reached");
+}
+
+/// Each of the planted bugs must be found, or the oracle is no oracle.
+#[test]
+fn planted_bugs_are_found() {
+    let most = number("PLANT_SEEDS").unwrap_or(PLANT_SEEDS);
+    let mut missed = Vec::new();
+    for plant in plants::ALL {
+        let found = (0..most).find(|seed| {
+            let plan = Plan { plant: Some(plant), ..Plan::draw(*seed) };
+            run(&plan, false).violation.is_some()
+        });
+        println!("{plant:?}: {found:?}");
+        if found.is_none() {
+            missed.push(plant);
+        }
+    }
+    assert!(missed.is_empty(), "not found: {missed:?}");
 }

@@ -8,6 +8,7 @@ use tollbridge::ports::source::{SourceEvent, Ticket};
 
 use crate::group::{Assignment, Joined};
 use crate::plan::{MS, S};
+use crate::plants::Plant;
 use crate::process::{Fetched, Life, Open, Rebalance};
 use crate::world::{Command, Happening, World};
 
@@ -163,6 +164,9 @@ impl World {
                 }
                 let list = partitions.iter().copied().collect();
                 client.open = Some(Open { ticket, assigned: false, partitions });
+                if self.plan.plant == Some(Plant::RevocationIgnored) && !lost {
+                    return self.command(life, Command::Release(ticket));
+                }
                 self.emit(life, SourceEvent::Revoked { ticket, partitions: list, lost });
             }
             Rebalance::Rejoin => {

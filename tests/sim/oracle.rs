@@ -203,7 +203,9 @@ impl Oracle {
         if verdict.fate == Fate::Archived && !self.charges.iter().any(|c| Some(&c.id) == id) {
             self.fail(format!("{place:?} is told as archived, and was never charged"));
         }
-        if verdict.fate == Fate::InDoubt && self.is_faultless {
+        // Two places with different payloads, asked for by two processes at a time, are a case for a person.
+        let is_spread = id.is_some_and(|id| workload.is_spread(id));
+        if verdict.fate == Fate::InDoubt && self.is_faultless && !is_spread {
             self.fail(format!("{place:?} is in doubt, and nothing went wrong"));
         }
         Some(place)
@@ -258,7 +260,12 @@ impl Oracle {
     pub fn untold(&self, brokers: &Brokers) -> String {
         let untold: Vec<At> =
             self.workload.all.keys().filter(|at| !self.fates.contains_key(at)).copied().collect();
-        format!("{untold:?}, lagging {:?}, told {:?}", self.lagging(brokers), self.told)
+        let mut text = format!("{untold:?}, lagging {:?}", self.lagging(brokers));
+        for (partition, Told { watermark, metadata }) in &self.told {
+            let Metadata { cut, bound, epoch, .. } = metadata;
+            text += &format!("\n  {partition}: {watermark} cut {cut} bound {bound} {epoch:?}");
+        }
+        text
     }
 
     /// Joins charges, rows and fates.

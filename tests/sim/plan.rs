@@ -9,6 +9,7 @@ use tollbridge::domain::retry::KeyLife;
 use tollbridge::pipeline::{AskStore, Begin, Settings};
 
 use crate::faults::{self, Fault};
+use crate::plants::Plant;
 
 /// Simulated microseconds.
 pub type Micros = u64;
@@ -24,6 +25,8 @@ pub struct Plan {
     pub seed: u64,
     pub shape: Shape,
     pub faults: Vec<Fault>,
+    /// A bug that is planted.
+    pub plant: Option<Plant>,
 }
 
 /// The world without its faults.
@@ -75,7 +78,7 @@ impl Plan {
         let mut dice = fastrand::Rng::with_seed(seed ^ 0x70b1_1b41_d6e5_eed5);
         let shape = shape(&mut dice);
         let faults = faults::draw(&mut dice, &shape);
-        Self { seed, shape, faults }
+        Self { seed, shape, faults, plant: None }
     }
 
     /// The end of the last fault.

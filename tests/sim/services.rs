@@ -1,14 +1,18 @@
 //! What a call does where it arrives: the memory twins of Redis, store and gateway, and the brokers.
 
+use std::collections::BTreeSet;
+
 use tollbridge::adapters::memory::gateway::{Applied, Whim, book::Ticket};
+use tollbridge::domain::id::Partition;
 use tollbridge::pipeline::{Call, Reply, Survey};
-use tollbridge::ports::gateway::Answer;
+use tollbridge::ports::gateway::{Answer, Response};
 use tollbridge::ports::publisher::Membership;
 use tollbridge::ports::queue::QueueError;
 
 use crate::calls::{Apply, Late, Room, refused, room, timed_out};
 use crate::faults::{Kind, Mood};
 use crate::plan::{GROUP, MS, TOPIC, micros};
+use crate::plants::Plant;
 use crate::process::wall;
 use crate::world::{Happening, World};
 
@@ -35,6 +39,9 @@ impl World {
     fn carry_out_kafka(&mut self, apply: &Apply) -> Option<Reply> {
         match &apply.call {
             Call::Membership => {
+                let all = self.plan.shape.settings.partitions.iter().copied();
+                let all: BTreeSet<Partition> = all.collect();
+                let ignored = self.plan.plant == Some(Plant::RevocationIgnored);
                 let up = self.running_mut(apply.life)?;
                 let client = &up.client;
                 let number = up.snapshot.0 + 1;
@@ -43,11 +50,15 @@ impl World {
                     snapshot: number,
                     generation: client.generation,
                     member_id: client.member_id.clone(),
-                    owned: client.owned.clone(),
+                    owned: if ignored { all } else { client.owned.clone() },
                 })))
             }
             Call::Renew => {
-                let transactional_id = self.running(apply.life)?.transactional_id.clone();
+                let up = self.running(apply.life)?;
+                if self.plan.plant == Some(Plant::NoNewProducer) && up.producer_epoch.is_some() {
+                    return Some(Reply::Renewed(Ok(())));
+                }
+                let transactional_id = up.transactional_id.clone();
                 let (epoch, effective) = self.brokers.renew(&transactional_id);
                 self.took_effect(effective);
                 self.running_mut(apply.life)?.producer_epoch = Some(epoch);
@@ -123,7 +134,14 @@ impl World {
             Call::Charge(charge) => charge,
             call => unreachable!("no call to the gateway: {call:?}"),
         };
-        let whim = self.whim();
+        let mood = self.mood();
+        if mood == Some(Mood::DeclineAhead) {
+            return Some(Reply::Answer(Answer::Response(declined_ahead(&charge.body))));
+        }
+        let whim = match self.plan.plant {
+            Some(Plant::KeyPerAttempt) => Whim::ForgetKey,
+            _ => mood.map_or(Whim::Honest, |mood| self.whim(mood)),
+        };
         self.say(|| format!("the gateway gets {} in the mood {whim:?}", charge.id));
         self.oracle.charge_arrives(apply.issued, self.now, charge, apply.place);
         match self.gateway.apply(wall(self.now), charge, &whim) {
@@ -138,12 +156,15 @@ impl World {
         }
     }
 
-    fn whim(&mut self) -> Whim {
-        let Some(i) = self.struck(|kind| matches!(kind, Kind::Gateway(_))) else {
-            return Whim::Honest;
-        };
-        let Kind::Gateway(mood) = self.plan.faults[i].kind else { return Whim::Honest };
+    fn mood(&mut self) -> Option<Mood> {
+        let i = self.struck(|kind| matches!(kind, Kind::Gateway(_)))?;
+        let Kind::Gateway(mood) = self.plan.faults[i].kind else { return None };
+        Some(mood)
+    }
+
+    fn whim(&mut self, mood: Mood) -> Whim {
         match mood {
+            Mood::DeclineAhead => Whim::Honest,
             Mood::DeclineUnkept => Whim::DeclineUnkept { code: "insufficient_funds" },
             Mood::Decline => Whim::Decline { code: "insufficient_funds" },
             Mood::Late => Whim::Late,
@@ -180,4 +201,14 @@ impl World {
             self.after(MS, Happening::Reply(life, id, "charge", Box::new(reply)));
         }
     }
+}
+
+/// What a gateway says that checks a limit before anything else; nothing of it is kept.
+fn declined_ahead(body: &[u8]) -> Response {
+    let mut record: serde_json::Value = serde_json::from_slice(body).expect("our own body");
+    record["id"] = "ch_limit".into();
+    record["status"] = "declined".into();
+    record["code"] = "limit_exceeded".into();
+    let body = record.to_string().into();
+    Response { status: 200, replayed: false, retry_after: None, body }
 }

@@ -7,6 +7,7 @@ use tollbridge::ports::publisher::{CommitPoint, Committing, Message};
 use crate::faults::{Kind, Stage, Torn};
 use crate::kafka::{Committer, Effective};
 use crate::plan::{MS, Micros, S};
+use crate::plants::Plant;
 use crate::process::Life;
 use crate::world::{Happening, World};
 
@@ -50,7 +51,10 @@ impl World {
     ) {
         let torn = self.draw_tear();
         let Some(up) = self.running(life) else { return };
-        let (latest, generation, member_id) = up.snapshot.clone();
+        let (latest, mut generation, member_id) = up.snapshot.clone();
+        if self.plan.plant == Some(Plant::RevocationIgnored) {
+            generation = up.client.generation;
+        }
         let Some(producer_epoch) = up.producer_epoch.filter(|_| latest == snapshot) else {
             return self.commit_ends(life, id, Err("no producer, or an old snapshot".to_owned()));
         };
