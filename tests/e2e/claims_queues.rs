@@ -140,7 +140,7 @@ fn claim_6_a_timeout_stays_in_temp_and_is_asked_for_again_once_it_has_aged() {
     for id in ["tx-before", "tx-after"] {
         assert_eq!((world.charged(id), world.fates(id)), (1, vec!["archived".to_owned()]), "{id}");
     }
-    assert!(processor.metric("tollbridge_swept_total", "") >= 2);
+    wait("their count", || processor.metric("tollbridge_swept_total", "") >= 2);
     assert_eq!(processor.terminate(), Some(0));
     world.balance();
 }

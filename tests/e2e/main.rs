@@ -3,10 +3,19 @@
 //! Nothing of the product is called but its commands; what a test asserts it observes from outside.
 
 #![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
-#![allow(dead_code, reason = "tests to come use it")]
 
+mod bad_inputs;
 mod claims_flush;
 mod claims_queues;
+mod ending;
+mod formats;
+mod offset_log;
+mod points_commits;
+mod points_fates;
+mod points_gateway;
+mod points_metadata;
+mod points_order;
+mod points_redis;
 mod sight;
 mod topics;
 mod world;

@@ -141,8 +141,12 @@ impl World {
         self.rows().iter().filter(|row| row.id.starts_with(prefix)).count()
     }
 
+    /// All events, in the order of their source places.
     pub fn events(&self) -> Vec<Event> {
-        self.read(&["archived", "declined", "dead_letter"]).into_iter().map(event).collect()
+        let read = self.read(&["archived", "declined", "dead_letter"]);
+        let mut events: Vec<Event> = read.into_iter().map(event).collect();
+        events.sort_by_key(|event| (event.partition, event.offset));
+        events
     }
 
     /// The events of an id.
@@ -250,11 +254,11 @@ fn lines(file: &std::path::Path) -> Vec<Value> {
 }
 
 impl World {
-    /// Locks the table of rows against everyone; for a store that is PostgreSQL.
+    /// Locks the table of rows against writing; for a store that is PostgreSQL.
     pub fn lock_table(&self) {
-        let sql = "BEGIN; LOCK TABLE transactions IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(600)";
+        let sql = "BEGIN; LOCK TABLE transactions IN EXCLUSIVE MODE; SELECT pg_sleep(600)";
         let session = shared_postgres().session_at(&self.store_url, sql).unwrap();
-        let held = "SELECT count(*) FROM pg_locks WHERE granted AND mode = 'AccessExclusiveLock' \
+        let held = "SELECT count(*) FROM pg_locks WHERE granted AND mode = 'ExclusiveLock' \
                     AND relation = 'transactions'::regclass";
         wait("the lock", || self.sql(held) == "1");
         // Without its client the server goes on sleeping.
@@ -271,9 +275,15 @@ impl World {
     }
 }
 
+/// A command: when, in milliseconds since 1970, and its words.
+struct Seen {
+    at_ms: i64,
+    words: Vec<String>,
+}
+
 /// Every command that Redis carries out on the keys of a world, in order (MONITOR).
 pub struct Monitor {
-    seen: Arc<Mutex<Vec<Vec<String>>>>,
+    seen: Arc<Mutex<Vec<Seen>>>,
 }
 
 impl Monitor {
@@ -292,17 +302,27 @@ impl Monitor {
                 if line.contains(&mark) && line.contains(" lua]") {
                     let words = line.split_once(" \"").map(|(_, words)| words).unwrap_or_default();
                     let words = words.trim_end_matches('"').split("\" \"").map(str::to_owned);
-                    into.lock().unwrap().push(words.collect());
+                    let at: f64 =
+                        line.trim_start_matches('+').split(' ').next().unwrap().parse().unwrap();
+                    let at_ms = format!("{:.0}", at * 1000.0).parse().unwrap();
+                    into.lock().unwrap().push(Seen { at_ms, words: words.collect() });
                 }
             }
         });
         Self { seen }
     }
 
+    /// When a command of this name was first carried out, in milliseconds since 1970.
+    pub fn first_ms(&self, name: &str) -> i64 {
+        let seen = self.seen.lock().unwrap();
+        let first = seen.iter().find(|seen| seen.words[0] == name);
+        first.unwrap_or_else(|| panic!("there was no {name}")).at_ms
+    }
+
     /// What was done with an id by scripts: `HSET temp`, `HDEL archive` and so on, in order. Reading is left out.
     pub fn moves(&self, id: &str) -> Vec<String> {
         let seen = self.seen.lock().unwrap();
-        let of = seen.iter().filter(|words| {
+        let of = seen.iter().map(|seen| &seen.words).filter(|words| {
             ["HSET", "HDEL"].contains(&words[0].as_str()) && words.iter().any(|word| word == id)
         });
         of.map(|words| {

@@ -4,10 +4,11 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaError;
-use rdkafka::message::{Headers, Message};
+use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -30,13 +31,28 @@ pub fn ids(prefix: &str, count: usize) -> Vec<String> {
     (0..count).map(|number| format!("{prefix}-{number:03}")).collect()
 }
 
+/// A record to be published.
+#[derive(Debug, Clone, Default)]
+pub struct Written<'a> {
+    pub key: Option<&'a [u8]>,
+    pub value: Option<&'a [u8]>,
+    pub headers: Vec<(&'a str, Option<&'a [u8]>)>,
+}
+
+impl<'a> Written<'a> {
+    pub fn of(value: &'a [u8]) -> Self {
+        Self { value: Some(value), ..Self::default() }
+    }
+}
+
 /// A record as read.
 #[derive(Debug, Clone)]
 pub struct Read {
     pub topic: String,
     pub partition: i32,
     pub offset: i64,
-    pub timestamp_ms: i64,
+    pub key: Option<Vec<u8>>,
+    /// Empty for a tombstone.
     pub value: Vec<u8>,
     pub headers: Vec<(String, String)>,
 }
@@ -64,12 +80,24 @@ impl World {
 
     /// Publishes values as they are, in order.
     pub fn publish_values<S: AsRef<str>>(&self, partition: u32, values: &[S]) {
+        let records: Vec<Written<'_>> =
+            values.iter().map(|value| Written::of(value.as_ref().as_bytes())).collect();
+        self.publish_records(partition, &records);
+    }
+
+    /// Publishes whole records, in order.
+    pub fn publish_records(&self, partition: u32, records: &[Written<'_>]) {
         let producer = producer(self);
         let topic = self.topic("transactions");
-        for value in values {
-            let record: BaseRecord<'_, (), str> = BaseRecord::to(&topic)
+        for written in records {
+            let mut headers = OwnedHeaders::new();
+            for (key, value) in &written.headers {
+                headers = headers.insert(Header { key, value: *value });
+            }
+            let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&topic)
                 .partition(i32::try_from(partition).unwrap())
-                .payload(value.as_ref());
+                .headers(headers);
+            (record.key, record.payload) = (written.key, written.value);
             producer.send(record).map_err(|(error, _)| error).unwrap();
         }
         producer.flush(LIMIT).unwrap();
@@ -122,6 +150,15 @@ impl World {
         consumer.commit(&list, CommitMode::Sync).unwrap();
     }
 
+    /// Makes Kafka forget the group's offsets, as it does by itself after a week without members.
+    pub fn delete_offsets(&self) {
+        let admin: AdminClient<_> = self.client().create().unwrap();
+        let delete = admin.delete_groups(&[&self.group()], &AdminOptions::new());
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let deleted = runtime.block_on(delete).unwrap();
+        assert_eq!(deleted, [Ok(self.group())]);
+    }
+
     /// The group's offset and metadata of a partition.
     pub fn committed(&self, partition: u32) -> Option<(i64, String)> {
         let consumer: BaseConsumer = self.client().set("group.id", self.group()).create().unwrap();
@@ -151,7 +188,7 @@ fn of(message: &impl Message) -> Read {
         topic: message.topic().to_owned(),
         partition: message.partition(),
         offset: message.offset(),
-        timestamp_ms: message.timestamp().to_millis().unwrap_or(0),
+        key: message.key().map(<[u8]>::to_vec),
         value: message.payload().unwrap_or_default().to_vec(),
         headers: headers
             .map(|h| {

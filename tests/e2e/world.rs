@@ -9,7 +9,7 @@ use std::time::Duration;
 use rdkafka::consumer::BaseConsumer;
 use tollbridge_rig::http::{self, Metrics};
 use tollbridge_rig::kafka::Kafka;
-use tollbridge_rig::wait::wait_for;
+use tollbridge_rig::wait::{wait_for, wait_until};
 use tollbridge_rig::{
     Error, KafkaOptions, Launch, Process, Proxy, Redis, RedisOptions, Signal, TempDir, free_port,
     shared_postgres, shared_redis,
@@ -40,6 +40,8 @@ pub struct Plan {
     pub nameless: bool,
     /// Keys and TOML values, over those of the world.
     pub settings: Vec<(&'static str, String)>,
+    /// Keys of the world that are left out.
+    pub without: Vec<&'static str>,
 }
 
 impl Plan {
@@ -213,6 +215,7 @@ impl World {
             keys.retain(|(of, _)| of != key);
             keys.push(((*key).to_owned(), value.clone()));
         }
+        keys.retain(|(of, _)| !self.plan.without.contains(&of.as_str()));
         let text: String = keys.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
         let path = self.folder.join(format!("{name}.toml"));
         std::fs::write(&path, text).unwrap();
@@ -332,6 +335,33 @@ impl Processor {
     /// The exit code of a process that is expected to end by itself.
     pub fn ended(&self) -> Option<i32> {
         self.process.wait(LIMIT).unwrap().code()
+    }
+
+    /// What `/readyz` says: a line for each part.
+    pub fn readiness(&self) -> String {
+        http::get(self.port, "/readyz").map(|(_, body)| body).unwrap_or_default()
+    }
+
+    /// The partitions that it owns.
+    pub fn owned(&self) -> Vec<u64> {
+        let body: serde_json::Value = serde_json::from_str(&self.readiness()).unwrap_or_default();
+        body["owned"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(serde_json::Value::as_u64)
+            .collect()
+    }
+
+    /// Waits until it refuses a partition, for this reason.
+    pub fn wait_refuses(&self, why: &str) {
+        let refused = wait_until("a refused partition", LIMIT, || {
+            let ready = self.readiness();
+            ready.contains("refused") && ready.contains(why)
+        });
+        refused.unwrap_or_else(|error| {
+            panic!("{error}, because {why}: {}\n{}", self.readiness(), self.process.log_tail())
+        });
     }
 
     pub fn wait_says(&self, needle: &str) -> String {

@@ -157,6 +157,12 @@ impl Kafka {
         self.proxy.as_ref().expect("KafkaOptions::proxied was not set")
     }
 
+    /// The folder with the partitions' logs.
+    #[must_use]
+    pub fn data_path(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
     /// What the broker writes.
     #[must_use]
     pub fn log_path(&self) -> PathBuf {

@@ -1,0 +1,99 @@
+//! How a processor ends: in order at the first signal, at once at the second, by itself where it is told to; and what
+//! a fleet of them keeps whatever ends.
+
+use std::time::Duration;
+
+use tollbridge_rig::Direction::ToClient;
+use tollbridge_rig::Signal;
+
+use crate::sight::{stays, wait};
+use crate::topics::ids;
+use crate::world::{Plan, World};
+
+/// What is in flight is finished, stored and told; nothing new is begun.
+#[test]
+fn sigterm_finishes_what_is_in_flight_and_ends_with_0() {
+    let world =
+        World::new(Plan { nameless: true, ..Plan::default() }.set("gateway.max_in_flight", "5"));
+    let processor = world.start_warm("one");
+    world.gateway_link.hold(ToClient);
+    world.publish(0, &ids("tx", 20));
+    wait("all calls that may be", || world.attempts_of("tx-") == 5);
+    processor.signal(Signal::TERM);
+    processor.wait_says("SIGTERM");
+    stays("it waits for them", Duration::from_millis(300), || processor.process.is_running());
+    world.gateway_link.release(ToClient);
+    assert_eq!(processor.ended(), Some(0));
+    assert_eq!((world.attempts_of("tx-"), world.events().len()), (5, 6));
+    let processor = world.start("two");
+    world.wait_done();
+    assert_eq!(world.attempts_of("tx-"), 20);
+    assert_eq!(processor.terminate(), Some(0));
+    world.balance();
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let world = World::new(Plan::default());
+    let processor = world.start_warm("one");
+    world.gateway_link.hold(ToClient);
+    world.publish(0, &["tx"]);
+    wait("the request", || world.attempts_of("tx") == 1);
+    processor.signal(Signal::TERM);
+    processor.wait_says("SIGTERM");
+    processor.signal(Signal::TERM);
+    assert_eq!(processor.ended(), Some(143));
+    world.gateway_link.pass();
+    let processor = world.start_with("one", &["--until-idle", "500ms"]);
+    assert_eq!(processor.ended(), Some(0));
+    assert!(world.is_done());
+    world.balance();
+}
+
+/// Two processors under load, faults of every kind at the gateway; one is killed and started again, then all of
+/// Redis is wiped. Every record has one fate, every id one charge.
+#[test]
+fn a_fleet_survives_a_kill_and_a_wiped_redis() {
+    const FAULTS: &str = "seed = 11\n\
+        [[fault]]\nkind = 'timeout-after'\nrate = 0.02\n\
+        [[fault]]\nkind = 'timeout-before'\nrate = 0.02\n\
+        [[fault]]\nkind = 'error-after'\nstatus = 502\nrate = 0.03\n\
+        [[fault]]\nkind = 'cut-midway'\nrate = 0.03\n\
+        [[fault]]\nkind = 'decline'\nrate = 0.05\n";
+    let plan = Plan {
+        faults: FAULTS,
+        partitions: 4,
+        own_redis: true,
+        postgres: true,
+        latency: Some("20ms"),
+        ..Plan::default()
+    }
+    .set("gateway.timeout", "\"1s\"")
+    .set("sweep.min_age", "\"1500ms\"")
+    .set("gateway.max_in_flight", "32");
+    let world = World::new(plan);
+    let processors = [world.start("one"), world.start("two")];
+    wait("a share for each", || processors.iter().all(|p| p.owned().len() == 2));
+    let [one, two] = processors;
+    let publish = |wave: &str| {
+        for partition in 0..4 {
+            world.publish(partition, &ids(&format!("{wave}-{partition}"), 250));
+        }
+        // Every tenth again, on another partition.
+        let again: Vec<String> = ids(&format!("{wave}-0"), 250).into_iter().step_by(10).collect();
+        world.publish(1, &again);
+    };
+    publish("a");
+    wait("the work to be under way", || world.rows_of("a-") > 100);
+    one.kill();
+    publish("b");
+    let one = world.start("one");
+    wait("more of it", || world.rows_of("b-") > 100);
+    world.redis().command(&["FLUSHALL"]).unwrap();
+    publish("c");
+    world.wait_done();
+    assert_eq!(world.events().len(), 3 * (4 * 250 + 25));
+    assert!(world.attempts_of("") > world.charges().len());
+    assert_eq!([one.terminate(), two.terminate()], [Some(0); 2]);
+    world.balance();
+}

@@ -1,0 +1,212 @@
+//! What the gateway says, and what is made of it: no doubt is resolved by the clock or by a decline that may not be
+//! one (points 10 and 11), and what cannot be resolved is left to a person (point 13).
+
+use std::time::Duration;
+
+use tollbridge::domain::id::{Offset, RecipeHash};
+use tollbridge::wire::metadata::Metadata;
+use tollbridge_rig::Direction::ToClient;
+
+use crate::sight::{stays, wait};
+use crate::topics::ids;
+use crate::world::{Plan, World};
+
+/// A gateway whose calls end soon, and are asked for again soon.
+fn quick(faults: &'static str) -> Plan {
+    Plan { faults, ..Plan::default() }
+        .set("gateway.timeout", "\"1s\"")
+        .set("gateway.connect_timeout", "\"500ms\"")
+        .set("sweep.min_age", "\"2s\"")
+}
+
+/// The second request is declined; the first one may have been charged meanwhile. So is a decline whose code means "I
+/// had this already". Only the gateway's first word on what was surely never asked before is taken at once.
+#[test]
+fn point_10_a_decline_that_is_not_surely_the_first_word_is_looked_up() {
+    const FAULTS: &str = "[[fault]]\nkind = 'timeout-before'\nmatch = ['tx-poor']\n\
+                          [[fault]]\nkind = 'decline'\nattempts = [2]\nmatch = ['tx-poor']\n\
+                          [[fault]]\nkind = 'duplicate-code'\nmatch = ['tx-code']\n\
+                          [[fault]]\nkind = 'decline'\nmatch = ['tx-first']\n";
+    let world = World::new(quick(FAULTS));
+    let processor = world.start_warm("one");
+    let lookups = || processor.metric("tollbridge_gateway_requests_total", "kind=\"lookup\"");
+    world.publish(0, &["tx-first"]);
+    world.wait_done();
+    assert_eq!((world.attempts("tx-first").len(), world.fates("tx-first")), (1, said("declined")));
+    world.publish(0, &["tx-code"]);
+    world.wait_done();
+    assert_eq!((world.attempts("tx-code").len(), world.fates("tx-code")), (1, said("archived")));
+    wait("the lookup of the code", || lookups() == 1);
+
+    world.publish(0, &["tx-poor"]);
+    world.wait_done();
+    assert_eq!((world.attempts("tx-poor").len(), world.fates("tx-poor")), (2, said("declined")));
+    wait("a lookup before the second request and one after it", || lookups() == 3);
+    assert_eq!(processor.terminate(), Some(0));
+    world.balance();
+}
+
+fn said(fate: &str) -> Vec<String> {
+    vec![fate.to_owned()]
+}
+
+/// As if another version had left the partition, with other bodies: what it may have asked for is looked up, and is
+/// parked where the gateway knows nothing; what it cannot have asked for is charged.
+#[test]
+fn point_10_what_was_asked_with_another_recipe_is_never_sent_again() {
+    const FAULTS: &str = "[[fault]]\nkind = 'timeout-before'\nmatch = ['tx-unseen']\n\
+                          [[fault]]\nkind = 'timeout-after'\nmatch = ['tx-charged']\n";
+    let world = World::new(Plan { nameless: true, ..quick(FAULTS) });
+    let processor = world.start_with("one", &["--set", "sweep.min_age=1h"]);
+    world.publish(0, &["tx-unseen", "tx-charged"]);
+    wait("both requests", || world.attempts_of("tx-") == 2);
+    assert_eq!(processor.terminate(), Some(0));
+
+    let (watermark, text) = world.committed(0).unwrap();
+    let mut metadata = Metadata::decode(Offset(watermark), &text).unwrap();
+    metadata.recipe = RecipeHash(metadata.recipe.0 ^ 1);
+    world.commit(0, watermark, &metadata.encode(Offset(watermark)));
+
+    let processor = world.start("one");
+    world.wait_done();
+    assert_eq!(world.attempts_of("tx-"), 2, "nothing was sent again");
+    assert_eq!((world.fates("tx-charged"), world.charged("tx-charged")), (said("archived"), 1));
+    let doubt = world.events_of("tx-unseen").pop().unwrap();
+    assert_eq!((doubt.fate.as_str(), world.charged("tx-unseen")), ("in_doubt", 0));
+    let far = metadata.bound.0 - world.committed(0).unwrap().0;
+    assert!(far > 0, "the bound was ahead");
+    assert_eq!(processor.terminate(), Some(0));
+    world.balance();
+}
+
+/// One transaction for each way in which a gateway fails to answer. None is a decline, none is given up, none is
+/// charged twice.
+#[test]
+fn point_11_an_outage_is_neither_a_decline_nor_a_dead_letter() {
+    const FAULTS: &str = "\
+        [[fault]]\nkind = 'error-before'\nstatus = 401\nmatch = ['tx-401']\n\
+        [[fault]]\nkind = 'error-before'\nstatus = 403\nmatch = ['tx-403']\n\
+        [[fault]]\nkind = 'error-before'\nstatus = 404\nmatch = ['tx-404']\n\
+        [[fault]]\nkind = 'error-before'\nstatus = 408\nmatch = ['tx-408']\n\
+        [[fault]]\nkind = 'error-before'\nstatus = 409\nmatch = ['tx-409']\n\
+        [[fault]]\nkind = 'error-before'\nstatus = 422\nmatch = ['tx-422']\n\
+        [[fault]]\nkind = 'error-before'\nstatus = 425\nmatch = ['tx-425']\n\
+        [[fault]]\nkind = 'throttle'\nretry_after = '1s'\nmatch = ['tx-429']\n\
+        [[fault]]\nkind = 'error-before'\nstatus = 500\nmatch = ['tx-500']\n\
+        [[fault]]\nkind = 'error-after'\nstatus = 502\nmatch = ['tx-502']\n\
+        [[fault]]\nkind = 'error-after'\nstatus = 503\nattempts = [1, 2]\nmatch = ['tx-503']\n\
+        [[fault]]\nkind = 'error-before'\nstatus = 302\nmatch = ['tx-302']\n\
+        [[fault]]\nkind = 'html'\nmatch = ['tx-html']\n\
+        [[fault]]\nkind = 'garbage'\nmatch = ['tx-garbage']\n\
+        [[fault]]\nkind = 'wrong-id'\nmatch = ['tx-wrong-id']\n\
+        [[fault]]\nkind = 'wrong-amount'\nmatch = ['tx-wrong-amount']\n\
+        [[fault]]\nkind = 'cut-before'\nmatch = ['tx-cut-before']\n\
+        [[fault]]\nkind = 'cut-after'\nmatch = ['tx-cut-after']\n\
+        [[fault]]\nkind = 'cut-midway'\nmatch = ['tx-cut-midway']\n\
+        [[fault]]\nkind = 'html'\non = 'lookup'\nmatch = ['tx-502', 'tx-403']\n";
+    let ways = [
+        "401",
+        "403",
+        "404",
+        "408",
+        "409",
+        "422",
+        "425",
+        "429",
+        "500",
+        "502",
+        "503",
+        "302",
+        "html",
+        "garbage",
+        "wrong-id",
+        "wrong-amount",
+        "cut-before",
+        "cut-after",
+        "cut-midway",
+    ];
+    let world = World::new(quick(FAULTS));
+    let processor = world.start_warm("one");
+    let ids: Vec<String> = ways.iter().map(|way| format!("tx-{way}")).collect();
+    world.publish(0, &ids);
+    world.wait_done();
+    for id in &ids {
+        assert_eq!((world.fates(id), world.charged(id)), (said("archived"), 1), "{id}");
+        let attempts = world.attempts(id);
+        assert!(attempts.iter().all(|again| again.body_sha256 == attempts[0].body_sha256), "{id}");
+    }
+    assert_eq!(processor.terminate(), Some(0));
+    world.balance();
+}
+
+/// The whole gateway is away: requests that were surely not sent are no attempts, and all go out once it is back.
+#[test]
+fn point_11_a_gateway_that_is_away_is_waited_for() {
+    let world = World::new(quick(""));
+    let processor = world.start_warm("one");
+    world.kill_gateway();
+    world.publish(0, &ids("tx", 40));
+    wait("the temp queue", || world.depths() == (40, 0));
+    wait("an unready processor", || processor.readiness().contains("\"ready\":false"));
+    stays("nothing is given up", Duration::from_millis(700), || world.events().len() == 1);
+    world.start_gateway();
+    world.wait_done();
+    for event in world.events() {
+        assert_eq!((event.fate.as_str(), world.attempts(&event.id).len()), ("archived", 1));
+    }
+    assert_eq!(processor.terminate(), Some(0));
+    world.balance();
+}
+
+/// Nobody could be asked until the key ran out: it is in doubt, with a row, an event and an alert, and is not charged
+/// when it is published again.
+#[test]
+fn point_13_a_key_that_has_run_out_leaves_a_doubt_with_a_row() {
+    const FAULTS: &str = "[[fault]]\nkind = 'timeout-after'\nmatch = ['tx-charged']\n\
+         [[fault]]\nkind = 'timeout-before'\nmatch = ['tx-not']\n\
+         [[fault]]\nkind = 'error-before'\non = 'lookup'\nattempts = 'all'\nmatch = ['tx-']\n";
+    let plan = quick(FAULTS).set("gateway.key_ttl", "\"8s\"");
+    let world = World::new(plan);
+    let processor = world.start_warm("one");
+    world.publish(0, &["tx-charged", "tx-not"]);
+    world.wait_done();
+    for id in ["tx-charged", "tx-not"] {
+        let doubt = world.events_of(id).pop().unwrap();
+        assert_eq!((doubt.fate.as_str(), doubt.code.as_str()), ("in_doubt", "key_expired"), "{id}");
+        let row = world.rows().into_iter().find(|row| row.id == id).unwrap();
+        assert_eq!((row.fate.as_str(), row.code.as_str()), ("in_doubt", "key_expired"), "{id}");
+        let attempts = world.attempts(id);
+        let between = attempts.last().unwrap().at_us - attempts[0].at_us;
+        assert!(between < 6_000_000, "{id}: the last attempt came {between} µs after the first");
+    }
+    wait("alerts", || world.alerts("in_doubt").len() == 2);
+
+    let before = world.attempts_of("tx-");
+    world.publish(0, &["tx-charged", "tx-not"]);
+    world.wait_done();
+    for id in ["tx-charged", "tx-not"] {
+        assert_eq!(world.fates(id), ["in_doubt", "duplicate"], "{id}");
+    }
+    assert_eq!(world.attempts_of("tx-"), before);
+    assert_eq!(processor.terminate(), Some(0));
+    world.balance();
+}
+
+/// Another amount than was asked for: it is looked up, and the charge is not asked for again.
+#[test]
+fn point_13_an_answer_that_contradicts_the_request_is_never_asked_for_again() {
+    const FAULTS: &str = "[[fault]]\nkind = 'wrong-amount'\nmatch = ['tx-']\n\
+         [[fault]]\nkind = 'error-before'\non = 'lookup'\nattempts = 'all'\nmatch = ['tx-']\n";
+    let world = World::new(quick(FAULTS));
+    let processor = world.start_warm("one");
+    world.gateway_link.hold(ToClient);
+    world.publish(0, &["tx-1"]);
+    wait("the request", || world.attempts("tx-1").len() == 1);
+    world.gateway_link.release(ToClient);
+    world.wait_done();
+    let doubt = world.events_of("tx-1").pop().unwrap();
+    assert_eq!((doubt.fate.as_str(), doubt.code.as_str()), ("in_doubt", "mismatch"));
+    assert_eq!((world.attempts("tx-1").len(), world.charged("tx-1")), (1, 1));
+    assert_eq!(processor.terminate(), Some(0));
+    world.balance();
+}
