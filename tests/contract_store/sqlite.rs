@@ -128,7 +128,7 @@ async fn a_row_that_the_file_refuses_is_poison() {
 async fn a_file_that_someone_locks_too_long_is_transient() {
     let folder = tempfile::tempdir().unwrap();
     migrated(&folder).await;
-    // The file's lock is waited for nine tenths of it: the last tenth must be enough for a busy machine to say so.
+    // The file's lock is waited for two thirds of it: the rest must be enough for a busy machine to say so.
     let quick = StoreSettings { timeout: Duration::from_secs(12), ..settings() };
     let store = AnyStore::connect(&sqlite_url(&folder), &quick).unwrap();
     store.store(&batch_of(0, 0, 1)).await.unwrap();

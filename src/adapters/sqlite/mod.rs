@@ -62,7 +62,9 @@ impl SqliteStore {
             // A commit is on disk before it is acknowledged; with NORMAL, power loss may take the last ones back.
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
-            .busy_timeout(settings.timeout * 9 / 10)
+            // It counts the pauses that it means to make, not the longer ones that a busy machine makes of them; past
+            // our own limit, nobody could say any more whether the lock was had.
+            .busy_timeout(settings.timeout * 2 / 3)
             .disable_statement_logging();
         if let Some(pages) = settings.max_pages {
             options = options.pragma("max_page_count", pages.to_string());
