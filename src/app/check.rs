@@ -60,15 +60,29 @@ impl Finding {
     }
 }
 
+impl Finding {
+    /// `redis: what was seen`, `redis: why. What to do.`
+    #[must_use]
+    pub fn told(&self) -> String {
+        let (text, remedy) = match &self.state {
+            State::Fine(seen) => return format!("{}: {seen}", self.part),
+            State::Remark(why, remedy) | State::Wrong(why, remedy) | State::BadKey(why, remedy) => {
+                (why, remedy)
+            }
+        };
+        format!("{}: {}. {remedy}", self.part, text.trim_end_matches('.'))
+    }
+}
+
 impl fmt::Display for Finding {
     /// `ok    redis: what was seen`, `wrong redis: why. What to do.`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (word, text, remedy) = match &self.state {
-            State::Fine(seen) => return write!(f, "ok    {}: {seen}", self.part),
-            State::Remark(remark, remedy) => ("note ", remark, remedy),
-            State::Wrong(why, remedy) | State::BadKey(why, remedy) => ("wrong", why, remedy),
+        let word = match &self.state {
+            State::Fine(_) => "ok   ",
+            State::Remark(..) => "note ",
+            State::Wrong(..) | State::BadKey(..) => "wrong",
         };
-        write!(f, "{word} {}: {}. {remedy}", self.part, text.trim_end_matches('.'))
+        write!(f, "{word} {}", self.told())
     }
 }
 
@@ -100,6 +114,22 @@ fn plaintext(config: &Config) -> Option<Finding> {
     })
 }
 
+/// Looks at what a processor needs to begin: Redis, the store, the brokers and topics. The gateway is not among them:
+/// where it is down, transactions wait in Kafka.
+pub(super) async fn before_running(
+    config: &Config,
+    queue: &RedisQueue,
+    store: &AnyStore,
+    mut each: impl FnMut(Finding),
+) {
+    within("redis", async { vec![of_queue(config, queue).await] })
+        .await
+        .into_iter()
+        .chain(within("store", of_store(config, store)).await)
+        .for_each(&mut each);
+    topics::look(config, &mut each).await;
+}
+
 async fn within(part: &str, look: impl Future<Output = Vec<Finding>>) -> Vec<Finding> {
     tokio::time::timeout(PART_MAX, look).await.unwrap_or_else(|_| {
         let why = format!("no answer within {} s", PART_MAX.as_secs());
@@ -115,12 +145,17 @@ async fn redis(config: &Config) -> Vec<Finding> {
             return vec![Finding::bad_key(part, error, "Correct redis.url or redis.ca_file.")];
         }
     };
+    vec![of_queue(config, &queue).await]
+}
+
+async fn of_queue(config: &Config, queue: &RedisQueue) -> Finding {
+    let part = format!("redis {}", config.redis.url);
     match queue.health().await {
-        Ok(health) => vec![of_redis(config, part, &health)],
+        Ok(health) => of_redis(config, part, &health),
         Err(error @ QueueError::Permanent(_)) => {
-            vec![Finding::wrong(part, error, "Check user, password and permissions.")]
+            Finding::wrong(part, error, "Check user, password and permissions.")
         }
-        Err(error) => vec![Finding::wrong(part, error, "Start it, or correct redis.url.")],
+        Err(error) => Finding::wrong(part, error, "Start it, or correct redis.url."),
     }
 }
 
@@ -133,7 +168,7 @@ fn of_redis(config: &Config, part: String, health: &QueueHealth) -> Finding {
     }
     if eviction_policy != "noeviction" {
         let why = format!("maxmemory-policy is {eviction_policy}: it would throw entries away");
-        return Finding::wrong(part, why, "Set maxmemory-policy to noeviction.");
+        return Finding::wrong(part, why, "On the server, set it to noeviction.");
     }
     clock(config, &part, health.now)
         .unwrap_or_else(|| Finding::fine(part, format!("version {version}, noeviction")))
@@ -163,9 +198,14 @@ async fn store(config: &Config) -> Vec<Finding> {
             Ok(store) => store,
             Err(error) => return vec![Finding::bad_key(part, error, "Correct store.url.")],
         };
-    let found = of_store(config, &part, &store).await;
+    let found = of_store(config, &store).await;
     store.close().await;
-    found.unwrap_or_else(|error| {
+    found
+}
+
+async fn of_store(config: &Config, store: &AnyStore) -> Vec<Finding> {
+    let part = format!("store {}", config.store.url);
+    look_at_store(config, &part, store).await.unwrap_or_else(|error| {
         let remedy = match error {
             StoreError::Permanent(_) | StoreError::Poison(_) => {
                 "If the tables are missing or old, run tollbridge migrate."
@@ -176,7 +216,7 @@ async fn store(config: &Config) -> Vec<Finding> {
     })
 }
 
-async fn of_store(
+async fn look_at_store(
     config: &Config,
     part: &str,
     store: &AnyStore,

@@ -5,10 +5,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::unbounded_channel;
 
+use super::check::{self, State};
 use super::drive::{Ended, Ports, drive};
 use super::exit::Exit;
 use super::http::{Observed, start as serve_http};
@@ -25,7 +26,6 @@ use crate::adapters::system::SystemClock;
 use crate::config::Config;
 use crate::domain::id::Partition;
 use crate::pipeline::{Engine, Formats};
-use crate::ports::queue::{Queue, QueueHealth};
 use crate::ports::source::Source;
 use crate::ports::store::{Store, StoreIdentity};
 use crate::ports::time::Clock;
@@ -62,16 +62,13 @@ pub(super) struct Found {
 async fn process(config: &Config, options: RunOptions) -> anyhow::Result<Exit> {
     let clock = SystemClock;
     let kafka_settings = Arc::new(settings::kafka(config));
-    for overridden in kafka_settings.overridden() {
-        tracing::warn!(property = overridden.property, "kafka.properties: overridden for safety");
-    }
     let queue =
         RedisQueue::new(&settings::redis(config)).map_err(|e| Exit::BadConfig.because(e))?;
     let store = AnyStore::connect(config.store.url.expose(), &(&config.store).into())
         .map_err(|e| Exit::BadConfig.because(e))?;
     let gateway =
         HttpGateway::new(&settings::gateway(config)).map_err(|e| Exit::BadConfig.because(e))?;
-    let found = look_around(&kafka_settings, &queue, &store).await?;
+    let found = look_around(config, &kafka_settings, &queue, &store).await?;
     let (sender, events) = unbounded_channel();
     let (source, publisher) = kafka::connect((*kafka_settings).clone(), sender)
         .map_err(|e| Exit::BadConfig.because(e))?;
@@ -80,7 +77,11 @@ async fn process(config: &Config, options: RunOptions) -> anyhow::Result<Exit> {
     let status = Arc::new(Status::new(now.boot));
     let (meters, metrics) = Meters::new();
     let observed = Observed { status: Arc::clone(&status), metrics, started: now.wall };
-    let listening = serve_http(config.http.listen, observed).context("http.listen")?;
+    let listening = serve_http(config.http.listen, observed).map_err(|error| {
+        let listen = config.http.listen.map(|address| address.to_string()).unwrap_or_default();
+        let remedy = "choose another address, or \"off\"";
+        Exit::Unavailable.because(anyhow!("http.listen {listen}: {error}; {remedy}"))
+    })?;
     if let Some(address) = listening {
         tracing::info!(%address, "metrics and health are served");
     }
@@ -129,21 +130,31 @@ fn formats(config: &Config, profile: Profile) -> anyhow::Result<Formats> {
     Ok(Formats { decoder, events, profile, recipe: RECIPE })
 }
 
-/// Everything that is needed must be there; what isn't is named with its remedy.
+/// Everything that is needed must be there; what isn't is named with its remedy, all of it at once.
 async fn look_around(
+    config: &Config,
     kafka_settings: &Arc<kafka::Settings>,
     queue: &RedisQueue,
     store: &AnyStore,
 ) -> anyhow::Result<Found> {
-    let gone = |what: anyhow::Error| Exit::Unavailable.because(what);
-    let health = queue.health().await.map_err(|e| gone(anyhow!("redis.url: {e}; start Redis")))?;
-    check_redis(&health).map_err(|why| gone(anyhow!(why)))?;
-    let store_health = store.check().await.map_err(|e| gone(anyhow!("store.url: {e}")))?;
-    for lossy in &store_health.lossy {
-        tracing::warn!("the store may lose acknowledged rows: {lossy}");
+    let mut wrong = Vec::new();
+    let mut exit = Exit::Unavailable;
+    check::before_running(config, queue, store, |finding| match &finding.state {
+        State::Fine(_) => {}
+        State::Remark(..) => tracing::warn!("{}", finding.told()),
+        State::Wrong(..) => wrong.push(finding.told()),
+        State::BadKey(..) => {
+            exit = Exit::BadConfig;
+            wrong.push(finding.told());
+        }
+    })
+    .await;
+    if !wrong.is_empty() {
+        return Err(exit.because(anyhow!(wrong.join("\n"))));
     }
+    let gone = |what: anyhow::Error| Exit::Unavailable.because(what);
     let identity = store.identity().await.map_err(|e| gone(anyhow!("store.url: {e}")))?;
-    let partitions = topic_partitions(kafka_settings).await.map_err(gone)?;
+    let partitions = source_partitions(kafka_settings).await.map_err(gone)?;
     let admin = Admin::new(kafka_settings)?;
     let metadata_chars_max = admin.offset_metadata_max().await.ok().flatten();
     let dead_letter = &kafka_settings.topics.dead_letter;
@@ -156,48 +167,11 @@ async fn look_around(
     })
 }
 
-/// Redis must be new enough for the scripts, and must not drop entries to save memory.
-pub(super) fn check_redis(health: &QueueHealth) -> Result<(), String> {
-    let major = health.version.split('.').next().and_then(|n| n.parse::<u32>().ok());
-    if major.is_none_or(|major| major < 7) {
-        return Err(format!(
-            "redis.url: the server has version {}, 7.0 or newer is needed",
-            health.version
-        ));
-    }
-    if health.eviction_policy != "noeviction" {
-        return Err(format!(
-            "redis.url: maxmemory-policy is {}, which drops entries; set it to noeviction",
-            health.eviction_policy
-        ));
-    }
-    Ok(())
-}
-
-/// All topics must exist; answers with the partitions of the source.
-async fn topic_partitions(settings: &Arc<kafka::Settings>) -> anyhow::Result<Vec<Partition>> {
+async fn source_partitions(settings: &Arc<kafka::Settings>) -> anyhow::Result<Vec<Partition>> {
     let settings = Arc::clone(settings);
     tokio::task::spawn_blocking(move || {
-        let topics = &settings.topics;
-        let names = [
-            topics.transactions.as_str(),
-            topics.archived.as_str(),
-            topics.declined.as_str(),
-            topics.dead_letter.as_str(),
-            topics.alerts.as_str(),
-        ];
-        let counts = Admin::new(&settings)?.partitions(&names).map_err(|error| {
-            anyhow!(
-                "kafka.brokers {}: {error}; start the brokers or correct the key",
-                settings.brokers
-            )
-        })?;
-        for (name, count) in &counts {
-            if count.is_none() {
-                return Err(anyhow!("kafka.topics: there is no topic {name}; create it"));
-            }
-        }
-        Ok(Reader::new(Arc::clone(&settings))?.partitions(&topics.transactions)?)
+        let topic = settings.topics.transactions.clone();
+        Ok(Reader::new(settings)?.partitions(&topic)?)
     })
     .await?
 }

@@ -1,5 +1,6 @@
 //! `tollbridge migrate`: makes or upgrades the store's tables.
 
+use anyhow::anyhow;
 use clap::Args;
 
 use super::{ConfigArgs, block_on, print};
@@ -30,8 +31,11 @@ pub fn run(config: &Config) -> anyhow::Result<Exit> {
         let done = store.migrate().await;
         store.close().await;
         let done = done.map_err(|error| match error {
-            StoreError::Transient(_) | StoreError::Unknown(_) => Exit::Unavailable.because(error),
-            StoreError::Permanent(_) | StoreError::Poison(_) => error.into(),
+            StoreError::Transient(_) | StoreError::Unknown(_) => Exit::Unavailable
+                .because(anyhow!("{}: {error}; start it, or correct store.url", config.store.url)),
+            StoreError::Permanent(_) | StoreError::Poison(_) => {
+                anyhow!("{}: {error}", config.store.url)
+            }
         })?;
         let id = hex(&done.id.0);
         print(&match done.from {

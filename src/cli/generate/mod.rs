@@ -74,6 +74,7 @@ pub fn run(config: &Config, args: &GenerateArgs) -> anyhow::Result<Exit> {
     let settings = settings::kafka(config);
     let topic = &settings.topics.transactions;
     let admin = Admin::new(&settings).map_err(|error| Exit::BadConfig.because(error))?;
+    let unavailable = |error| unavailable(&settings.brokers, &error);
     let found = admin.partitions(&[topic]).map_err(unavailable)?;
     let Some(partitions) = found.get(topic).copied().flatten() else {
         let why =
@@ -105,8 +106,9 @@ pub fn run(config: &Config, args: &GenerateArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn unavailable(error: AskError) -> anyhow::Error {
-    Exit::Unavailable.because(error)
+fn unavailable(brokers: &str, error: &AskError) -> anyhow::Error {
+    let remedy = "start the brokers, or correct kafka.brokers";
+    Exit::Unavailable.because(anyhow::anyhow!("kafka {brokers}: {error}; {remedy}"))
 }
 
 fn feed<'a>(topic: &'a str, sample: &'a Sample) -> Feed<'a> {
