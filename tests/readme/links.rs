@@ -7,7 +7,7 @@ use crate::{page, root};
 /// Pages that are linked to before they are there.
 const TO_COME: [&str; 1] = ["docs/measured.md"];
 
-const PAGES: [&str; 8] = [
+const PAGES: [&str; 9] = [
     "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
@@ -15,6 +15,7 @@ const PAGES: [&str; 8] = [
     "docs/gateway-sim.md",
     "docs/metrics.md",
     "docs/operations.md",
+    "docs/reconcile.md",
     "schemas/README.md",
 ];
 

@@ -11,7 +11,7 @@ use crate::blocks::{self, Block};
 use crate::{page, root};
 
 /// Blocks that are not run, by their first line, and why. A line that is in no page any more fails the test.
-const NOT_RUN: [(&str, &str); 4] = [
+const NOT_RUN: [(&str, &str); 6] = [
     ("make demo", "a test can't run itself; the targets are looked up"),
     ("cargo build --release", "the binary that cargo built for this test is on the PATH"),
     (
@@ -21,6 +21,14 @@ const NOT_RUN: [(&str, &str); 4] = [
     (
         "tollbridge gateway-sim --listen 127.0.0.1:9400 --ledger ledger.jsonl --faults faults.toml",
         "the gateway's contract tests run it with scripts of faults",
+    ),
+    (
+        "tollbridge reconcile --config tollbridge.toml --ledger charges.csv \\",
+        "the tests of reconcile run it with a CSV file",
+    ),
+    (
+        "tollbridge trace   --config tollbridge.toml tx-81                            # all that is known of it",
+        "the tests of reconcile resolve transactions that are in doubt",
     ),
 ];
 
@@ -114,7 +122,13 @@ fn every_command_block_of_the_readme_runs() {
         }
     }
     // What the reader is led to see.
-    for line in ["made the tables", "ok    store sqlite:", "\"records\":500", "archived|EUR|"] {
+    for line in [
+        "made the tables",
+        "ok    store sqlite:",
+        "\"records\":500",
+        "archived|EUR|",
+        "\nbalanced: ",
+    ] {
         assert!(said.contains(line), "{line:?} is missing in\n{said}");
     }
     assert!(!said.contains("wrong "), "{said}");
@@ -126,7 +140,7 @@ fn every_command_block_is_accounted_for() {
     let readme = blocks::of(&page("README.md"));
     assert!(readme.iter().filter(|block| is_shell(block)).count() > 5);
     let mut lines = Vec::new();
-    for path in ["README.md", "docs/operations.md", "docs/gateway-sim.md"] {
+    for path in ["README.md", "docs/operations.md", "docs/gateway-sim.md", "docs/reconcile.md"] {
         for block in blocks::of(&page(path)).iter().filter(|block| is_shell(block)) {
             let listed = why_not(block).is_some();
             assert!(listed || path == "README.md", "{path}: {}", block.first_line());
