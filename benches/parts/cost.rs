@@ -1,0 +1,108 @@
+//! What processes cost, as the kernel counts it: CPU time to a hundredth of a second, and memory. Nothing is sampled.
+
+use std::fs;
+use std::time::Duration;
+
+use tollbridge_rig::{Error, Result};
+
+/// `/proc` counts in these; on Linux always 100 a second.
+const TICK: Duration = Duration::from_millis(10);
+
+/// Processes that are told apart, by name; a process stands for its children too.
+#[derive(Debug, Clone)]
+pub struct Watched(pub Vec<(&'static str, u32)>);
+
+/// CPU time spent so far.
+#[derive(Debug, Clone)]
+pub struct Spent {
+    pub each: Vec<(&'static str, Duration)>,
+    /// By everything on this machine.
+    pub machine: Duration,
+}
+
+impl Watched {
+    pub fn spent(&self) -> Result<Spent> {
+        let mut each = Vec::new();
+        for (name, pid) in &self.0 {
+            each.push((*name, tree(*pid)?));
+        }
+        Ok(Spent { each, machine: machine()? })
+    }
+}
+
+impl Spent {
+    /// What was spent since.
+    pub fn since(&self, before: &Self) -> Self {
+        let earlier = |name| before.each.iter().find(|(n, _)| *n == name).map(|(_, spent)| *spent);
+        let each = self
+            .each
+            .iter()
+            .map(|(name, spent)| (*name, spent.saturating_sub(earlier(*name).unwrap_or_default())));
+        Self { each: each.collect(), machine: self.machine.saturating_sub(before.machine) }
+    }
+
+    pub fn of(&self, name: &str) -> Duration {
+        self.each.iter().find(|(n, _)| *n == name).map_or(Duration::ZERO, |(_, spent)| *spent)
+    }
+
+    /// By processes that are none of ours; the bench's own waiting is in it.
+    pub fn others(&self) -> Duration {
+        self.machine.saturating_sub(self.each.iter().map(|(_, spent)| *spent).sum())
+    }
+}
+
+/// The highest resident memory of a process so far, in bytes.
+pub fn memory_peak(pid: u32) -> Result<u64> {
+    let status = read(&format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
+    kib.map(|kib| kib * 1024).ok_or_else(|| Error::new(format!("no VmHWM of process {pid}")))
+}
+
+/// Of a process, its children, and its children that have ended.
+fn tree(pid: u32) -> Result<Duration> {
+    let mut all = own(pid, true)?;
+    for child in children(pid) {
+        // One that has ended meanwhile is counted by its parent.
+        all += own(child, false).unwrap_or_default();
+    }
+    Ok(all)
+}
+
+fn own(pid: u32, with_ended: bool) -> Result<Duration> {
+    let stat = read(&format!("/proc/{pid}/stat"))?;
+    // The name stands in brackets and may contain anything; user time is the 14th field of all.
+    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
+    let last = if with_ended { 15 } else { 13 };
+    let ticks =
+        fields.get(11..last).unwrap_or_default().iter().map(|n| n.parse::<u32>().unwrap_or(0));
+    Ok(TICK * ticks.sum::<u32>())
+}
+
+fn children(pid: u32) -> Vec<u32> {
+    let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+}
+
+/// Time that any processor was busy: all fields but idle and waiting for a disk.
+fn machine() -> Result<Duration> {
+    let stat = read("/proc/stat")?;
+    let line = stat.lines().next().unwrap_or_default();
+    let numbers = line.split_whitespace().skip(1).map(|n| n.parse::<u32>().unwrap_or(0));
+    let busy = numbers.take(8).enumerate().filter(|(i, _)| ![3, 4].contains(i)).map(|(_, n)| n);
+    Ok(TICK * busy.sum::<u32>())
+}
+
+fn read(path: &str) -> Result<String> {
+    fs::read_to_string(path).map_err(|e| Error::new(format!("{path}: {e}")))
+}
+
+/// Processors and memory, in words.
+pub fn machine_in_words() -> String {
+    let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+    let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let kib = memory.split_whitespace().nth(1).and_then(|n| n.parse::<u64>().ok()).unwrap_or(0);
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split(' ').next().unwrap_or_default().to_owned();
+    format!("{cores} cores, {} GiB, load {load} before", kib >> 20)
+}

@@ -1,0 +1,77 @@
+//! Transactions on the source topic: made from their number, so that the whole set is known without being kept. All
+//! are good ones, in JSON, of the size that `tollbridge generate` makes, spread evenly over the partitions.
+
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
+use tollbridge_rig::stack::{Stack, TRANSACTIONS};
+use tollbridge_rig::{Error, Result};
+
+const FLUSH_LIMIT: Duration = Duration::from_secs(60);
+const CURRENCIES: [&str; 4] = ["EUR", "USD", "GBP", "CHF"];
+const PREFIX: &str = "bench-";
+
+/// The id of a transaction.
+pub fn id(number: u32) -> String {
+    format!("{PREFIX}{number:08}")
+}
+
+/// The number of an id; `None` where it is none of ours.
+pub fn number(id: &str) -> Option<u32> {
+    id.strip_prefix(PREFIX)?.parse().ok()
+}
+
+/// Half of them with a description and two pieces of metadata.
+fn value(number: u32) -> String {
+    // Spreads neighbours over accounts and amounts.
+    let mixed = number.wrapping_mul(2_654_435_761);
+    let currency = CURRENCIES[usize::from(mixed.to_le_bytes()[3] & 3)];
+    let more = match number.is_multiple_of(2) {
+        true => {
+            r#","description":"Order 4711, two items","metadata":{"channel":"web","shop":"terminal"}"#
+        }
+        false => "",
+    };
+    format!(
+        r#"{{"transaction_id":"{}","account_id":"acct-{:06}","amount":{},"currency":"{currency}","payment_method":"pm_card_{mixed:016x}","created_at":{}{more}}}"#,
+        id(number),
+        mixed % 100_000,
+        100 + mixed % 1_000_000,
+        1_767_225_600_000_000_u64 + u64::from(number) * 1000,
+    )
+}
+
+/// Produces transactions 0 to `count`, and waits until Kafka has them.
+pub fn produce(stack: &Stack, count: u32) -> Result<()> {
+    let failed = |what: &str, e: &dyn std::fmt::Display| Error::new(format!("{what}: {e}"));
+    let producer: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
+        .set("bootstrap.servers", stack.kafka.bootstrap())
+        .set("enable.idempotence", "true")
+        .set("linger.ms", "20")
+        .set("queue.buffering.max.messages", "100000")
+        .create()
+        .map_err(|e| failed("a producer", &e))?;
+    for number in 0..count {
+        let (key, value) = (id(number), value(number));
+        let partition = (number % stack.partitions()).cast_signed();
+        let mut record =
+            BaseRecord::to(TRANSACTIONS).partition(partition).key(&key).payload(&value);
+        while let Err((error, again)) = producer.send(record) {
+            let KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) = error else {
+                return Err(failed("produce", &error));
+            };
+            std::thread::sleep(Duration::from_millis(5));
+            record = again;
+        }
+    }
+    producer.flush(FLUSH_LIMIT).map_err(|e| failed("flush", &e))?;
+    let ends = stack.kafka.end_offsets(TRANSACTIONS, stack.partitions())?;
+    let there: i64 = ends.iter().sum();
+    if there == i64::from(count) {
+        Ok(())
+    } else {
+        Err(Error::new(format!("{there} of {count} transactions are on the topic")))
+    }
+}
