@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::adapters::kafka::{Reader, Settings};
 use crate::adapters::system::SystemClock;
 use crate::domain::id::{Offset, Partition};
+use crate::ports::source::Committed;
 use crate::ports::time::Clock;
 
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -52,36 +53,72 @@ pub(super) fn follow_log_ends(settings: &Arc<Settings>, partitions: Vec<Partitio
 }
 
 /// Resolves once every partition's committed watermark has stood at its end for this long; never where no duration
-/// is given.
+/// is given. `progress` is told what is done since the first look, and what there is to do, in offsets.
 pub(super) async fn until_idle(
     settings: &Arc<Settings>,
     partitions: Vec<Partition>,
     lasting: Option<Duration>,
+    mut progress: impl FnMut(u64, u64),
 ) {
     let (Some(lasting), Ok(reader)) = (lasting, Reader::new(Arc::clone(settings))) else {
         return std::future::pending().await;
     };
     let mut since = None;
+    let mut first = None;
     loop {
         tokio::time::sleep(IDLE_LOOK_EVERY).await;
         let (reader, of) = (reader.clone(), partitions.clone());
         let topic = settings.topics.transactions.clone();
-        let look = tokio::task::spawn_blocking(move || {
-            let committed = reader.committed(&topic, &of).ok()?;
-            Some(committed.iter().all(|c| match &c.point {
-                Some((watermark, _)) => *watermark >= c.high,
-                None => false,
-            }))
-        });
-        let now = SystemClock.now().boot;
-        match look.await {
-            Ok(Some(true)) => {
-                let since = *since.get_or_insert(now);
-                if now.since(since) >= lasting {
-                    return;
-                }
-            }
-            _ => since = None,
+        let look = tokio::task::spawn_blocking(move || reader.committed(&topic, &of).ok());
+        let Ok(Some(committed)) = look.await else {
+            since = None;
+            continue;
+        };
+        let (done, end) = reached(&committed);
+        let from = *first.get_or_insert(done);
+        progress(done.saturating_sub(from), end.saturating_sub(from));
+        if !is_worked_off(&committed) {
+            since = None;
+            continue;
         }
+        let now = SystemClock.now().boot;
+        if now.since(*since.get_or_insert(now)) >= lasting {
+            return;
+        }
+    }
+}
+
+fn is_worked_off(committed: &[Committed]) -> bool {
+    committed.iter().all(|c| matches!(&c.point, Some((watermark, _)) if *watermark >= c.high))
+}
+
+/// The sums of all watermarks and of all ends; what was never committed stands at the topic's first record.
+fn reached(committed: &[Committed]) -> (u64, u64) {
+    let watermark = |c: &Committed| c.point.as_ref().map_or(c.low, |(watermark, _)| *watermark);
+    let sum = |offset: &dyn Fn(&Committed) -> Offset| {
+        committed.iter().map(|c| u64::try_from(offset(c).0).unwrap_or_default()).sum()
+    };
+    (sum(&watermark), sum(&|c| c.high))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn partition(low: i64, high: i64, watermark: Option<i64>) -> Committed {
+        let point = watermark.map(|offset| (Offset(offset), String::new()));
+        Committed { partition: Partition(0), low: Offset(low), high: Offset(high), point }
+    }
+
+    #[test]
+    fn worked_off_is_every_watermark_at_its_end() {
+        assert!(is_worked_off(&[partition(0, 5, Some(5)), partition(2, 2, Some(2))]));
+        assert!(!is_worked_off(&[partition(0, 5, Some(5)), partition(0, 5, Some(4))]));
+        assert!(!is_worked_off(&[partition(0, 0, None)]), "nobody has claimed it yet");
+    }
+
+    #[test]
+    fn progress_counts_from_the_first_record_where_nothing_is_committed() {
+        assert_eq!(reached(&[partition(10, 50, None), partition(0, 7, Some(3))]), (13, 57));
     }
 }

@@ -42,10 +42,15 @@ pub struct RunOptions {
     pub until_idle: Option<Duration>,
 }
 
-/// Runs until a signal, until idle, or until something is beyond repair.
-pub fn run(config: Config, options: RunOptions) -> anyhow::Result<Exit> {
+/// Runs until a signal, until idle, or until something is beyond repair. With `until_idle`, `progress` is told now and
+/// then how many offsets of the topic the group has left behind since the start, and of how many.
+pub fn run(
+    config: Config,
+    options: RunOptions,
+    progress: impl FnMut(u64, u64),
+) -> anyhow::Result<Exit> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let ended = runtime.block_on(process(&config, options));
+    let ended = runtime.block_on(process(&config, options, progress));
     // A client that still waits for a dead broker must not hold the process.
     runtime.shutdown_background();
     ended
@@ -59,7 +64,11 @@ pub(super) struct Found {
     pub dead_letter_bytes_max: Option<usize>,
 }
 
-async fn process(config: &Config, options: RunOptions) -> anyhow::Result<Exit> {
+async fn process(
+    config: &Config,
+    options: RunOptions,
+    progress: impl FnMut(u64, u64),
+) -> anyhow::Result<Exit> {
     let clock = SystemClock;
     let kafka_settings = Arc::new(settings::kafka(config));
     let queue =
@@ -103,7 +112,8 @@ async fn process(config: &Config, options: RunOptions) -> anyhow::Result<Exit> {
         store: Arc::new(store),
         clock,
     };
-    let stop = stop_signal(idle::until_idle(&kafka_settings, found.partitions, options.until_idle));
+    let idle = idle::until_idle(&kafka_settings, found.partitions, options.until_idle, progress);
+    let stop = stop_signal(idle);
     let ended = drive(&mut engine, &ports, events, stop, &mut observer).await;
     finish(config, &ports, ended).await
 }

@@ -146,7 +146,8 @@ fn start(cli: Cli) -> anyhow::Result<Exit> {
         LogFormat::Text => Some(false),
         LogFormat::Json => Some(true),
     };
-    log::start(json, &log.level).map_err(|error| Exit::BadConfig.because(error))?;
+    log::start(json, &log.level, progress::beside)
+        .map_err(|error| Exit::BadConfig.because(error))?;
     limits::raise_open_files();
     cli.command.run(config)
 }

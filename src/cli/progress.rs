@@ -1,8 +1,35 @@
 //! How far a long command is: a bar on a terminal, nothing in a pipe.
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use std::io::{Result, Write, stderr};
+use std::sync::LazyLock;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 
 use crate::app::reconcile::Watch;
+
+/// All bars of the process: whoever writes to stderr must know of them. Draws nothing where stderr is no terminal.
+static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
+
+/// Writes to stderr; takes the bars away meanwhile.
+#[derive(Debug)]
+pub struct Beside;
+
+/// For the log.
+#[must_use]
+pub fn beside() -> Beside {
+    Beside
+}
+
+impl Write for Beside {
+    fn write(&mut self, bytes: &[u8]) -> Result<usize> {
+        BARS.suspend(|| stderr().write_all(bytes))?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        stderr().flush()
+    }
+}
 
 /// Shows what is done, the rate, and how long the rest will take, on stderr.
 #[derive(Debug)]
@@ -12,8 +39,7 @@ impl Progress {
     /// `verb` as in "producing"; `total` items.
     #[must_use]
     pub fn new(verb: &'static str, total: u64) -> Self {
-        // Draws nothing where stderr is no terminal.
-        let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
+        let bar = BARS.add(ProgressBar::new(total));
         let form = "{msg} {wide_bar} {pos}/{len}  {rate}/s  {left} left";
         if let Ok(style) = ProgressStyle::with_template(form) {
             bar.set_style(style.with_key("rate", rate).with_key("left", left));
@@ -24,6 +50,12 @@ impl Progress {
 
     pub fn add(&self, items: u64) {
         self.0.inc(items);
+    }
+
+    /// What is done by now, of what is known by now.
+    pub fn set(&self, done: u64, total: u64) {
+        self.0.set_length(total);
+        self.0.set_position(done);
     }
 
     /// Takes the bar away.

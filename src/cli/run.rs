@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::ConfigArgs;
+use super::progress::Progress;
 use crate::app::exit::Exit;
 use crate::app::limits;
 use crate::app::run::RunOptions;
@@ -36,5 +37,14 @@ pub fn run(config: Config, args: &RunArgs) -> anyhow::Result<Exit> {
         accept_offset_reset: args.accept_offset_reset,
         until_idle: args.until_idle.map(|period| period.0),
     };
-    crate::app::run::run(config, options)
+    let bar = args.until_idle.map(|_| Progress::new("working off", 0));
+    let ended = crate::app::run::run(config, options, |done, total| {
+        if let Some(bar) = &bar {
+            bar.set(done, total);
+        }
+    });
+    if let Some(bar) = bar {
+        bar.finish();
+    }
+    ended
 }

@@ -1,7 +1,7 @@
 //! The log: lines on stderr, text for people, JSON for machines. What may be logged is decided where it is logged:
 //! never a payment method, a payload or a secret.
 
-use std::io::{IsTerminal, stderr};
+use std::io::{IsTerminal, Write, stderr};
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -18,13 +18,17 @@ pub enum LogError {
 }
 
 /// Sets up the log of the whole process. `json`: `None` takes text on a terminal, else JSON. `level`: a level, or
-/// directives such as `info,tollbridge::pipeline=debug`.
-pub fn start(json: Option<bool>, level: &str) -> Result<(), LogError> {
+/// directives such as `info,tollbridge::pipeline=debug`. `writer` gives what writes to stderr; each line comes whole.
+pub fn start<W: Write + 'static>(
+    json: Option<bool>,
+    level: &str,
+    writer: fn() -> W,
+) -> Result<(), LogError> {
     let filter = EnvFilter::builder()
         .parse(level)
         .map_err(|error| LogError::Level(level.to_owned(), error.to_string()))?;
     let terminal = stderr().is_terminal();
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     let done = match json.unwrap_or(!terminal) {
         true => lines.json().flatten_event(true).with_current_span(false).finish().try_init(),
         // Colours also heed NO_COLOR.
