@@ -8,7 +8,7 @@
 //! end-of-partition item as if it were a record, moves its position one too far, and the first record after the
 //! next rebalance would be skipped. Nothing is decided here.
 
-#![allow(unsafe_code)]
+#![allow(unsafe_code, reason = "accessors of librdkafka that rdkafka does not wrap")]
 
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::ptr::{self, NonNull};

@@ -100,7 +100,8 @@ fn framed<'a>(headers: &[Header], value: &'a [u8]) -> Result<Option<Framing<'a>>
     Ok(Some(Framing::Avro { schema, datum }))
 }
 
-/// `application/json`, `application/cloudevents+json; charset=utf-8`, `avro/binary`, `application/vnd.apache.avro+binary` …
+/// `application/json`, `application/cloudevents+json; charset=utf-8`, `avro/binary`,
+/// `application/vnd.apache.avro+binary` …
 fn content_type(headers: &[Header]) -> Option<Content> {
     let text = std::str::from_utf8(last(headers, CONTENT_TYPE_HEADER)?).ok()?;
     let media_type = text.split(';').next()?.trim().to_ascii_lowercase();

@@ -1,6 +1,6 @@
 //! The rig's command line: its exit codes and sentences, and that several processes fill one cache together.
 
-#![allow(clippy::unwrap_used)] // The lint spares only functions marked as tests, not what they share.
+#![allow(clippy::unwrap_used, reason = "the lint spares only functions marked as tests")]
 
 use std::time::{Duration, Instant};
 use tollbridge_rig::{Launch, Process, TempDir};

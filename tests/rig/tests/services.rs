@@ -1,7 +1,7 @@
 //! The rig's promises about itself: a service starts, keeps its data over a kill, answers again on the
 //! same port, can be paused, and nothing of it is left behind.
 
-#![allow(clippy::unwrap_used)] // The lint spares only functions marked as tests, not what they share.
+#![allow(clippy::unwrap_used, reason = "the lint spares only functions marked as tests")]
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
