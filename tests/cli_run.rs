@@ -67,9 +67,40 @@ fn an_operators_view() {
     let stack = stack();
     let config = stack.write_config("one", "off").unwrap();
     let rights = granted(&stack);
+    refused(&stack, &config);
     in_a_pipe(&stack, &config, &rights);
     on_a_terminal(&stack, &config);
     served(&stack);
+}
+
+/// What is there and not as it has to be ends it with 69 and a line that names it.
+fn refused(stack: &Stack, config: &Path) {
+    let redis = |policy: &str| {
+        stack.redis.command(&["CONFIG", "SET", "maxmemory-policy", policy]).unwrap();
+    };
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let run = |set: &str| {
+        let mut command = Command::new(BINARY);
+        let output = command.args(["run", "--config"]).arg(config).args(["--set", set]).output();
+        let Output { status, stderr, .. } = output.unwrap();
+        (status.code(), String::from_utf8(stderr).unwrap())
+    };
+    for (set, policy, words) in [
+        (
+            "kafka.topics.alerts=nowhere",
+            "noeviction",
+            "topic nowhere (kafka.topics.alerts): there is no such topic. Create it",
+        ),
+        ("log.level=info", "allkeys-lru", "maxmemory-policy is allkeys-lru"),
+        (&format!("http.listen={taken}"), "noeviction", "Address already in use"),
+    ] {
+        redis(policy);
+        let (code, said) = run(set);
+        assert_eq!(code, Some(69), "{set}: {said}");
+        assert!(said.contains(words), "{set}: {said}");
+    }
+    redis("noeviction");
 }
 
 /// JSON, a line for what concerns the process and none for a transaction; and the rights are enough.

@@ -81,9 +81,9 @@ metrics! {
     Rebalances: "tollbridge_rebalances_total" Counter Count ""
         "Times that the group gave or took partitions.";
     Reclaims: "tollbridge_reclaims_total" Counter Count ""
-        "Times that a partition began again at its watermark.";
+        "Times that Redis had lost a partition's epoch and the partition was claimed anew.";
     Refilled: "tollbridge_refilled_total" Counter Count ""
-        "Unfinished transactions that Redis had lost and that were read again.";
+        "Entries that Redis had lost and that were put back.";
     Alerts: "tollbridge_alerts_total" Counter Count ""
         "Alerts raised or cleared.";
     QueueDepth: "tollbridge_queue_depth" Gauge Count "queue"

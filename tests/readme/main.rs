@@ -7,6 +7,7 @@ mod blocks;
 mod docker;
 mod formats;
 mod links;
+mod map;
 mod walk;
 
 /// The repository's root.
