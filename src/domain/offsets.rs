@@ -83,6 +83,10 @@ pub struct Tracker {
     /// The bound and marks as the owner before us left them.
     inherited_bound: Offset,
     inherited_marks: Vec<Mark>,
+    /// Where the topic ended when we took over, and in which minute.
+    end: Option<Mark>,
+    /// One above the highest offset that we have attempted ourselves.
+    own_attempts_end: Offset,
     /// One above the highest offset that may have been attempted by anyone.
     attempted_end: Offset,
 }
@@ -96,6 +100,8 @@ impl Tracker {
             unfinished: told.unfinished.iter().copied().collect(),
             inherited_bound: told.bound,
             inherited_marks: told.marks.clone(),
+            end: None,
+            own_attempts_end: told.watermark,
             attempted_end: told.bound,
             told,
         }
@@ -144,6 +150,25 @@ impl Tracker {
         self.position = self.position.max(position);
     }
 
+    /// Notes where and when the topic ended: what lies above was published later, so nobody can have attempted it
+    /// before.
+    pub fn ended_at(&mut self, end: Mark) {
+        self.end = Some(end);
+    }
+
+    /// Notes that at a time when no owner before us could send any more the topic ended at `end`: what lies above
+    /// has nobody attempted but us.
+    pub fn stand_alone(&mut self, end: Offset) {
+        self.inherited_bound = self.inherited_bound.min(end);
+        self.attempted_end = self.attempted_end.min(end.max(self.own_attempts_end));
+    }
+
+    /// Whether it was published after we had asked where the topic ends.
+    #[must_use]
+    pub fn is_young(&self, offset: Offset) -> bool {
+        self.end.is_some_and(|end| end.from <= offset)
+    }
+
     /// An offset that was told to be unfinished, lies below what was read, and was not among `held`: it is no
     /// longer on the topic.
     pub fn vanished(&self, held: impl Fn(Offset) -> bool) -> Option<Offset> {
@@ -161,14 +186,15 @@ impl Tracker {
     }
 
     /// The earliest minute at which an owner before us can have attempted this offset; `None` at and above the
-    /// inherited bound. Without a mark that covers it: the year 1970.
+    /// inherited bound. Without a mark that covers it, or an end below it: the year 1970.
     #[must_use]
     pub fn inherited_minute(&self, offset: Offset) -> Option<u32> {
         if offset >= self.inherited_bound {
             return None;
         }
         let mark = self.inherited_marks.iter().rev().find(|mark| mark.from <= offset);
-        Some(mark.map_or(0, |mark| mark.minute))
+        let end = self.end.filter(|end| end.from <= offset);
+        Some(mark.map_or(0, |mark| mark.minute).max(end.map_or(0, |end| end.minute)))
     }
 
     /// Whether Kafka has acknowledged a bound above this offset: only then may a request leave.
@@ -180,6 +206,7 @@ impl Tracker {
     /// Notes that a request for this offset is about to leave.
     pub fn attempt(&mut self, offset: Offset) {
         debug_assert!(self.is_below_bound(offset), "a request at or above the dispatch bound");
+        self.own_attempts_end = self.own_attempts_end.max(offset.next());
         self.attempted_end = self.attempted_end.max(offset.next());
     }
 
@@ -226,10 +253,12 @@ impl Tracker {
         Plan { told: Told { watermark, cut, unfinished, bound, marks }, reported }
     }
 
-    /// Everything from `attempted_end` on is first attempted from this minute on.
+    /// Everything from `attempted_end` on is first attempted from this minute on, and everything above the end of the
+    /// topic from the minute on in which it ended there.
     fn marks(&self, watermark: Offset, minute: u32) -> Vec<Mark> {
         let mut marks = self.told.marks.clone();
         marks.retain(|mark| mark.from < self.attempted_end);
+        self.mark_end(&mut marks);
         if marks.last().is_none_or(|last| last.minute != minute) {
             marks.push(Mark { from: self.attempted_end, minute });
         }
@@ -240,6 +269,16 @@ impl Tracker {
             merge_closest(&mut marks);
         }
         marks
+    }
+
+    /// Takes the mark of the topic's end in, where it says more than those that are there.
+    fn mark_end(&self, marks: &mut Vec<Mark>) {
+        let Some(end) = self.end.filter(|end| end.from < self.attempted_end) else { return };
+        let says_more = |mark: &Mark| mark.from <= end.from && mark.minute >= end.minute;
+        if !marks.iter().any(says_more) {
+            marks.retain(|mark| mark.from < end.from);
+            marks.push(end);
+        }
     }
 
     /// Takes note that Kafka was told.

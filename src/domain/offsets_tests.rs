@@ -113,6 +113,48 @@ fn marks_never_claim_a_later_first_attempt_than_there_was() {
     }
 }
 
+#[test]
+fn what_is_published_after_the_take_over_is_as_young_as_that() {
+    let told = Told {
+        cut: o(4),
+        bound: o(100),
+        marks: vec![Mark { from: o(0), minute: 7 }],
+        ..Told::nothing(o(4))
+    };
+    let mut t = Tracker::inherit(told);
+    t.read(o(4));
+    assert_eq!(t.inherited_minute(o(4)), Some(7));
+    t.ended_at(Mark { from: o(5), minute: 20 });
+    assert_eq!(t.inherited_minute(o(5)), Some(20));
+    t.read(o(5));
+    t.tell(&t.plan(&[], o(5), PlanLimits { bound_lead: 8, minute: 30 }, all));
+    let heir = Tracker::inherit(t.told().clone());
+    assert_eq!(heir.inherited_minute(o(4)), Some(7));
+    assert_eq!(heir.inherited_minute(o(5)), Some(20), "an heir learns it from the marks");
+    assert_eq!(heir.inherited_minute(o(99)), Some(20));
+}
+
+#[test]
+fn an_owner_that_is_alone_inherits_nothing_above_the_end() {
+    let told = Told { bound: o(100), marks: vec![], ..Told::nothing(o(4)) };
+    let mut t = Tracker::inherit(told);
+    t.read(o(4));
+    t.stand_alone(o(5));
+    assert_eq!(t.inherited_minute(o(4)), Some(0));
+    assert_eq!(t.inherited_minute(o(5)), None);
+    t.tell(&t.plan(&[], o(5), PlanLimits { bound_lead: 8, minute: 30 }, all));
+    assert_eq!(t.told().bound, o(100), "the bound is never lowered");
+    let heir = Tracker::inherit(t.told().clone());
+    assert_eq!(heir.inherited_minute(o(5)), Some(30));
+    t.read(o(5));
+    t.attempt(o(5));
+    t.stand_alone(o(5));
+    t.tell(&t.plan(&[], o(6), PlanLimits { bound_lead: 8, minute: 40 }, all));
+    let heir = Tracker::inherit(t.told().clone());
+    assert_eq!(heir.inherited_minute(o(5)), Some(30), "our own attempt came before minute 40");
+    assert_eq!(heir.inherited_minute(o(6)), Some(40));
+}
+
 proptest! {
     /// However reads, finishes, publishes and take-overs mix: Kafka is never told of a fate that wasn't reported, no
     /// offset is reported twice, cut and watermark never fall, and what was listed still fits.

@@ -78,6 +78,7 @@ impl Engine {
             first: inherited
                 .map_or(FirstAttempt::Never, |minute| FirstAttempt::Inherited { minute }),
             provably_first: inherited.is_none(),
+            is_young: p.tracker.is_young(record.offset),
             same_recipe: inherited.is_none() || p.same_recipe,
             attempts: 0,
             tries: 0,
@@ -296,7 +297,7 @@ impl Engine {
         if entry.mismatch {
             self.step(slot, Step::Due);
             self.due.push_back(slot);
-        } else if entry.first == FirstAttempt::Never {
+        } else if entry.first == FirstAttempt::Never || (entry.is_young && entry.attempts == 0) {
             self.step(slot, Step::Fresh);
             if let Some(p) = self.partition(slot) {
                 p.fresh.insert(slot.offset);

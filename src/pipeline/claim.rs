@@ -11,7 +11,8 @@ use super::owned::{Lane, Owned, Phase};
 use super::queues::Work;
 use super::take_over::{Taken, new_owned, take};
 use crate::domain::id::{Epoch, Partition, Version};
-use crate::domain::offsets::Told;
+use crate::domain::offsets::{Mark, Told};
+use crate::domain::retry::minute_of;
 use crate::domain::time::{Boot, Now};
 use crate::ports::source::{Committed, SourceError, Start, Ticket};
 use crate::ports::store::{SourceStart, StoreError};
@@ -23,6 +24,7 @@ pub struct Rebalances {
     survey: Option<Survey>,
     survey_open: bool,
     sources_open: bool,
+    pub(super) ends_open: bool,
     retry_at: Boot,
     tries: u32,
     next_version: u64,
@@ -36,6 +38,8 @@ struct Assigning {
     partitions: Vec<Partition>,
     committed: Option<Vec<Committed>>,
     reading: bool,
+    /// When the ends of the topic's partitions were asked for.
+    asked_at: Boot,
 }
 
 impl Rebalances {
@@ -65,9 +69,10 @@ impl Engine {
         self.gauges.rebalances += 1;
         // Clocks and identities are compared for every claim.
         self.rebalances.survey = None;
-        self.rebalances
-            .assigning
-            .insert(ticket, Assigning { partitions, committed: None, reading: false });
+        self.rebalances.assigning.insert(
+            ticket,
+            Assigning { partitions, committed: None, reading: false, asked_at: self.now.boot },
+        );
     }
 
     pub(super) fn pump_ownership(&mut self) {
@@ -81,10 +86,12 @@ impl Engine {
     }
 
     fn read_for_assignments(&mut self) {
+        let now = self.now.boot;
         let mut reads = Vec::new();
         for (ticket, assigning) in &mut self.rebalances.assigning {
             if assigning.committed.is_none() && !assigning.reading {
                 assigning.reading = true;
+                assigning.asked_at = now;
                 reads.push((*ticket, assigning.partitions.clone()));
             }
         }
@@ -180,7 +187,9 @@ impl Engine {
         for ticket in known {
             let Some(assigning) = self.rebalances.assigning.remove(&ticket) else { continue };
             let committed = assigning.committed.unwrap_or_default();
-            let starts = committed.iter().map(|c| self.take_over(c, &survey)).collect();
+            let ago = self.now.boot.since(assigning.asked_at);
+            let minute = minute_of(self.now.wall - ago);
+            let starts = committed.iter().map(|c| self.take_over(c, &survey, minute)).collect();
             self.out.push(Effect::Assign { ticket, starts });
         }
         if !self.rebalances.assigning.is_empty() {
@@ -188,7 +197,8 @@ impl Engine {
         }
     }
 
-    fn take_over(&mut self, committed: &Committed, survey: &Survey) -> Start {
+    /// `minute`: in which, or after which, the topic ended where it is said to end.
+    fn take_over(&mut self, committed: &Committed, survey: &Survey, minute: u32) -> Start {
         self.rebalances.next_version += 1;
         let version = Version(self.rebalances.next_version);
         let partition = committed.partition;
@@ -209,7 +219,9 @@ impl Engine {
         };
         let offset = told.told.watermark;
         let recipe = self.formats.recipe;
-        self.owned.insert(partition, new_owned(partition, version, told, recipe, self.now.boot));
+        let mut owned = new_owned(partition, version, told, recipe, self.now.boot);
+        owned.tracker.ended_at(Mark { from: committed.high, minute });
+        self.owned.insert(partition, owned);
         if let Some(why) = refused {
             self.refuse(partition, why);
         }

@@ -40,6 +40,7 @@ pub struct Turn {
 pub enum Pending {
     Assigning(crate::ports::source::Ticket, Vec<Partition>),
     Rereading,
+    Ends(Vec<(Partition, crate::domain::id::Version)>),
     Survey,
     Queue {
         partition: Partition,
@@ -158,6 +159,7 @@ impl Engine {
     pub fn pump(&mut self, now: Now) -> Vec<Effect> {
         self.set_now(now);
         self.pump_ownership();
+        self.pump_alone();
         self.pump_queues();
         self.pump_asks();
         self.pump_sweep();
@@ -180,11 +182,13 @@ impl Engine {
             .filter(|p| p.queue_retry_at > self.now.boot)
             .map(|p| p.queue_retry_at)
             .min();
+        let alone = self.owned.values().filter_map(|p| p.alone_at).min();
         let ask = (!self.to_ask.is_empty() && self.ask_retry_at > self.now.boot)
             .then_some(self.ask_retry_at);
         [
             timed,
             queue_retry,
+            alone,
             ask,
             self.rebalances.wake_at(),
             self.flusher.wake_at(&self.set),
@@ -214,6 +218,7 @@ impl Engine {
                 self.on_committed(ticket, &partitions, result);
             }
             (Pending::Rereading, Reply::Committed(result)) => self.on_reread(result),
+            (Pending::Ends(of), Reply::Committed(result)) => self.on_ends(&of, result),
             (Pending::Survey, Reply::Survey(survey)) => self.on_survey(*survey),
             (Pending::Queue { partition, version, work }, reply) => {
                 self.on_queue(partition, version, work, reply);

@@ -79,6 +79,8 @@ pub struct Entry {
     pub first: FirstAttempt,
     /// The next request is the first that anyone can have sent.
     pub provably_first: bool,
+    /// It was published after we took over: only an owner before us that does not know it can have asked.
+    pub is_young: bool,
     /// What may have been attempted had the body that we would send.
     pub same_recipe: bool,
     /// Requests for a charge that may have arrived, as far as this owner knows.

@@ -11,6 +11,7 @@
 //! and can lose, delay or reorder any of them.
 
 pub mod admit;
+pub mod alone;
 pub mod charge;
 pub mod claim;
 pub mod demand;

@@ -119,6 +119,7 @@ impl Engine {
         }
         p.phase = Phase::Running;
         p.taken_over = now;
+        p.alone_at = Some(now + self.set.proof_age_max + self.set.key_life.margin());
         p.queue_tries = 0;
         p.scan = Some(None);
         let (epoch, watermark) = (p.epoch.0, p.tracker.told().watermark);

@@ -71,6 +71,8 @@ pub struct Owned {
     pub demanded: usize,
     /// When it began to be ours; the age of what was taken over counts from here.
     pub taken_over: Boot,
+    /// When to ask where the topic ends, because from then on nobody before us can send any more; `None` once asked.
+    pub alone_at: Option<Boot>,
     /// The store knows our first offset.
     pub source_known: bool,
     /// The epoch stands in Redis.

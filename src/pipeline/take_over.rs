@@ -127,6 +127,7 @@ pub(super) fn new_owned(
         queue_tries: 0,
         demanded: 0,
         taken_over: now,
+        alone_at: None,
         source_known: taken.source_known,
         epoch_written: false,
         stale: true,

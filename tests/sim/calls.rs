@@ -28,6 +28,8 @@ pub struct Apply {
     pub answered: bool,
     /// For a charge: the place it is for.
     pub place: Option<(Partition, Offset)>,
+    /// The version of its caller's bodies.
+    pub recipe: u32,
 }
 
 /// A charge that the gateway has taken and not decided yet.
@@ -94,7 +96,10 @@ impl World {
         self.say(|| format!("{life:?} -> {name} {} {}", id.0, cut(&format!("{call:?}"))));
         let place = self.place_of(life, &call);
         match &call {
-            Call::Charge(charge) => self.oracle.charge_leaves(self.now, charge, place),
+            Call::Charge(charge) => {
+                let recipe = self.running(life).map_or(0, |up| up.recipe);
+                self.oracle.charge_leaves(self.now, charge, (place, recipe));
+            }
             Call::Admit { partition, entries, .. } => {
                 let of = |e: &Entry| (e.key.id.as_str().to_owned(), (*partition, e.key.offset));
                 let admitting = entries.iter().map(of).collect();
@@ -110,7 +115,8 @@ impl World {
             Room::Store | Room::Kafka | Room::Local => 5 * S,
         };
         let (issued, deadline) = (self.now, self.now + patience);
-        let apply = Apply { life, id, call, issued, deadline, answered: true, place };
+        let recipe = self.running(life).map_or(0, |up| up.recipe);
+        let apply = Apply { life, id, call, issued, deadline, answered: true, place, recipe };
         let delay = self.travel(room(&apply.call));
         if self.loses_request(&apply.call) {
             return self.answer_at(deadline, &apply, timed_out(&apply.call));

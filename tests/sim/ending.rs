@@ -7,7 +7,7 @@ impl World {
     /// Everything is told, and nothing more is going to go wrong: once it has stayed so for a while, the run ends.
     pub fn look(&mut self) {
         let quiet = self.now > self.plan.faults_end()
-            && self.now > self.plan.shape.load_ends
+            && self.now > self.plan.shape.published_by()
             && self.active.is_empty();
         let told = quiet && self.oracle.is_all_told(&self.brokers);
         if !told {
@@ -24,7 +24,7 @@ impl World {
             self.oracle.at_the_end(&rows, left);
             return;
         }
-        let start = self.plan.faults_end().max(self.plan.shape.load_ends);
+        let start = self.plan.faults_end().max(self.plan.shape.published_by());
         if !told && self.now > start + self.plan.shape.patience() {
             let untold = self.oracle.untold(&self.brokers);
             let engines = self.describe();

@@ -72,6 +72,8 @@ pub enum Kind {
     Outage,
     /// It stands still, and its calls that had not left yet leave when it wakes.
     Freeze(usize),
+    /// It dies, and is back as a version that makes other bodies.
+    Upgrade(usize),
     /// It is told to stop, and started again after the span.
     Stop(usize),
     /// The group drops the member, which learns of it at the end of the span.
@@ -92,7 +94,6 @@ pub enum Kind {
     StoreRepliesLost,
     Gateway(Mood),
     GatewayDown,
-    GatewaySlow,
     GatewayRequestsLost,
     GatewayRepliesLost,
     /// Requests arrive after nobody waits for them any more.
@@ -168,7 +169,8 @@ pub fn draw(dice: &mut fastrand::Rng, shape: &Shape) -> Vec<Fault> {
             3 => gateway(dice),
             _ => kafka(dice, shape),
         };
-        let at = dice.u64(0..horizon);
+        let wave = shape.second_wave.filter(|_| dice.bool()).unwrap_or(0);
+        let at = wave + dice.u64(0..horizon);
         let lasting = lasting(dice, shape, &kind);
         let chance = [5, 20, 50, 100][dice.usize(..4)];
         if kind == Kind::Gateway(Mood::DeclineAhead) {
@@ -185,7 +187,8 @@ pub fn draw(dice: &mut fastrand::Rng, shape: &Shape) -> Vec<Fault> {
 
 fn process(dice: &mut fastrand::Rng, shape: &Shape) -> Kind {
     let who = dice.usize(..shape.processes);
-    match dice.u8(0..12) {
+    match dice.u8(0..13) {
+        12 => Kind::Upgrade(who),
         0..2 => Kind::Crash(who),
         2..6 => {
             let stage = [Stage::Issue, Stage::Apply, Stage::Reply][dice.usize(..3)];
@@ -224,8 +227,7 @@ fn store(dice: &mut fastrand::Rng) -> Kind {
 fn gateway(dice: &mut fastrand::Rng) -> Kind {
     match dice.u8(0..12) {
         0 => Kind::GatewayDown,
-        1 => Kind::GatewaySlow,
-        2 => Kind::GatewayRequestsLost,
+        1..3 => Kind::GatewayRequestsLost,
         3..5 => Kind::GatewayRepliesLost,
         5 => Kind::GatewayArrivalsLate,
         _ => Kind::Gateway(MOODS[dice.usize(..MOODS.len())]),
@@ -246,6 +248,8 @@ fn lasting(dice: &mut fastrand::Rng, shape: &Shape, kind: &Kind) -> Micros {
     let long = micros(shape.key_ttl) + dice.u64(0..=60) * S;
     match kind {
         Kind::QueueWipe | Kind::QueueForgetsEpoch(_) | Kind::QueueForgetsNewest(_) => 0,
+        // Long enough for the call to be made.
+        Kind::CrashAt(..) => 40 * S,
         Kind::Freeze(_) => shape.session / 2 + dice.u64(..3 * shape.session),
         Kind::Outage | Kind::Crash(_) | Kind::GatewayRequestsLost | Kind::GatewayRepliesLost
             if dice.u8(0..5) == 0 =>

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use tollbridge::domain::id::RecipeHash;
 use tollbridge::pipeline::{CallId, Effect, Engine, Event, Formats, Reply};
 use tollbridge::ports::queue::Admission;
 use tollbridge::ports::source::SourceEvent;
@@ -31,9 +32,11 @@ impl World {
         let p = &mut self.processes[process];
         p.life.number += 1;
         let life = p.life;
-        let engine = Engine::new(settings, formats(), seed, p.now(self.now));
+        let recipe = p.recipe;
+        let engine = Engine::new(settings, formats(recipe), seed, p.now(self.now));
         p.up = Some(Box::new(Running {
             engine,
+            recipe,
             client: Client { generation: -1, ..Client::default() },
             fetched: BTreeMap::new(),
             transactional_id,
@@ -108,7 +111,7 @@ impl World {
                     format!("{life:?} notes {:?} {:?} {}", note.level, note.partition, note.text)
                 });
                 let owner = note.partition.and_then(|p| self.brokers.group.owner(p));
-                self.oracle.noted(&note, owner.is_none_or(|owner| owner == life));
+                self.oracle.noted(&note, owner == Some(life));
             }
             Effect::Finished => self.leave(life),
             Effect::Fatal(why) => self.oracle.fail(format!("{life:?} is beyond repair: {why}")),
@@ -163,11 +166,11 @@ impl World {
     }
 }
 
-fn formats() -> Formats {
+fn formats(version: u32) -> Formats {
     Formats {
         decoder: Decoder::new(Format::Json, None, 64 * 1024).expect("the decoder"),
         events: EventCodec::new(EventsFormat::Json, GROUP),
         profile: Profile::generic(),
-        recipe: RECIPE,
+        recipe: RecipeHash(RECIPE.0 + version),
     }
 }

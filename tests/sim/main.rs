@@ -49,12 +49,19 @@ fn seeds() {
     for seed in first..first + count {
         sum.add(&Plan::draw(seed));
     }
-    for explained in &sum.explained {
-        println!("{explained}\n");
-    }
-    println!("{}", sum.last_line());
-    assert_eq!(sum.violations, 0, "see above");
+    sum.check();
     assert!(sum.crashes > 0 || count < SEEDS, "nothing went wrong: nothing was tested");
+}
+
+/// Seeds that once failed.
+#[test]
+fn regressions() {
+    let mut sum = Sum::default();
+    for line in include_str!("regressions.txt").lines().filter(|line| !line.starts_with('#')) {
+        let seed = line.split_whitespace().next().and_then(|word| word.parse().ok());
+        sum.add(&Plan::draw(seed.expect("a line begins with its seed")));
+    }
+    sum.check();
 }
 
 /// One seed, told step by step where `SEED` names it.
@@ -93,11 +100,7 @@ fn every_single_crash() {
             sum.add(&Plan { faults: vec![fault], ..plan.clone() });
         }
     }
-    for explained in &sum.explained {
-        println!("{explained}\n");
-    }
-    println!("{calls} calls; {}", sum.last_line());
-    assert_eq!(sum.violations, 0, "see above");
+    sum.check();
     assert!(sum.crashes > calls, "too few of {calls} calls were reached");
 }
 

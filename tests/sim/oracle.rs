@@ -13,8 +13,9 @@ use tollbridge::ports::gateway::Charge;
 use tollbridge::ports::publisher::CommitPoint;
 use tollbridge::wire::metadata::Metadata;
 
+use crate::faults::{Kind, Mood};
 use crate::kafka::{Brokers, Effective};
-use crate::plan::{Micros, Plan, micros};
+use crate::plan::{Micros, Plan, S, micros};
 use crate::verdict;
 use crate::workload::Workload;
 
@@ -53,10 +54,14 @@ pub struct Oracle {
     apart: Micros,
     asks_always: bool,
     is_faultless: bool,
+    /// Answers may contradict their requests, clocks may jump, bodies may change.
+    may_doubt_early: bool,
     fates: BTreeMap<At, Fate>,
     told: BTreeMap<Partition, Told>,
     /// When the earliest request left that arrived at the gateway.
     first: BTreeMap<TransactionId, Micros>,
+    /// With which version of the bodies a place was first asked for.
+    recipes: BTreeMap<At, u32>,
     bodies: BTreeMap<TransactionId, [u8; 32]>,
     charges: Vec<Charged>,
     ledger_read: usize,
@@ -73,9 +78,14 @@ impl Oracle {
             apart: plan.shape.margin() / 4,
             asks_always: plan.shape.settings.ask_store == AskStore::Always,
             is_faultless: plan.faults.is_empty(),
+            may_doubt_early: plan.faults.iter().any(|fault| {
+                let contradicts = fault.kind == Kind::Gateway(Mood::WrongAmount);
+                contradicts || matches!(fault.kind, Kind::ClockJump(..) | Kind::Upgrade(_))
+            }),
             fates: BTreeMap::new(),
             told: BTreeMap::new(),
             first: BTreeMap::new(),
+            recipes: BTreeMap::new(),
             bodies: BTreeMap::new(),
             charges: Vec::new(),
             ledger_read: 0,
@@ -97,11 +107,20 @@ impl Oracle {
     }
 
     /// A request for a charge leaves a process.
-    pub fn charge_leaves(&mut self, now: Micros, charge: &Charge, place: Option<At>) {
+    pub fn charge_leaves(
+        &mut self,
+        now: Micros,
+        charge: &Charge,
+        (place, recipe): (Option<At>, u32),
+    ) {
         let id = &charge.id;
         let Some((partition, offset)) = place else {
             return self.fail(format!("{id} is asked for without an acknowledged temp entry"));
         };
+        let before = self.recipes.get(&(partition, offset)).copied();
+        if before.is_some_and(|before| before != recipe) {
+            self.fail(format!("{id} at {partition}@{offset} is asked for with another recipe"));
+        }
         let bound = self.told.get(&partition).map(|told| told.metadata.bound);
         if bound.is_none_or(|bound| offset >= bound) {
             self.fail(format!("{id} at {partition}@{offset} is at or above the bound {bound:?}"));
@@ -114,7 +133,10 @@ impl Oracle {
     }
 
     /// It arrives at the gateway.
-    pub fn charge_arrives(&mut self, issued: Micros, _: Micros, charge: &Charge, _: Option<At>) {
+    pub fn charge_arrives(&mut self, issued: Micros, charge: &Charge, by: Option<(At, u32)>) {
+        if let Some((place, recipe)) = by {
+            self.recipes.entry(place).or_insert(recipe);
+        }
         let first = self.first.entry(charge.id.clone()).or_insert(issued);
         *first = issued.min(*first);
         let hash: [u8; 32] = Sha256::digest(&charge.body).into();
@@ -158,11 +180,11 @@ impl Oracle {
     }
 
     /// A Kafka transaction takes effect.
-    pub fn took_effect(&mut self, effective: &Effective, brokers: &Brokers) {
+    pub fn took_effect(&mut self, now: Micros, effective: &Effective, brokers: &Brokers) {
         let mut told_now = BTreeSet::new();
         for verdict in effective.messages.iter().filter_map(verdict::read) {
             match verdict {
-                Ok(verdict) => told_now.extend(self.fate_told(&verdict, brokers)),
+                Ok(verdict) => told_now.extend(self.fate_told(now, &verdict, brokers)),
                 Err(why) => self.fail(why),
             }
         }
@@ -177,7 +199,12 @@ impl Oracle {
         }
     }
 
-    fn fate_told(&mut self, verdict: &verdict::Verdict, brokers: &Brokers) -> Option<At> {
+    fn fate_told(
+        &mut self,
+        now: Micros,
+        verdict: &verdict::Verdict,
+        brokers: &Brokers,
+    ) -> Option<At> {
         let Some(place) = self.workload.by_event.get(&verdict.event_id).copied() else {
             self.fail(format!("an event of no record: {verdict:?}"));
             return None;
@@ -207,6 +234,10 @@ impl Oracle {
         let is_spread = id.is_some_and(|id| workload.is_spread(id));
         if verdict.fate == Fate::InDoubt && self.is_faultless && !is_spread {
             self.fail(format!("{place:?} is in doubt, and nothing went wrong"));
+        }
+        let soonest = self.usable.saturating_sub(60 * S + self.apart);
+        if verdict.fate == Fate::InDoubt && !self.may_doubt_early && !is_spread && now < soonest {
+            self.fail(format!("{place:?} is given up before its key can have run out"));
         }
         Some(place)
     }
@@ -298,7 +329,9 @@ impl Oracle {
         let row = row.ok_or("there is no row")?;
         let of = |fate| places.iter().filter(move |at| self.fates.get(at) == Some(&fate)).count();
         let at = (row.source.partition, row.source.offset);
-        if self.fates.get(&at) != Some(&row.fate) {
+        // A place that was taken for a duplicate of one in doubt may turn out to be the one that charged.
+        let in_doubt = of(Fate::InDoubt) > 0 && self.workload.is_spread(id);
+        if self.fates.get(&at) != Some(&row.fate) && !in_doubt {
             return Err("the row's place has another fate");
         }
         let charged: Vec<&Charged> = self.charges.iter().filter(|c| c.id == *id).collect();
@@ -318,7 +351,7 @@ impl Oracle {
         }
         let elsewhere =
             |fate: Fate| places.iter().any(|p| self.fates.get(p) == Some(&fate) && *p == at);
-        if elsewhere(Fate::Duplicate) {
+        if elsewhere(Fate::Duplicate) && !in_doubt {
             return Err("a duplicate of itself");
         }
         Ok(())

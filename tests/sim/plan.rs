@@ -46,6 +46,8 @@ pub struct Shape {
     pub transactions: usize,
     /// Records are published until then.
     pub load_ends: Micros,
+    /// Some records are published only so much later, when keys have run out.
+    pub second_wave: Option<Micros>,
 }
 
 impl Shape {
@@ -55,6 +57,11 @@ impl Shape {
 
     pub fn margin(&self) -> Micros {
         micros(self.life().margin())
+    }
+
+    /// The last record is published by then.
+    pub fn published_by(&self) -> Micros {
+        self.load_ends + self.second_wave.unwrap_or(0)
     }
 
     /// After the last fault everything must have a fate within this time.
@@ -112,6 +119,7 @@ fn shape(dice: &mut fastrand::Rng) -> Shape {
         skews: (0..processes).map(|_| dice.i64(-apart_max..=apart_max)).collect(),
         transactions: dice.usize(20..=60),
         load_ends: dice.u64(2..=40) * S,
+        second_wave: (dice.u8(0..4) == 0).then(|| micros(key_ttl) + dice.u64(..60) * S),
     }
 }
 

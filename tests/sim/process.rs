@@ -31,10 +31,13 @@ pub struct Process {
     pub skew: i64,
     pub jump: i64,
     pub uptime: Micros,
+    /// Which version of the bodies its next life makes.
+    pub recipe: u32,
 }
 
 pub struct Running {
     pub engine: Engine,
+    pub recipe: u32,
     pub client: Client,
     pub fetched: BTreeMap<Partition, Fetched>,
     pub transactional_id: String,

@@ -92,7 +92,16 @@ impl Sum {
         }
     }
 
-    pub fn last_line(&self) -> String {
+    /// Prints what came of it, and fails where a seed failed.
+    pub fn check(&self) {
+        for explained in &self.explained {
+            println!("{explained}\n");
+        }
+        println!("{}", self.last_line());
+        assert_eq!(self.violations, 0, "see above");
+    }
+
+    fn last_line(&self) -> String {
         let landed: Vec<String> = self.landed.iter().map(|(k, n)| format!("{k} {n}")).collect();
         format!(
             "{} seeds, {} steps, {} crashes, {} violations; landed: {}",

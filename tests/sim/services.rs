@@ -143,7 +143,8 @@ impl World {
             _ => mood.map_or(Whim::Honest, |mood| self.whim(mood)),
         };
         self.say(|| format!("the gateway gets {} in the mood {whim:?}", charge.id));
-        self.oracle.charge_arrives(apply.issued, self.now, charge, apply.place);
+        let by = apply.place.map(|place| (place, apply.recipe));
+        self.oracle.charge_arrives(apply.issued, charge, by);
         match self.gateway.apply(wall(self.now), charge, &whim) {
             Applied::Answered(response) => {
                 self.oracle.look_at_ledger(self.gateway.ledger(), apply.place);

@@ -18,6 +18,10 @@ impl World {
         let back = fault.ends().max(self.now + 100 * MS);
         match fault.kind {
             Kind::Crash(process) => self.crash_process(process, back),
+            Kind::Upgrade(process) => {
+                self.processes[process].recipe += 1;
+                self.crash_process(process, back);
+            }
             Kind::Outage => {
                 for process in 0..self.processes.len() {
                     self.crash_process(process, back);

@@ -201,6 +201,6 @@ impl World {
     pub fn took_effect(&mut self, effective: Option<Effective>) {
         let Some(effective) = effective else { return };
         self.say(|| format!("took effect: {}", crate::verdict::brief(&effective)));
-        self.oracle.took_effect(&effective, &self.brokers);
+        self.oracle.took_effect(self.now, &effective, &self.brokers);
     }
 }

@@ -63,7 +63,11 @@ impl Workload {
         drafts: Vec<(Partition, Option<Transaction>, Option<Bytes>)>,
     ) -> Self {
         let mut ends: BTreeMap<Partition, i64> = BTreeMap::new();
-        let mut times: Vec<Micros> = drafts.iter().map(|_| dice.u64(..shape.load_ends)).collect();
+        let mut time = || {
+            let wave = shape.second_wave.filter(|_| dice.u8(0..4) == 0).unwrap_or(0);
+            wave + dice.u64(..shape.load_ends)
+        };
+        let mut times: Vec<Micros> = drafts.iter().map(|_| time()).collect();
         times.sort_unstable();
         let mut workload =
             Self { all: BTreeMap::new(), by_event: BTreeMap::new(), places: BTreeMap::new() };

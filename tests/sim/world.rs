@@ -101,6 +101,7 @@ impl World {
                 skew: plan.shape.skews[process],
                 jump: 0,
                 uptime: dice.u64(1..1_000_000) * S,
+                recipe: 0,
             })
             .collect();
         let mut world = Self {
