@@ -235,6 +235,8 @@ fn inequalities_are_exact() {
     assert_eq!(fails(&["kafka.transaction_timeout=9999ms"]), 0);
     assert_eq!(fails(&["kafka.transaction_timeout=10s"]), 1);
     assert_eq!(fails(&["kafka.transaction_timeout=10s", "kafka.protocol=consumer"]), 0);
+    assert_eq!(fails(&["kafka.request_timeout=8s"]), 0);
+    assert_eq!(fails(&["kafka.request_timeout=8001ms"]), 1);
     assert_eq!(fails(&["gateway.connect_timeout=9999ms"]), 0);
     assert_eq!(fails(&["gateway.connect_timeout=10s"]), 1);
     assert_eq!(fails(&["sweep.min_age=10001ms"]), 0);

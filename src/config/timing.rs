@@ -52,6 +52,18 @@ pub fn check(config: &Config) -> Vec<ConfigError> {
     let why = "answers on their way at the stop could be neither awaited nor stored";
     let last = (format!("{} + {}", call.0, store.0), call.1 + store.1);
     below("shutdown.timeout", &last, &stop, why);
+    let request = key("kafka.request_timeout", config.kafka.request_timeout);
+    if request.1 > transaction.1 {
+        let problem = format!(
+            "{} must not be above {}: a request would be waited for whose transaction the brokers have aborted",
+            request.0, transaction.0
+        );
+        found.push(ConfigError::general(
+            "kafka.request_timeout",
+            &problem,
+            "Change one of the two.",
+        ));
+    }
     found.extend(counts(config));
     found
 }

@@ -140,7 +140,11 @@ fn records_that_break_the_schema_say_nothing() {
             ("\"ch_1\"", "\"\""),
             ("\"ch_1\"", "7"),
             ("\"ch_1\"", "null"),
+            // No store could take these: PostgreSQL has no text with a NUL.
             ("\"ch_1\"", r#""ch\n1""#),
+            ("\"ch_1\"", r#""ch\u00001""#),
+            ("\"insufficient_funds\"", r#""insufficient\u0000funds""#),
+            ("\"insufficient_funds\"", r#""\u007f""#),
             ("roved", "rovedish"),
             ("declined", "pending"),
             ("approved", "pending"),
