@@ -7,7 +7,9 @@ use std::sync::Arc;
 use anyhow::{Context, anyhow, bail};
 
 use super::exit::Exit;
-use super::reconcile::{ToldEvent, Watch, kafka_gone, patiently, store_gone, tell, topic_length};
+use super::reconcile::{
+    ToldEvent, Watch, kafka_gone, patiently, settle, store_gone, tell, topic_length,
+};
 use super::settings;
 use super::store::{AnyStore, StoreSettings};
 use crate::adapters::kafka::{Feed, Feeder, Reader, Settings};
@@ -114,10 +116,11 @@ impl Resolving<'_> {
     /// Whether the event stands on its topic, from an earlier run.
     fn is_published(
         &self,
-        topic: &str,
+        topic: &String,
         event_id: EventId,
         watch: &mut impl Watch,
     ) -> anyhow::Result<bool> {
+        settle(&self.reader, &self.settings, [topic])?;
         watch.begin("looking for the event", topic_length(&self.reader, topic)?);
         let mut found = false;
         let read = self.reader.read_topic(topic, |_, record| {

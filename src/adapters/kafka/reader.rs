@@ -109,6 +109,26 @@ impl Reader {
         Ok((Offset(low), Offset(high)))
     }
 
+    /// The end of each partition's log, with what open transactions hold back from `read_committed` readers.
+    ///
+    /// # Errors
+    /// As for [`Reader::committed`].
+    pub fn log_ends(&self, topic: &str) -> Result<Vec<(Partition, Offset)>, AskError> {
+        let mut client = self.settings.client(Role::Reader);
+        client.set("isolation.level", "read_uncommitted");
+        let consumer: BaseConsumer<QuietContext> = client
+            .create_with_context(QuietContext)
+            .map_err(|e| AskError::of(&format!("bounds of {topic}"), &e))?;
+        let end = |partition: Partition| {
+            let bounds =
+                consumer.fetch_watermarks(topic, partition.0, self.settings.request_timeout);
+            let (_, end) =
+                bounds.map_err(|e| AskError::of(&format!("bounds of {topic}/{partition}"), &e))?;
+            Ok((partition, Offset(end)))
+        };
+        self.partitions(topic)?.into_iter().map(end).collect()
+    }
+
     /// The partitions of a topic in their order.
     ///
     /// # Errors

@@ -2,13 +2,19 @@
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
+use std::time::Duration;
 
-use super::{Watch, kafka_gone, span};
-use crate::adapters::kafka::{Reader, Topics};
+use anyhow::anyhow;
+
+use super::{PAUSE, Watch, kafka_gone, patiently, span};
+use crate::adapters::kafka::{Reader, Settings, Topics};
+use crate::adapters::system::SystemClock;
+use crate::app::exit::Exit;
 use crate::domain::balance::{Balance, Event, Flaw, Other, Resolving, Spot};
 use crate::domain::id::{Partition, Place, TransactionId};
 use crate::domain::outcome::{EventId, Fate, Outcome};
 use crate::domain::record::{Header, Record};
+use crate::ports::time::Clock;
 use crate::wire::dead_letter::{self, Letter};
 use crate::wire::events::RESOLVES;
 use crate::wire::outcome;
@@ -61,13 +67,15 @@ pub fn tell(record: &Record) -> Result<Told, String> {
     }
 }
 
-/// Reads all events into the balance.
+/// Reads all events into the balance: those of every record that was finished before this call.
 pub(super) fn read(
     reader: &Reader,
-    topics: &Topics,
+    settings: &Settings,
     balance: &mut Balance,
     watch: &mut impl Watch,
 ) -> anyhow::Result<()> {
+    let topics = &settings.topics;
+    settle(reader, settings, names(topics))?;
     each(reader, topics, watch, |topic, partition, record| match tell(&record) {
         Ok(told) => enter(balance, topics, topic, told),
         Err(why) => {
@@ -87,7 +95,7 @@ pub fn each(
     watch: &mut impl Watch,
     mut each: impl FnMut(&String, Partition, Record),
 ) -> anyhow::Result<()> {
-    let names = BTreeSet::from([&topics.archived, &topics.declined, &topics.dead_letter]);
+    let names = names(topics);
     let mut events = 0;
     for topic in &names {
         events += length(reader, topic)?;
@@ -100,6 +108,42 @@ pub fn each(
             ControlFlow::Continue(())
         });
         read.map_err(kafka_gone)?;
+    }
+    Ok(())
+}
+
+fn names(topics: &Topics) -> BTreeSet<&String> {
+    BTreeSet::from([&topics.archived, &topics.declined, &topics.dead_letter])
+}
+
+/// Waits until everything that stands on these topics now can be read. A processor that was killed leaves a transaction
+/// open, and until the brokers abort it, `read_committed` readers see nothing behind its first event: also not what
+/// others have committed since.
+///
+/// # Errors
+/// `Exit::Unavailable` where Kafka does not answer, or a transaction stays open for longer than it may.
+pub fn settle<'a>(
+    reader: &Reader,
+    settings: &Settings,
+    topics: impl IntoIterator<Item = &'a String>,
+) -> anyhow::Result<()> {
+    // The brokers look for overdue transactions every ten seconds, by default.
+    let patience = settings.transaction_timeout + Duration::from_secs(30);
+    let began = SystemClock.now().boot;
+    for topic in topics {
+        for (partition, end) in patiently(settings, || reader.log_ends(topic))? {
+            while reader.watermarks(topic, partition).map_err(kafka_gone)?.1 < end {
+                if SystemClock.now().boot.since(began) > patience {
+                    let why = anyhow!(
+                        "{topic}/{partition}: a transaction has been open for more than {} s and hides what \
+                         follows; find its producer with kafka-transactions.sh, or try again later",
+                        patience.as_secs()
+                    );
+                    return Err(Exit::Unavailable.because(why));
+                }
+                std::thread::sleep(PAUSE);
+            }
+        }
     }
     Ok(())
 }

@@ -30,7 +30,7 @@ use crate::ports::time::Clock;
 use crate::wire::metadata::Metadata;
 use crate::wire::transaction::Decoder;
 
-pub use events::{Told as ToldEvent, each as each_event, length as topic_length, tell};
+pub use events::{Told as ToldEvent, each as each_event, length as topic_length, settle, tell};
 pub use ledger::{Columns, Ledger};
 
 /// Findings that are kept in full; more are only counted.
@@ -109,7 +109,7 @@ impl Books<'_> {
         });
         rows.await.map_err(store_gone)?;
         self.read_sources(&mut balance, records, watch)?;
-        events::read(&self.reader, &self.settings.topics, &mut balance, watch)?;
+        events::read(&self.reader, &self.settings, &mut balance, watch)?;
         if balance.is_ahead() {
             balance.look_again(&told(&self.committed(&partitions)?));
         }
@@ -215,7 +215,7 @@ pub(super) fn span(low: Offset, high: Offset) -> u64 {
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Asks the brokers, and again where they are only in between (a coordinator that moves or has just started), for no
-/// longer than one request may take.
+/// longer than three requests may take.
 pub(super) fn patiently<T>(
     settings: &Settings,
     mut ask: impl FnMut() -> Result<T, AskError>,
@@ -224,7 +224,7 @@ pub(super) fn patiently<T>(
     loop {
         match ask() {
             Err(AskError::Transient(_))
-                if SystemClock.now().boot.since(began) + PAUSE < settings.request_timeout =>
+                if SystemClock.now().boot.since(began) < settings.request_timeout * 2 =>
             {
                 std::thread::sleep(PAUSE);
             }

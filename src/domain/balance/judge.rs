@@ -266,7 +266,7 @@ impl Books {
                 other("account, code, number of attempts or time");
             }
         }
-        if seen.is_finished && seen.fate.is_none_or(|fate| fate == Fate::Rejected) {
+        if seen.fate == Some(Fate::Rejected) {
             add(Flaw::RowWithoutEvent, format!("a row ({}) that no event tells of", row.fate));
         }
     }
