@@ -211,7 +211,7 @@ impl Engine {
 
     fn on_reply(&mut self, call: CallId, reply: Reply) {
         let Some(pending) = self.pending.remove(&call) else {
-            return self.note(Level::Error, None, format!("a reply to no call: {reply:?}"));
+            return self.note(Level::Error, None, format!("a reply to no call: {}", reply.name()));
         };
         match (pending, reply) {
             (Pending::Assigning(ticket, partitions), Reply::Committed(result)) => {
@@ -236,7 +236,7 @@ impl Engine {
             (Pending::Publisher, Reply::Committing(result)) => self.on_committing(result),
             (Pending::Publisher, Reply::Renewed(result)) => self.on_renewed(result),
             (pending, reply) => {
-                let text = format!("a reply of another kind: {pending:?} got {reply:?}");
+                let text = format!("a reply of another kind: {pending:?} got {}", reply.name());
                 self.note(Level::Error, None, text);
             }
         }

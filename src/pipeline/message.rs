@@ -149,6 +149,30 @@ pub enum Reply {
     Survey(Box<Survey>),
 }
 
+impl Reply {
+    /// Its name, for a log: what it carries may be a payload.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Committed(_) => "committed",
+            Self::Membership(_) => "membership",
+            Self::Committing(_) => "committing",
+            Self::Renewed(_) => "renewed",
+            Self::QueueDone(_) => "queue_done",
+            Self::Admitted(_) => "admitted",
+            Self::Moved(_) => "moved",
+            Self::Missing(_) => "missing",
+            Self::Page(_) => "page",
+            Self::Depths(_) => "depths",
+            Self::Answer(_) => "answer",
+            Self::Asked(_) => "asked",
+            Self::Stored(_) => "stored",
+            Self::SourcesAdded(_) => "sources_added",
+            Self::Survey(_) => "survey",
+        }
+    }
+}
+
 /// What a claim has to know of the others.
 #[derive(Debug)]
 pub struct Survey {

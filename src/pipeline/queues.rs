@@ -171,7 +171,7 @@ impl Engine {
                 Err(error) => (Work::Scan, error),
             },
             (work, reply) => {
-                let text = format!("redis call {work:?} got {reply:?}");
+                let text = format!("redis call {work:?} got {}", reply.name());
                 (work, QueueError::Permanent(text))
             }
         };
