@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use tollbridge::adapters::kafka::{
-    Admin, AskError, ConnectError, NewTopic, Protocol, TopicLimits, check, connect,
+    Admin, AskError, ConnectError, NewTopic, Protocol, Settings, TopicLimits, check, connect,
 };
 use tollbridge::domain::id::{Offset, Partition};
 use tollbridge_rig::{free_port, wait_until};
@@ -153,6 +153,11 @@ async fn a_wrong_property_is_named() {
     // Refused only in company.
     let mut stage = Stage::new(Protocol::Classic, 1);
     check(&stage.settings).unwrap();
+    let equal = stage.settings.transaction_timeout;
+    check(&Settings { request_timeout: equal, ..stage.settings.clone() }).unwrap();
+    let longer = Settings { request_timeout: equal * 2, ..stage.settings.clone() };
+    let refused = check(&longer);
+    assert!(matches!(&refused, Err(ConnectError::Client(_))), "{refused:?}");
     stage.settings.properties.insert("message.timeout.ms".into(), "3600000".into());
     let refused = check(&stage.settings);
     assert!(matches!(&refused, Err(ConnectError::Client(_))), "{refused:?}");
