@@ -65,7 +65,10 @@ soak-demo: release ## The demo RUNS times with other seeds and both stores
 bench: install ## Measurements; ITEM= picks one
 	$(CARGO) bench --locked $(if $(ITEM),--bench $(ITEM))
 
-build-cold: ## A release build from nothing, with its time
-	@rm -rf .rig/cold
-	time $(CARGO) build --locked --release --target-dir .rig/cold
+build-cold: ## A release build from nothing; says how long it took, for how many crates
+	@rm -rf .rig/cold && mkdir -p .rig/cold
+	@start=$$(date +%s); \
+	$(CARGO) build --locked --release --target-dir .rig/cold 2>&1 | tee .rig/cold/log; \
+	spent=$$(( $$(date +%s) - start )); \
+	echo "$$spent seconds, $$(grep -c '^ *Compiling ' .rig/cold/log) crates"
 	@rm -rf .rig/cold
