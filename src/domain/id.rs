@@ -121,6 +121,11 @@ pub struct StoreId(pub [u8; 16]);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RecipeHash(pub u32);
 
+impl RecipeHash {
+    /// Of more than one recipe, or of one that is no longer known: no recipe of anyone equals it.
+    pub const MIXED: Self = Self(0);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

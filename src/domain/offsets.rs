@@ -216,6 +216,12 @@ impl Tracker {
         self.unfinished.range(self.attempted_end..).next().copied().unwrap_or(self.position)
     }
 
+    /// Whether an owner before us may have attempted something that has no fate yet.
+    #[must_use]
+    pub fn has_inherited(&self) -> bool {
+        self.watermark() < self.inherited_bound
+    }
+
     /// Where the bound ought to stand so that `frontier`, the first offset that waits for its first attempt, and
     /// what follows it can leave. It is raised in steps of half the lead, never lowered.
     #[must_use]

@@ -7,7 +7,7 @@
 use super::engine::{Engine, Pending};
 use super::message::{Call, Level};
 use super::owned::{Owned, Phase};
-use crate::domain::id::{Epoch, Offset, Partition, Version};
+use crate::domain::id::{Epoch, Offset, Partition, RecipeHash, Version};
 use crate::domain::offsets::{Plan, PlanLimits, Told};
 use crate::domain::retry::minute_of;
 use crate::domain::time::Boot;
@@ -221,6 +221,9 @@ impl Engine {
 
     fn point(&self, said: &Said) -> CommitPoint {
         let told = said.plan.told.clone();
+        // What an owner before us may have attempted with another recipe stays so for those who come after us.
+        let p = self.owned.get(&said.partition);
+        let is_mixed = p.is_some_and(|p| !p.same_recipe && p.tracker.has_inherited());
         let metadata = Metadata {
             cut: told.cut,
             unfinished: told.unfinished,
@@ -228,7 +231,7 @@ impl Engine {
             marks: told.marks,
             epoch: said.epoch,
             store: self.set.store,
-            recipe: self.formats.recipe,
+            recipe: if is_mixed { RecipeHash::MIXED } else { self.formats.recipe },
         };
         let text = metadata.encode(told.watermark);
         debug_assert!(text.chars().count() <= self.set.metadata_chars_max);

@@ -5,7 +5,7 @@ use super::engine::{Engine, Pending};
 use super::entry::{InQueue, Step};
 use super::message::{Call, Level, Reply, Slot};
 use super::owned::{Lane, Owned};
-use crate::domain::id::{Offset, Partition, Version};
+use crate::domain::id::{Offset, Partition, RecipeHash, Version};
 use crate::ports::queue::{Admission, Entry, EntryKey, Moved, QueueError};
 use crate::wire::queue_entry::{EntryState, QueueEntry};
 
@@ -83,7 +83,7 @@ impl Engine {
                 transaction: (**tx).clone(),
                 payload_hash: entry.hash,
                 admitted_at: entry.admitted_at,
-                recipe,
+                recipe: if entry.same_recipe { recipe } else { RecipeHash::MIXED },
                 epoch: p.epoch,
                 attempts: entry.attempts,
                 state: state_of(&entry.step),

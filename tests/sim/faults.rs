@@ -179,10 +179,28 @@ pub fn draw(dice: &mut fastrand::Rng, shape: &Shape) -> Vec<Fault> {
             let before = at.saturating_sub(5 * S);
             faults.push(Fault { at: before, lasting: at - before, chance: 50, kind: lost });
         }
+        if let Kind::Upgrade(who) = kind {
+            faults.extend(around_an_upgrade(dice, at, who));
+        }
         faults.push(Fault { at, lasting, chance, kind });
     }
     faults.sort_by_key(|fault| fault.at);
     faults
+}
+
+/// What makes an upgrade worth something: requests without an answer before it, and nothing but Kafka to tell a
+/// second life of the new version that they were made by the old one.
+fn around_an_upgrade(dice: &mut fastrand::Rng, at: Micros, who: usize) -> Vec<Fault> {
+    let before = at.saturating_sub(3 * S);
+    let lost = Kind::GatewayRepliesLost;
+    let mut all = vec![Fault { at: before, lasting: at - before, chance: 50, kind: lost }];
+    if dice.bool() {
+        let kind = Kind::QueueWipe;
+        all.push(Fault { at: at + dice.u64(..6 * S), lasting: 0, chance: 100, kind });
+        let (at, lasting) = (at + dice.u64(2 * S..8 * S), dice.u64(100 * MS..S));
+        all.push(Fault { at, lasting, chance: 100, kind: Kind::Crash(who) });
+    }
+    all
 }
 
 fn process(dice: &mut fastrand::Rng, shape: &Shape) -> Kind {

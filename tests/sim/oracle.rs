@@ -329,8 +329,9 @@ impl Oracle {
         let row = row.ok_or("there is no row")?;
         let of = |fate| places.iter().filter(move |at| self.fates.get(at) == Some(&fate)).count();
         let at = (row.source.partition, row.source.offset);
-        // A place that was taken for a duplicate of one in doubt may turn out to be the one that charged.
-        let in_doubt = of(Fate::InDoubt) > 0 && self.workload.is_spread(id);
+        // An approval replaces what is in doubt, at whichever place: one that an owner stores after a freeze comes
+        // when the next owner has told the place as in doubt, or as a duplicate of another one that is.
+        let in_doubt = of(Fate::InDoubt) > 0;
         if self.fates.get(&at) != Some(&row.fate) && !in_doubt {
             return Err("the row's place has another fate");
         }
