@@ -17,7 +17,7 @@ const READER: &str = include_str!("../kafka/Reader.java");
 const RECIPE: &str = "1";
 /// A slow network included.
 const FETCH_LIMIT: Duration = Duration::from_secs(600);
-const STEP_LIMIT: Duration = Duration::from_secs(60);
+const STEP_LIMIT: Duration = Duration::from_secs(180);
 /// Any 22 characters of base64 will do; each broker has it, each is alone.
 const CLUSTER_ID: &str = "4L6g3nShT-eMCtK--X86sw";
 

@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 use tollbridge_rig::{Launch, Process, TempDir};
 
-const LIMIT: Duration = Duration::from_secs(300);
+const LIMIT: Duration = Duration::from_secs(900);
 
 fn rig(words: &[&str]) -> Launch {
     Launch::new(env!("CARGO_BIN_EXE_rig")).args(words)

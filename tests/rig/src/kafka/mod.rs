@@ -20,8 +20,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
-const READY_LIMIT: Duration = Duration::from_secs(60);
-const STOP_LIMIT: Duration = Duration::from_secs(30);
+const READY_LIMIT: Duration = Duration::from_secs(180);
+/// A JVM that writes its class archive at its end is busy for long.
+const STOP_LIMIT: Duration = Duration::from_secs(180);
 /// Ports are ours, but a foreign program may still take one at the last moment.
 const START_TRIES: u32 = 3;
 
@@ -54,7 +55,7 @@ impl Kafka {
     /// Starts a broker and returns once it answers (about a second).
     ///
     /// # Errors
-    /// When Kafka is not there and cannot be fetched, or the broker does not answer within a minute.
+    /// When Kafka is not there and cannot be fetched, or the broker does not answer within three minutes.
     pub fn start() -> Result<Self> {
         Self::start_with(KafkaOptions::default())
     }
@@ -183,7 +184,7 @@ impl Kafka {
     /// An orderly stop.
     ///
     /// # Errors
-    /// When it does not run or has not ended after half a minute.
+    /// When it does not run or has not ended after three minutes.
     pub fn stop(&self) -> Result<()> {
         let process = self.process().take();
         process.ok_or_else(|| Error::new("Kafka does not run"))?.terminate(STOP_LIMIT)?;
@@ -193,7 +194,7 @@ impl Kafka {
     /// Starts it again on the same port and data; where it runs, it is killed first.
     ///
     /// # Errors
-    /// When it does not answer within a minute.
+    /// When it does not answer within three minutes.
     pub fn restart(&self) -> Result<()> {
         self.kill();
         self.run()
