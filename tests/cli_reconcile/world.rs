@@ -48,9 +48,11 @@ impl Place {
             store,
             faults: FAULTS.into(),
             settings: vec![
-                setting("gateway", "key_ttl", "\"8s\""),
+                // Short, so that doubts come soon; the margin bears what a busy machine takes for the store's clock.
+                setting("gateway", "timeout", "\"4s\""),
+                setting("gateway", "key_ttl", "\"20s\""),
                 setting("sweep", "interval", "\"200ms\""),
-                setting("sweep", "min_age", "\"1500ms\""),
+                setting("sweep", "min_age", "\"4500ms\""),
             ],
             ..StackOptions::new(BINARY)
         })
@@ -78,8 +80,12 @@ impl Place {
     #[track_caller]
     pub fn reconcile(&self, code: i32, ledger: &Path) -> (Value, Vec<String>) {
         // A busy machine may be slow to make the coordinator that nobody has asked yet.
-        let patience = ["--set", "kafka.request_timeout=15s"];
-        let args = ["--json", "--ledger", ledger.to_str().unwrap(), patience[0], patience[1]];
+        let patience = [
+            "--set=kafka.request_timeout=15s",
+            "--set=kafka.transaction_timeout=20s",
+            "--set=kafka.session_timeout=30s",
+        ];
+        let args = [&["--json", "--ledger", ledger.to_str().unwrap()], &patience[..]].concat();
         let report = self.ends(code, "reconcile", &args);
         let report: Value = serde_json::from_str(&report).unwrap();
         let name = |finding: &Value| {
