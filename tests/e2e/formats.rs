@@ -108,6 +108,8 @@ fn field(file: &str, mut datum: &[u8], name: &str) -> Value {
 #[test]
 fn the_newer_group_protocol_works() {
     let mut plan = Plan { partitions: 2, nameless: true, ..Plan::default() }
+        .quick()
+        .soon_lost()
         .set("kafka.protocol", "\"consumer\"");
     plan.without = vec!["kafka.session_timeout"];
     let world = World::new(plan);

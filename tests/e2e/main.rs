@@ -11,6 +11,7 @@ mod ending;
 mod formats;
 mod offset_log;
 mod points_commits;
+mod points_doubt;
 mod points_fates;
 mod points_gateway;
 mod points_metadata;

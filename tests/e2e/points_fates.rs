@@ -47,6 +47,7 @@ fn point_12_another_payload_under_the_same_id_is_a_duplicate_with_an_alert() {
 #[test]
 fn point_18_the_owner_of_partition_0_alone_emits_alerts_for_the_group() {
     let plan = Plan { partitions: 2, ..Plan::default() }
+        .patient()
         .set("alerts.temp_depth.raise", "5")
         .set("alerts.temp_depth.clear", "1")
         .set("alerts.temp_depth.for", "\"0s\"");

@@ -26,10 +26,8 @@ fn with_full_queues(world: &World) {
 
 fn own_redis() -> Plan {
     Plan { own_redis: true, postgres: true, ..Plan::default() }
+        .patient()
         .set("store.timeout", "\"30s\"")
-        .set("gateway.timeout", "\"30s\"")
-        .set("sweep.min_age", "\"31s\"")
-        .set("shutdown.timeout", "\"61s\"")
 }
 
 /// Everything is gone, epochs too: the partition is claimed again, and everything is back.
@@ -75,10 +73,7 @@ fn point_08_a_lost_tail_is_noticed_at_the_next_sweep() {
 /// The process and all of Redis are gone at the same time: only Kafka, the store and the gateway are left.
 #[test]
 fn point_08_a_wiped_redis_and_a_killed_process_repeat_requests_under_the_same_keys() {
-    let plan = Plan { own_redis: true, ..Plan::default() }
-        .set("gateway.timeout", "\"1s\"")
-        .set("sweep.min_age", "\"2s\"");
-    let world = World::new(plan);
+    let world = World::new(Plan { own_redis: true, ..Plan::default() }.quick());
     let processor = world.start_warm("one");
     world.gateway_link.hold(ToClient);
     world.publish(0, &ids("tx", 20));
@@ -100,7 +95,7 @@ fn point_08_a_wiped_redis_and_a_killed_process_repeat_requests_under_the_same_ke
 /// What an old replica brings back for an offset that is finished is deleted: not stored, asked or told again.
 #[test]
 fn point_06_what_redis_holds_of_a_finished_offset_is_deleted() {
-    let world = World::new(Plan { own_redis: true, ..Plan::default() });
+    let world = World::new(Plan { own_redis: true, ..Plan::default() }.patient());
     let processor = world.start_warm("one");
     world.gateway_link.hold(ToClient);
     world.publish(0, &["tx"]);
@@ -119,7 +114,8 @@ fn point_06_what_redis_holds_of_a_finished_offset_is_deleted() {
     world.redis().command(&["COPY", &format!("{temp}:old"), &archive]).unwrap();
     assert_eq!(world.depths(), (1, 1));
 
-    let processor = world.start("one");
+    let soon = ["--set", "gateway.timeout=1s", "--set", "sweep.min_age=1500ms"];
+    let processor = world.start_with("one", &soon);
     wait("empty queues", || world.depths() == (0, 0));
     world.publish(0, &["next"]);
     world.wait_done();
@@ -131,10 +127,7 @@ fn point_06_what_redis_holds_of_a_finished_offset_is_deleted() {
 /// Each script's answer is lost once: it is run again, and nothing happens twice.
 #[test]
 fn point_09_a_script_whose_answer_is_lost_is_run_again_without_harm() {
-    let plan = Plan { postgres: true, kafka_link: true, ..Plan::default() }
-        .set("redis.response_timeout", "\"30s\"")
-        .set("kafka.session_timeout", "\"30s\"")
-        .set("kafka.transaction_timeout", "\"25s\"");
+    let plan = Plan { postgres: true, kafka_link: true, ..Plan::default() }.patient();
     let world = World::new(plan);
     let processor = world.start_warm("one");
     let lose_the_answer = |what: &str, done: &dyn Fn() -> bool| {
@@ -170,7 +163,7 @@ fn point_09_a_script_whose_answer_is_lost_is_run_again_without_harm() {
 /// Out of memory: nothing more is admitted and intake pauses, but what is there moves on and leaves.
 #[test]
 fn point_09_a_full_redis_admits_nothing_and_still_drains() {
-    let world = World::new(Plan { own_redis: true, ..Plan::default() });
+    let world = World::new(Plan { own_redis: true, ..Plan::default() }.patient());
     let processor = world.start_warm("one");
     world.gateway_link.hold(ToClient);
     world.publish(0, &ids("before", 5));
@@ -212,14 +205,12 @@ fn point_09_a_redis_that_evicts_is_refused_at_the_start() {
 #[test]
 fn point_17_bounds_pause_the_intake_and_say_why() {
     let plan = Plan { postgres: true, ..Plan::default() }
+        .patient()
         .set("gateway.max_in_flight", "8")
         .set("redis.max_temp", "20")
         .set("redis.max_archive", "15")
         .set("flush.max_rows", "5")
-        .set("gateway.timeout", "\"10s\"")
-        .set("sweep.min_age", "\"11s\"")
-        .set("store.timeout", "\"30s\"")
-        .set("shutdown.timeout", "\"50s\"");
+        .set("store.timeout", "\"30s\"");
     let world = World::new(plan);
     let processor = world.start_warm("one");
     let paused =

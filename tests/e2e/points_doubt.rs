@@ -1,0 +1,95 @@
+//! What cannot be resolved is left to a person, with a row (point 13).
+
+use tollbridge_rig::Direction::ToClient;
+
+use crate::sight::{Event, wait};
+use crate::world::{LIMIT, Plan, World};
+
+fn quick(faults: &'static str) -> Plan {
+    Plan { faults, ..Plan::default() }.quick()
+}
+
+/// Nobody could be asked until the key ran out: it is in doubt, with a row, an event and an alert, and is not charged
+/// when it is published again.
+#[test]
+fn point_13_a_key_that_has_run_out_leaves_a_doubt_with_a_row() {
+    const FAULTS: &str = "[[fault]]\nkind = 'timeout-after'\nmatch = ['tx-charged']\n\
+         [[fault]]\nkind = 'timeout-before'\nmatch = ['tx-not']\n\
+         [[fault]]\nkind = 'error-before'\non = 'lookup'\nattempts = 'all'\nmatch = ['tx-']\n";
+    let plan = quick(FAULTS).set("gateway.key_ttl", "\"8s\"");
+    let world = World::new(plan);
+    let processor = world.start_warm("one");
+    world.publish(0, &["tx-charged", "tx-not"]);
+    world.wait_done();
+    for id in ["tx-charged", "tx-not"] {
+        let doubt = world.events_of(id).pop().unwrap();
+        assert_eq!((doubt.fate.as_str(), doubt.code.as_str()), ("in_doubt", "key_expired"), "{id}");
+        let row = world.rows().into_iter().find(|row| row.id == id).unwrap();
+        assert_eq!((row.fate.as_str(), row.code.as_str()), ("in_doubt", "key_expired"), "{id}");
+        let attempts = world.attempts(id);
+        let between = attempts.last().unwrap().at_us - attempts[0].at_us;
+        assert!(between < 8_000_000, "{id}: the last attempt came {between} µs after the first");
+    }
+    wait("alerts", || world.alerts("in_doubt").len() == 2);
+
+    let before = world.attempts_of("tx-");
+    world.publish(0, &["tx-charged", "tx-not"]);
+    world.wait_done();
+    for id in ["tx-charged", "tx-not"] {
+        assert_eq!(world.fates(id), ["in_doubt", "duplicate"], "{id}");
+    }
+    assert_eq!(world.attempts_of("tx-"), before);
+    resolve_both(&world);
+    assert_eq!(processor.terminate(), Some(0));
+    world.balance();
+}
+
+/// A person has asked the gateway's operators: each doubt ends with an event of its own, and only what was not charged
+/// is charged once it is published again.
+fn resolve_both(world: &World) {
+    let resolve = |args: &[&str]| {
+        world.command("resolve", "resolve", args).run(LIMIT).unwrap();
+    };
+    resolve(&["tx-charged", "--charged", "ch_1", "--by", "ada"]);
+    resolve(&["tx-not", "--not-charged", "--by", "ada"]);
+    let resolution = |id: &str| -> Event {
+        let all = world.events_of(id);
+        let first = all.iter().find(|event| event.fate == "in_doubt").unwrap();
+        let first = first.read.header("tollbridge-event-id").to_owned();
+        let found = all.into_iter().find(Event::is_resolution).unwrap();
+        assert_eq!(found.read.header("tollbridge-resolves"), first);
+        found
+    };
+    assert_eq!(resolution("tx-charged").fate, "archived");
+    let not = resolution("tx-not");
+    assert_eq!((not.fate.as_str(), not.code.as_str()), ("declined", "not_charged"));
+
+    world.restart_gateway("");
+    world.publish(0, &["tx-charged", "tx-not"]);
+    world.wait_done();
+    let last = |id: &str| world.fates(id).pop().unwrap();
+    assert_eq!((last("tx-charged"), last("tx-not")), ("duplicate".into(), "archived".into()));
+    for id in ["tx-charged", "tx-not"] {
+        let row = world.rows().into_iter().find(|row| row.id == id).unwrap();
+        assert_eq!((row.fate.as_str(), world.charged(id)), ("archived", 1), "{id}");
+    }
+}
+
+/// Another amount than was asked for: it is looked up, and the charge is not asked for again.
+#[test]
+fn point_13_an_answer_that_contradicts_the_request_is_never_asked_for_again() {
+    const FAULTS: &str = "[[fault]]\nkind = 'wrong-amount'\nmatch = ['tx-']\n\
+         [[fault]]\nkind = 'error-before'\non = 'lookup'\nattempts = 'all'\nmatch = ['tx-']\n";
+    let world = World::new(quick(FAULTS));
+    let processor = world.start_warm("one");
+    world.gateway_link.hold(ToClient);
+    world.publish(0, &["tx-1"]);
+    wait("the request", || world.attempts("tx-1").len() == 1);
+    world.gateway_link.release(ToClient);
+    world.wait_done();
+    let doubt = world.events_of("tx-1").pop().unwrap();
+    assert_eq!((doubt.fate.as_str(), doubt.code.as_str()), ("in_doubt", "mismatch"));
+    assert_eq!((world.attempts("tx-1").len(), world.charged("tx-1")), (1, 1));
+    assert_eq!(processor.terminate(), Some(0));
+    world.balance();
+}
