@@ -1,5 +1,6 @@
-//! The consumer group: the coordinator's side of the classic protocol with cooperative rebalancing. The member's
-//! side is in `member`. Times are not known here: the world tells when what happens.
+//! The consumer group: the coordinator's side of the classic protocol with cooperative rebalancing, and of the
+//! `consumer` protocol, which gives and takes member by member. The member's side is in `member`. Times are not known
+//! here: the world tells when what happens.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,6 +26,8 @@ pub struct Member {
     pub assigned: BTreeSet<Partition>,
     joined: bool,
     declared: BTreeSet<Partition>,
+    /// The generation in which it was last told something.
+    epoch: i32,
 }
 
 /// What a member is told at the end of a round.
@@ -56,8 +59,47 @@ impl Coordinator {
         }
         match self.members.contains_key(member_id) {
             false => Err("unknown member".to_owned()),
-            true if generation != self.generation => Err("illegal generation".to_owned()),
+            true if generation != self.epoch_of(member_id) => Err("illegal generation".to_owned()),
             true => Ok(()),
+        }
+    }
+
+    /// The generation that a member has to name.
+    pub fn epoch_of(&self, member_id: &str) -> i32 {
+        self.members.get(member_id).map_or(-1, |member| member.epoch)
+    }
+
+    /// The `consumer` protocol: what each member whose share has changed is told now. One that has to give up
+    /// something is told so first; what is free is given at once.
+    pub fn reconcile(&mut self) -> Vec<Assignment> {
+        for member in self.members.values_mut() {
+            member.declared = member.assigned.clone();
+        }
+        let targets = self.assign();
+        let mut told = Vec::new();
+        for (member, target) in self.members.values_mut().zip(targets) {
+            let keeps: BTreeSet<Partition> =
+                member.assigned.intersection(&target).copied().collect();
+            let gives_up = keeps.len() < member.assigned.len();
+            let partitions = if gives_up { keeps } else { target };
+            if partitions == member.assigned && member.epoch >= 0 {
+                continue;
+            }
+            self.generation += 1;
+            member.epoch = self.generation;
+            // What it is to give up stays its own until it says that it has.
+            if !gives_up {
+                member.assigned.clone_from(&partitions);
+            }
+            told.push(Assignment { life: member.life, generation: member.epoch, partitions });
+        }
+        told
+    }
+
+    /// A member says what it has after it has given something up.
+    pub fn acknowledge(&mut self, id: &str, owned: &BTreeSet<Partition>) {
+        if let Some(member) = self.members.get_mut(id) {
+            member.assigned.retain(|partition| owned.contains(partition));
         }
     }
 
@@ -73,7 +115,8 @@ impl Coordinator {
             let partitions = member.assigned.clone();
             // Whether it was waited for or not, it has to declare what it has before a round can end.
             self.members.insert(id.clone(), Member { life, joined: false, ..member });
-            let assignment = Assignment { life, generation: self.generation, partitions };
+            let generation = self.members[&id].epoch;
+            let assignment = Assignment { life, generation, partitions };
             return Joined::AsBefore(id, assignment);
         }
         let member = Member {
@@ -82,6 +125,7 @@ impl Coordinator {
             assigned: BTreeSet::new(),
             joined: true,
             declared: BTreeSet::new(),
+            epoch: -1,
         };
         self.members.insert(id.clone(), member);
         Joined::New(id)
@@ -136,6 +180,7 @@ impl Coordinator {
         let mut told = Vec::new();
         for (member, partitions) in self.members.values_mut().zip(assigned) {
             member.joined = false;
+            member.epoch = generation;
             member.assigned.clone_from(&partitions);
             told.push(Assignment { life: member.life, generation, partitions });
         }

@@ -20,8 +20,7 @@ impl World {
                 if let Some(up) = self.running_mut(life) {
                     up.client.member_id = id;
                 }
-                self.begin_round();
-                self.complete_if_joined();
+                self.regroup();
             }
             Joined::AsBefore(id, assignment) => {
                 if let Some(up) = self.running_mut(life) {
@@ -34,6 +33,23 @@ impl World {
                 }
             }
         }
+    }
+
+    /// The members have changed.
+    pub fn regroup(&mut self) {
+        if !self.plan.shape.is_incremental {
+            self.begin_round();
+            return self.complete_if_joined();
+        }
+        for assignment in self.brokers.group.reconcile() {
+            self.tell_assignment(assignment);
+        }
+    }
+
+    fn tell_assignment(&mut self, assignment: Assignment) {
+        self.say(|| format!("group: {assignment:?}"));
+        let delay = self.dice.u64(MS..60 * MS);
+        self.after(delay, Happening::Sync(assignment));
     }
 
     pub fn begin_round(&mut self) {
@@ -70,9 +86,7 @@ impl World {
             return;
         }
         for assignment in self.brokers.group.complete() {
-            self.say(|| format!("group: {assignment:?}"));
-            let delay = self.dice.u64(MS..60 * MS);
-            self.after(delay, Happening::Sync(assignment));
+            self.tell_assignment(assignment);
         }
     }
 
@@ -84,10 +98,11 @@ impl World {
     }
 
     pub fn sync(&mut self, assignment: Assignment) {
+        let is_incremental = self.plan.shape.is_incremental;
         let Assignment { life, generation, partitions } = assignment;
-        let is_current = generation == self.brokers.group.generation;
         let Some(up) = self.running_mut(life) else { return };
         let id = up.client.member_id.clone();
+        let is_current = generation == self.brokers.group.epoch_of(&id);
         if !is_current || !self.brokers.group.members.contains_key(&id) {
             return self.after(MS, Happening::Heartbeat(life));
         }
@@ -103,7 +118,8 @@ impl World {
         if !added.is_empty() {
             client.queue.push_back(Rebalance::Assigned(added));
         }
-        if gives_up {
+        // In the `consumer` protocol every word of the coordinator is answered, also one that overtook another.
+        if gives_up || is_incremental {
             client.queue.push_back(Rebalance::Rejoin);
         }
         self.next_rebalance(life);
@@ -137,6 +153,7 @@ impl World {
     }
 
     pub fn next_rebalance(&mut self, life: Life) {
+        let is_incremental = self.plan.shape.is_incremental;
         let Some(up) = self.running_mut(life) else { return };
         let client = &mut up.client;
         if client.open.is_some() {
@@ -168,6 +185,12 @@ impl World {
                     return self.command(life, Command::Release(ticket));
                 }
                 self.emit(life, SourceEvent::Revoked { ticket, partitions: list, lost });
+            }
+            Rebalance::Rejoin if is_incremental => {
+                let (id, owned) = (client.member_id.clone(), client.owned.clone());
+                self.brokers.group.acknowledge(&id, &owned);
+                self.regroup();
+                self.next_rebalance(life);
             }
             Rebalance::Rejoin => {
                 client.rejoin_wanted = true;
@@ -262,8 +285,7 @@ impl World {
         let Some(id) = self.brokers.group.member_of(life).map(str::to_owned) else { return };
         if stands_still && self.brokers.group.remove(&id) {
             self.say(|| format!("the session of {life:?} has run out"));
-            self.begin_round();
-            self.complete_if_joined();
+            self.regroup();
         }
     }
 
@@ -273,8 +295,7 @@ impl World {
             && let Some(id) = self.brokers.group.member_of(life).map(str::to_owned)
         {
             self.brokers.group.remove(&id);
-            self.begin_round();
-            self.complete_if_joined();
+            self.regroup();
         }
         self.say(|| format!("{life:?} has finished"));
         self.end_process(life);

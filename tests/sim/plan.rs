@@ -38,6 +38,8 @@ pub struct Shape {
     pub deadline: Duration,
     /// A process keeps its group instance and transactional id when it starts again.
     pub is_static: bool,
+    /// The `consumer` protocol: the coordinator gives and takes, member by member, without rounds.
+    pub is_incremental: bool,
     pub session: Micros,
     pub heartbeat: Micros,
     pub transaction_timeout: Micros,
@@ -83,7 +85,8 @@ fn span(us: Micros) -> Duration {
 impl Plan {
     pub fn draw(seed: u64) -> Self {
         let mut dice = fastrand::Rng::with_seed(seed ^ 0x70b1_1b41_d6e5_eed5);
-        let shape = shape(&mut dice);
+        let mut shape = shape(&mut dice);
+        shape.is_incremental = seed % 4 == 3;
         let faults = faults::draw(&mut dice, &shape);
         Self { seed, shape, faults, plant: None }
     }
@@ -113,6 +116,7 @@ fn shape(dice: &mut fastrand::Rng) -> Shape {
         key_ttl,
         deadline,
         is_static: dice.bool(),
+        is_incremental: false,
         session,
         heartbeat: session / 3,
         transaction_timeout: session / 2,

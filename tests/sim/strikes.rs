@@ -214,8 +214,7 @@ impl World {
         let life = self.processes[process].life;
         let Some(id) = self.brokers.group.member_of(life).map(str::to_owned) else { return };
         if self.brokers.group.remove(&id) {
-            self.begin_round();
-            self.complete_if_joined();
+            self.regroup();
         }
     }
 }
