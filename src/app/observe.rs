@@ -127,8 +127,9 @@ impl Observer for Observing {
             return;
         }
         self.shown_at = now;
-        let gauges = engine.gauges().clone();
-        engine.gauges().finished_after.clear();
+        let live = engine.gauges();
+        let gauges = live.clone();
+        live.finished_after.clear();
         self.count(&gauges);
         self.set(&gauges);
         self.tell(&gauges, now);

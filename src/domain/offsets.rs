@@ -78,6 +78,8 @@ pub struct Tracker {
     told: Told,
     /// The next offset to be read; control records that were passed count.
     position: Offset,
+    /// Up to here, what was told to be unfinished was looked for.
+    looked_to: Offset,
     /// Everything without a fate on Kafka: what was told to be unfinished, and what was read since.
     unfinished: BTreeSet<Offset>,
     /// The bound and marks as the owner before us left them.
@@ -97,6 +99,7 @@ impl Tracker {
     pub fn inherit(told: Told) -> Self {
         Self {
             position: told.watermark,
+            looked_to: told.watermark,
             unfinished: told.unfinished.iter().copied().collect(),
             inherited_bound: told.bound,
             inherited_marks: told.marks.clone(),
@@ -170,13 +173,13 @@ impl Tracker {
     }
 
     /// An offset that was told to be unfinished, lies below what was read, and was not among `held`: it is no
-    /// longer on the topic.
-    pub fn vanished(&self, held: impl Fn(Offset) -> bool) -> Option<Offset> {
-        self.told
-            .unfinished
-            .iter()
-            .copied()
-            .find(|o| *o < self.position && self.unfinished.contains(o) && !held(*o))
+    /// longer on the topic. Looks only at what was passed since it was last asked.
+    pub fn vanished(&mut self, held: impl Fn(Offset) -> bool) -> Option<Offset> {
+        let from = std::mem::replace(&mut self.looked_to, self.position);
+        let told = &self.told.unfinished;
+        let passed = &told[told.partition_point(|o| *o < from)..];
+        let passed = passed.iter().copied().take_while(|o| *o < self.position);
+        passed.into_iter().find(|o| self.unfinished.contains(o) && !held(*o))
     }
 
     /// Whether nobody can have attempted this offset before us.

@@ -90,7 +90,7 @@ impl Engine {
             step,
             record,
         };
-        p.entries.insert(slot.offset, entry);
+        p.entries.insert(slot.offset, Box::new(entry));
         match id {
             None => {
                 p.ready.insert(slot.offset);

@@ -263,7 +263,7 @@ impl Engine {
 
     pub(super) fn entry(&mut self, slot: Slot) -> Option<&mut Entry> {
         let p = self.owned.get_mut(&slot.partition).filter(|p| p.version == slot.version)?;
-        p.entries.get_mut(&slot.offset)
+        p.entries.get_mut(&slot.offset).map(Box::as_mut)
     }
 
     pub(super) fn partition(&mut self, slot: Slot) -> Option<&mut Owned> {

@@ -48,7 +48,8 @@ pub struct Owned {
     pub epoch: Epoch,
     /// The body recipe of the owner before us is ours too.
     pub same_recipe: bool,
-    pub entries: BTreeMap<Offset, Entry>,
+    /// Boxed: the map moves its values about.
+    pub entries: BTreeMap<Offset, Box<Entry>>,
     /// Waiting for their first attempt.
     pub fresh: BTreeSet<Offset>,
     /// Their fate is safe; to be published.

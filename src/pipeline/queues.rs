@@ -1,6 +1,8 @@
 //! The pipeline's side of Redis: which entries are not where they should be, and one call a kind and partition that
 //! brings them there. What Redis loses is noticed as an entry that is not where it was, and put back from memory.
 
+use std::sync::Arc;
+
 use super::engine::{Engine, Pending};
 use super::entry::{InQueue, Step};
 use super::message::{Call, Level, Reply, Slot};
@@ -80,7 +82,7 @@ impl Engine {
             let Some(entry) = p.entries.get_mut(&offset) else { continue };
             let Some(tx) = &entry.transaction else { continue };
             let body = QueueEntry {
-                transaction: (**tx).clone(),
+                transaction: Arc::clone(tx),
                 payload_hash: entry.hash,
                 admitted_at: entry.admitted_at,
                 recipe: if entry.same_recipe { recipe } else { RecipeHash::MIXED },

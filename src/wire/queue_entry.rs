@@ -17,6 +17,7 @@
 //! were admitted.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -33,7 +34,7 @@ const METADATA_ENTRY_BYTES_MIN: usize = 2;
 /// The body of an entry of the temp or the archive queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueEntry {
-    pub transaction: Transaction,
+    pub transaction: Arc<Transaction>,
     pub payload_hash: PayloadHash,
     pub admitted_at: Wall,
     /// Under which body recipe it may have been attempted.
@@ -80,7 +81,7 @@ impl QueueEntry {
     #[must_use]
     pub fn encode(&self) -> Bytes {
         let tx = &self.transaction;
-        let mut out = Vec::with_capacity(256);
+        let mut out = Vec::with_capacity(384);
         out.extend_from_slice(&[VERSION, self.state.tag()]);
         varint::put(&mut out, self.epoch.0);
         varint::put(&mut out, self.attempts.into());
@@ -179,7 +180,7 @@ fn take_entry(rest: &mut &[u8]) -> Result<QueueEntry, &'static str> {
     let recipe = RecipeHash(u32::from_be_bytes(varint::take_array(rest).ok_or("recipe")?));
     let admitted_at = take_wall(rest).ok_or("admitted_at")?;
     let payload_hash = PayloadHash(varint::take_array(rest).ok_or("payload hash")?);
-    let transaction = take_transaction(rest)?;
+    let transaction = Arc::new(take_transaction(rest)?);
     let state = EntryState::take(tag, rest)?;
     Ok(QueueEntry { transaction, payload_hash, admitted_at, recipe, epoch, attempts, state })
 }

@@ -72,23 +72,26 @@ impl Line {
         .await
     }
 
-    /// Sends the request and reads the whole answer. The line comes back where it can be used again.
+    /// Sends the request and reads the whole answer. The line comes back, open or not. The request is made only
+    /// when it is handed over, so that no waiting future has to hold it.
     pub(super) async fn exchange(
         mut self,
-        request: Request<Full<Bytes>>,
+        request: impl FnOnce() -> Request<Full<Bytes>>,
         body_max: usize,
-    ) -> Result<(Whole, Option<Self>), String> {
+    ) -> Result<(Whole, Self), String> {
         self.touched.store(false, Ordering::Relaxed);
         let response = self.head(request).await?;
         let (parts, body) = response.into_parts();
         let body = self.body(body, body_max).await?;
         let whole = Whole { status: parts.status, headers: parts.headers, body };
-        let open = self.is_open().await;
-        Ok((whole, open.then_some(self)))
+        Ok((whole, self))
     }
 
-    async fn head(&mut self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, String> {
-        let mut response = pin!(self.sender.send_request(request));
+    async fn head(
+        &mut self,
+        request: impl FnOnce() -> Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, String> {
+        let mut response = pin!(self.sender.send_request(request()));
         let connection = &mut self.connection;
         poll_fn(|cx| {
             drive(connection, cx);

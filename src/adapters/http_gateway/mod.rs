@@ -77,7 +77,7 @@ impl HttpGateway {
         self.connector.connect().await.map(drop)
     }
 
-    async fn call(&self, request: Request<Full<Bytes>>) -> Answer {
+    async fn call(&self, request: impl FnOnce() -> Request<Full<Bytes>>) -> Answer {
         let deadline = Instant::now() + self.timeout;
         let _permit = match self.permit(deadline).await {
             Ok(permit) => permit,
@@ -90,9 +90,8 @@ impl HttpGateway {
         let touched = Arc::clone(line.touched());
         match timeout_at(deadline, line.exchange(request, self.body_max)).await {
             Ok(Ok((whole, line))) => {
-                if let Some(line) = line {
-                    self.pool.put(line);
-                }
+                // Whether it may be used again is looked at when it is to be.
+                self.pool.put(line);
                 Answer::Response(self.response(whole))
             }
             Ok(Err(why)) => broken(&touched, why),
@@ -142,12 +141,15 @@ impl Gateway for HttpGateway {
         let Ok(key) = HeaderValue::from_str(charge.id.as_str()) else {
             return Answer::NotSent("the id does not fit in a header".to_owned());
         };
-        let mut request = Request::new(Full::new(charge.body.clone()));
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = self.shape.charge_uri.clone();
-        let headers = request.headers_mut();
-        headers.clone_from(&self.shape.charge_headers);
-        headers.insert(self.shape.key_header.clone(), key);
+        let request = || {
+            let mut request = Request::new(Full::new(charge.body.clone()));
+            *request.method_mut() = Method::POST;
+            *request.uri_mut() = self.shape.charge_uri.clone();
+            let headers = request.headers_mut();
+            headers.clone_from(&self.shape.charge_headers);
+            headers.insert(&self.shape.key_header, key);
+            request
+        };
         self.call(request).await
     }
 
@@ -159,9 +161,12 @@ impl Gateway for HttpGateway {
         else {
             return Answer::NotSent("the id does not fit in a path".to_owned());
         };
-        let mut request = Request::new(Full::new(Bytes::new()));
-        *request.uri_mut() = uri;
-        request.headers_mut().clone_from(&self.shape.lookup_headers);
+        let request = || {
+            let mut request = Request::new(Full::new(Bytes::new()));
+            *request.uri_mut() = uri;
+            request.headers_mut().clone_from(&self.shape.lookup_headers);
+            request
+        };
         self.call(request).await
     }
 }

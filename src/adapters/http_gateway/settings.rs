@@ -146,12 +146,15 @@ impl Settings {
         let lookup_headers = self.common_headers(target)?;
         let mut charge_headers = lookup_headers.clone();
         charge_headers.insert(CONTENT_TYPE, value("content-type", &endpoints.content_type)?);
+        let key_header = name(&endpoints.key_header)?;
+        // Its place is taken already, so that no request has to make room for its key.
+        charge_headers.insert(&key_header, HeaderValue::from_static(""));
         Ok(Shape {
             charge_uri: path(&target.base, &endpoints.charge_path)?,
             charge_headers,
             lookup,
             lookup_headers,
-            key_header: name(&endpoints.key_header)?,
+            key_header,
             replay_header: endpoints.replay_header.as_deref().map(name).transpose()?,
         })
     }

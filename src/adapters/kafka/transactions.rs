@@ -40,8 +40,9 @@ pub(super) enum Command {
 
 /// Between two looks at a resting producer's log lines.
 const REST: Duration = Duration::from_millis(250);
-/// A poll of a producer always lasts as long as it may.
-const POLL: Duration = Duration::from_millis(1);
+/// Between two looks at deliveries. Slept, not polled: a poll of rdkafka's lasts as long as it may, and spends the
+/// last millisecond of that spinning.
+const NAP: Duration = Duration::from_millis(1);
 /// Old producers that may be ending at a time.
 const ENDING_MAX: usize = 4;
 
@@ -209,7 +210,7 @@ impl Transaction<'_> {
             }
             // A flush that does not wait only makes librdkafka send at once; waiting in it would last 100 ms.
             drop(self.producer.flush(Duration::ZERO));
-            self.producer.poll(POLL);
+            self.nap();
         }
         Ok(())
     }
@@ -226,7 +227,7 @@ impl Transaction<'_> {
             if start.elapsed() >= self.half() {
                 return Err(format!("to {topic}: the queue stays full"));
             }
-            self.producer.poll(POLL);
+            self.nap();
             record = again;
         }
         Ok(())
@@ -255,6 +256,11 @@ impl Transaction<'_> {
         }
     }
 
+    fn nap(&self) {
+        thread::sleep(NAP);
+        self.serve();
+    }
+
     /// Takes the callbacks that are there; one a call.
     fn serve(&self) {
         for _ in 0..SERVED_MAX {
@@ -268,7 +274,7 @@ impl Transaction<'_> {
         let start = stopwatch();
         self.producer.purge(PurgeConfig::default().queue().inflight());
         while self.producer.in_flight_count() > 0 && start.elapsed() < self.half() {
-            self.producer.poll(POLL);
+            self.nap();
         }
         if let Err(error) = self.producer.abort_transaction(self.half()) {
             tracing::debug!(target: "kafka", error = %describe(&error), "transaction not aborted");

@@ -11,7 +11,7 @@ fn entry(state: EntryState) -> QueueEntry {
     let transaction = transaction();
     QueueEntry {
         payload_hash: PayloadHash::of(&transaction),
-        transaction,
+        transaction: Arc::new(transaction),
         admitted_at: Wall(1_700_000_000_500_000),
         recipe: RecipeHash(0xABCD_EF01),
         epoch: Epoch(300),
@@ -61,7 +61,7 @@ fn strangers_are_refused() {
         Err(BadEntry::Malformed("bytes are left over"))
     );
     let mut other = entry(EntryState::Waiting);
-    other.transaction.amount = Amount::new(1251).unwrap();
+    Arc::make_mut(&mut other.transaction).amount = Amount::new(1251).unwrap();
     assert_eq!(decode(&other.encode()), Err(BadEntry::Hash));
 }
 
@@ -93,7 +93,7 @@ prop_compose! {
         state in any_state(),
     ) -> QueueEntry {
         QueueEntry {
-            payload_hash: PayloadHash::of(&transaction), transaction, admitted_at: Wall(admitted_at),
+            payload_hash: PayloadHash::of(&transaction), transaction: Arc::new(transaction), admitted_at: Wall(admitted_at),
             recipe: RecipeHash(recipe), epoch: Epoch(epoch), attempts, state,
         }
     }
