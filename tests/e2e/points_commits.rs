@@ -99,7 +99,7 @@ fn point_04_what_a_member_says_after_it_has_lost_its_partition_does_not_count() 
 /// Each answer of the broker takes a while, so a claim takes at least two of those from its commit to its
 /// acknowledgement. Redis and the gateway hear nothing of the partition until then.
 #[test]
-fn point_05_nothing_is_admitted_before_the_claim_has_been_committed() {
+fn point_05_nothing_is_admitted_before_kafka_has_the_claim() {
     const ANSWER: Duration = Duration::from_millis(100);
     let plan = Plan { kafka_link: true, ..Plan::default() }.patient();
     let world = World::new(plan);

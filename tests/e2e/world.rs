@@ -200,7 +200,7 @@ impl World {
     fn config(&self, name: &str, port: u16) -> PathBuf {
         let quoted = |text: String| format!("{text:?}");
         let store = self.store_url.replace(
-            &format!(":{}/", shared_port(self.plan.postgres)),
+            &format!(":{}/", if self.plan.postgres { shared_postgres().port() } else { 0 }),
             &format!(":{}/", self.store_link.port()),
         );
         let brokers = match &self.kafka_link {
@@ -319,10 +319,6 @@ impl World {
     pub fn kill_gateway(&self) {
         self.gateway.lock().unwrap().take();
     }
-}
-
-fn shared_port(postgres: bool) -> u16 {
-    if postgres { shared_postgres().port() } else { 0 }
 }
 
 /// A running `tollbridge run`. Dropping it kills it.
