@@ -28,6 +28,8 @@ pub struct Member {
     declared: BTreeSet<Partition>,
     /// The generation in which it was last told something.
     epoch: i32,
+    /// What it was told to have then.
+    told: BTreeSet<Partition>,
 }
 
 /// What a member is told at the end of a round.
@@ -87,6 +89,7 @@ impl Coordinator {
             }
             self.generation += 1;
             member.epoch = self.generation;
+            member.told.clone_from(&partitions);
             // What it is to give up stays its own until it says that it has.
             if !gives_up {
                 member.assigned.clone_from(&partitions);
@@ -99,7 +102,8 @@ impl Coordinator {
     /// A member says what it has after it has given something up.
     pub fn acknowledge(&mut self, id: &str, owned: &BTreeSet<Partition>) {
         if let Some(member) = self.members.get_mut(id) {
-            member.assigned.retain(|partition| owned.contains(partition));
+            // What it was told of and has not taken up yet is its own all the same.
+            member.assigned.retain(|p| owned.contains(p) || member.told.contains(p));
         }
     }
 
@@ -126,6 +130,7 @@ impl Coordinator {
             joined: true,
             declared: BTreeSet::new(),
             epoch: -1,
+            told: BTreeSet::new(),
         };
         self.members.insert(id.clone(), member);
         Joined::New(id)
@@ -161,6 +166,11 @@ impl Coordinator {
     /// Who owns a partition as far as the coordinator has told.
     pub fn owner(&self, partition: Partition) -> Option<Life> {
         self.members.values().find(|m| m.assigned.contains(&partition)).map(|m| m.life)
+    }
+
+    /// Nobody has it, and nobody is going to ask for it: a static member that died between two rounds has left it so.
+    pub fn is_incomplete(&self) -> bool {
+        self.partitions.iter().any(|partition| self.owner(*partition).is_none())
     }
 
     pub fn all_joined(&self) -> bool {

@@ -26,8 +26,11 @@ impl World {
                 if let Some(up) = self.running_mut(life) {
                     up.client.member_id = id;
                 }
-                let is_joining = self.brokers.group.joining.is_some();
                 self.sync(assignment);
+                if self.brokers.group.is_incomplete() {
+                    self.regroup();
+                }
+                let is_joining = self.brokers.group.joining.is_some();
                 if is_joining {
                     self.after(MS, Happening::Rejoin(life));
                 }
@@ -109,6 +112,10 @@ impl World {
         let Some(up) = self.running_mut(life) else { return };
         let client = &mut up.client;
         client.generation = generation;
+        if is_incremental {
+            // The latest word counts, not one that still waits for its turn.
+            client.queue.clear();
+        }
         let revoked: BTreeSet<Partition> = client.owned.difference(&partitions).copied().collect();
         let added: BTreeSet<Partition> = partitions.difference(&client.owned).copied().collect();
         let gives_up = !revoked.is_empty();
