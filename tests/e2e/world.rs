@@ -376,10 +376,8 @@ impl Processor {
 
     /// Waits until it refuses a partition, for this reason.
     pub fn wait_refuses(&self, why: &str) {
-        let refused = wait_until("a refused partition", LIMIT, || {
-            let ready = self.readiness();
-            ready.contains("refused") && ready.contains(why)
-        });
+        let says = |ready: &str| ready.contains("refused") && ready.contains(why);
+        let refused = wait_until("a refused partition", LIMIT, || says(&self.readiness()));
         refused.unwrap_or_else(|error| {
             panic!("{error}, because {why}: {}\n{}", self.readiness(), self.process.log_tail())
         });

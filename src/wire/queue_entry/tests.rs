@@ -93,7 +93,8 @@ prop_compose! {
         state in any_state(),
     ) -> QueueEntry {
         QueueEntry {
-            payload_hash: PayloadHash::of(&transaction), transaction: Arc::new(transaction), admitted_at: Wall(admitted_at),
+            payload_hash: PayloadHash::of(&transaction), transaction: Arc::new(transaction),
+            admitted_at: Wall(admitted_at),
             recipe: RecipeHash(recipe), epoch: Epoch(epoch), attempts, state,
         }
     }
