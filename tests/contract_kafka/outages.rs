@@ -25,7 +25,7 @@ async fn a_session_that_runs_out_is_lost_and_begins_again() {
     stage.feed(0, numbers(0, 3));
     let mut member = stage.member();
     member.take_all(1).await;
-    member.publisher.renew().await.unwrap();
+    member.renewed().await;
     member.demand(0, 1, 100);
     member.records(0, 1, 3).await;
     let before = member.membership().await;
@@ -49,12 +49,7 @@ async fn a_session_that_runs_out_is_lost_and_begins_again() {
     let after = member.membership().await;
     assert!(after.generation >= 0 && after.member_id != before.member_id);
 
-    let renewed = async {
-        while member.publisher.renew().await.is_err() {
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, renewed).await.expect("never renewed");
+    member.renewed().await;
     let stale = member.publisher.commit(before.snapshot, vec![], vec![point(0, 9, "")]).await;
     assert!(matches!(stale, Committing::Unclear(_)), "{stale:?}");
     let clean = member.publisher.commit(after.snapshot, vec![], vec![point(0, 2, "back")]).await;
@@ -103,7 +98,7 @@ async fn a_commit_that_is_cut_short_is_never_torn() {
     hasty.request_timeout = Duration::from_millis(1000);
     let mut member = Member::new(hasty.clone());
     member.take_all(1).await;
-    member.publisher.renew().await.unwrap();
+    member.renewed().await;
     let (mut watermark, mut hung, mut expected) = (0, 0, Vec::new());
     let mut fates = BTreeMap::new();
     for direction in [Direction::ToService, Direction::ToClient] {
@@ -125,12 +120,7 @@ async fn a_commit_that_is_cut_short_is_never_torn() {
                 member = Member::new(hasty.clone());
                 member.take_all(1).await;
             }
-            let again = async {
-                while member.publisher.renew().await.is_err() {
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-            };
-            tokio::time::timeout(PATIENCE, again).await.expect("never renewed");
+            member.renewed().await;
 
             let reader = stage.reader();
             let answer = reader.committed(stage.topic(), &[Partition(0)]).unwrap();

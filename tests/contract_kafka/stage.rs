@@ -216,6 +216,16 @@ impl Member {
         self.source.demand(Partition(partition), Version(version), records);
     }
 
+    /// Renews the producer, as often as it takes: a broker that has just started, or was cut off, is not ready yet.
+    pub async fn renewed(&self) {
+        let renewed = async {
+            while self.publisher.renew().await.is_err() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, renewed).await.expect("never renewed");
+    }
+
     pub async fn membership(&self) -> Membership {
         self.publisher.membership().await.unwrap()
     }
