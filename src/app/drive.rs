@@ -170,7 +170,7 @@ where
     D: Store + Send + Sync,
     C: Sync,
 {
-    let name = name_of(&call);
+    let name = call.name();
     // Nearly all calls are charges; theirs is a future of its own because it is much smaller than that for all calls.
     if let Call::Charge(charge) = call {
         return Box::pin(async move {
@@ -236,51 +236,6 @@ async fn queue_call<Q: Queue>(queue: &Q, call: Call) -> Reply {
         | Call::Survey => unreachable!("carried out by the caller"),
     }
 }
-
-fn name_of(call: &Call) -> &'static str {
-    match call {
-        Call::Committed(_) => "committed",
-        Call::Membership => "membership",
-        Call::Commit { .. } => "commit",
-        Call::Renew => "renew",
-        Call::Claim { .. } => "claim",
-        Call::Admit { .. } => "admit",
-        Call::Settle { .. } => "settle",
-        Call::Mark { .. } => "mark",
-        Call::Remove { .. } => "remove",
-        Call::Missing { .. } => "missing",
-        Call::Scan { .. } => "scan",
-        Call::Depths(_) => "depths",
-        Call::Charge(_) => "charge",
-        Call::Lookup(_) => "lookup",
-        Call::Ask(_) => "ask",
-        Call::Store(_) => "store",
-        Call::AddSources(_) => "add_sources",
-        Call::Survey => "survey",
-    }
-}
-
-/// The names that `name_of` gives, for those who prepare a metric for each.
-pub const CALLS: [&str; 18] = [
-    "committed",
-    "membership",
-    "commit",
-    "renew",
-    "claim",
-    "admit",
-    "settle",
-    "mark",
-    "remove",
-    "missing",
-    "scan",
-    "depths",
-    "charge",
-    "lookup",
-    "ask",
-    "store",
-    "add_sources",
-    "survey",
-];
 
 fn log(note: &Note) {
     let partition = note.partition.map(|p| p.0);

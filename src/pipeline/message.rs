@@ -127,6 +127,33 @@ pub enum Call {
     Survey,
 }
 
+impl Call {
+    /// Its name, for a log and for metrics.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Committed(_) => "committed",
+            Self::Membership => "membership",
+            Self::Commit { .. } => "commit",
+            Self::Renew => "renew",
+            Self::Claim { .. } => "claim",
+            Self::Admit { .. } => "admit",
+            Self::Settle { .. } => "settle",
+            Self::Mark { .. } => "mark",
+            Self::Remove { .. } => "remove",
+            Self::Missing { .. } => "missing",
+            Self::Scan { .. } => "scan",
+            Self::Depths(_) => "depths",
+            Self::Charge(_) => "charge",
+            Self::Lookup(_) => "lookup",
+            Self::Ask(_) => "ask",
+            Self::Store(_) => "store",
+            Self::AddSources(_) => "add_sources",
+            Self::Survey => "survey",
+        }
+    }
+}
+
 /// The reply to a call, of the same name.
 #[derive(Debug)]
 pub enum Reply {

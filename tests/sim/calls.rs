@@ -60,33 +60,10 @@ pub fn room(call: &Call) -> Room {
     }
 }
 
-pub fn name(call: &Call) -> &'static str {
-    match call {
-        Call::Committed(_) => "committed",
-        Call::Membership => "membership",
-        Call::Commit { .. } => "commit",
-        Call::Renew => "renew",
-        Call::Claim { .. } => "claim",
-        Call::Admit { .. } => "admit",
-        Call::Settle { .. } => "settle",
-        Call::Mark { .. } => "mark",
-        Call::Remove { .. } => "remove",
-        Call::Missing { .. } => "missing",
-        Call::Scan { .. } => "scan",
-        Call::Depths(_) => "depths",
-        Call::Charge(_) => "charge",
-        Call::Lookup(_) => "lookup",
-        Call::Ask(_) => "ask",
-        Call::Store(_) => "store",
-        Call::AddSources(_) => "add_sources",
-        Call::Survey => "survey",
-    }
-}
-
 impl World {
     pub fn issue(&mut self, life: Life, id: CallId, call: Call) {
         self.calls += 1;
-        let (name, number) = (name(&call), self.calls);
+        let (name, number) = (call.name(), self.calls);
         if let Some(up) = self.running_mut(life) {
             up.numbers.insert(id, number);
         }
