@@ -63,6 +63,7 @@ soak-demo: release ## The demo RUNS times with other seeds and both stores
 	@$(RIG) soak-demo $(or $(RUNS),30)
 
 bench: install ## Measurements; ITEM= picks one
+	@tests/rig/install.sh wrk
 	$(CARGO) bench --locked $(if $(ITEM),--bench $(ITEM))
 
 build-cold: ## A release build from nothing; says how long it took, for how many crates

@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::settings;
-use super::store::{AnyStore, StoreSettings};
+use super::store::AnyStore;
 use crate::adapters::kafka::{self, Admin};
 use crate::adapters::redis::RedisQueue;
 use crate::adapters::system::SystemClock;
@@ -193,11 +193,10 @@ fn clock(config: &Config, part: &str, theirs: Wall) -> Option<Finding> {
 
 async fn store(config: &Config) -> Vec<Finding> {
     let part = format!("store {}", config.store.url);
-    let store =
-        match AnyStore::connect(config.store.url.expose(), &StoreSettings::from(&config.store)) {
-            Ok(store) => store,
-            Err(error) => return vec![Finding::bad_key(part, error, "Correct store.url.")],
-        };
+    let store = match AnyStore::of(&config.store) {
+        Ok(store) => store,
+        Err(error) => return vec![Finding::bad_key(part, error, "Correct store.url.")],
+    };
     let found = of_store(config, &store).await;
     store.close().await;
     found

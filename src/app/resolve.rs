@@ -8,16 +8,16 @@ use anyhow::{Context, anyhow, bail};
 
 use super::exit::Exit;
 use super::reconcile::{
-    ToldEvent, Watch, kafka_gone, patiently, settle, store_gone, tell, topic_length,
+    ToldEvent, Watch, is_same_store, kafka_gone, patiently, reader, settle, store_gone, tell,
+    topic_length,
 };
 use super::settings;
-use super::store::{AnyStore, StoreSettings};
+use super::store::AnyStore;
 use crate::adapters::kafka::{Feed, Feeder, Reader, Settings};
 use crate::config::Config;
 use crate::domain::id::Place;
 use crate::domain::outcome::{EventId, Fate, NOT_CHARGED, Outcome};
 use crate::domain::resolution::{Finding, Refusal, Resolution, Resolved};
-use crate::domain::transaction::hex;
 use crate::ports::store::{ResolveError, Store, StoreError};
 use crate::wire::events::EventCodec;
 use crate::wire::metadata::Metadata;
@@ -41,11 +41,8 @@ pub async fn resolve(
     resolution: &Resolution,
     watch: &mut impl Watch,
 ) -> anyhow::Result<Done> {
-    let store = AnyStore::connect(config.store.url.expose(), &StoreSettings::from(&config.store))
-        .map_err(|error| Exit::BadConfig.because(error))?;
-    let settings = Arc::new(settings::kafka(config));
-    let reader =
-        Reader::new(Arc::clone(&settings)).map_err(|error| Exit::BadConfig.because(error))?;
+    let store = AnyStore::of(&config.store).map_err(|error| Exit::BadConfig.because(error))?;
+    let (settings, reader) = reader(config)?;
     let codec = EventCodec::new(settings::events_format(config), &config.kafka.group_id);
     let done = Resolving { settings, reader, codec, store: &store }.run(resolution, watch).await;
     store.close().await;
@@ -102,11 +99,7 @@ impl Resolving<'_> {
         };
         let metadata = Metadata::decode(watermark, &text)
             .with_context(|| format!("partition {}, offset {watermark}", place.partition))?;
-        if metadata.store != identity.id {
-            let (told, ours) = (hex(&metadata.store.0), hex(&identity.id.0));
-            let why = anyhow!("the group works with store {told}, and store.url names {ours}");
-            return Err(Exit::BadConfig.because(why));
-        }
+        is_same_store(metadata.store, identity.id)?;
         if !metadata.told(watermark).is_finished(place.offset) {
             bail!("{place} is not reported yet: wait until a processor has, then run it again");
         }

@@ -73,8 +73,7 @@ async fn process(
     let kafka_settings = Arc::new(settings::kafka(config));
     let queue =
         RedisQueue::new(&settings::redis(config)).map_err(|e| Exit::BadConfig.because(e))?;
-    let store = AnyStore::connect(config.store.url.expose(), &(&config.store).into())
-        .map_err(|e| Exit::BadConfig.because(e))?;
+    let store = AnyStore::of(&config.store).map_err(|e| Exit::BadConfig.because(e))?;
     let gateway =
         HttpGateway::new(&settings::gateway(config)).map_err(|e| Exit::BadConfig.because(e))?;
     let found = look_around(config, &kafka_settings, &queue, &store).await?;

@@ -45,6 +45,14 @@ pub enum AnyStore {
 const PAGE_ROWS: u32 = 5_000;
 
 impl AnyStore {
+    /// The one that the configuration names.
+    ///
+    /// # Errors
+    /// As for [`Self::connect`].
+    pub fn of(config: &config::store::Store) -> Result<Self, StoreError> {
+        Self::connect(config.url.expose(), &config.into())
+    }
+
     /// By the scheme of the url: `sqlite:` or `postgres://`. Connects only when something is asked of it.
     ///
     /// # Errors

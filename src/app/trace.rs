@@ -3,12 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
-use super::exit::Exit;
-use super::reconcile::{ToldEvent, Watch, each_event, kafka_gone, patiently, span, tell};
+use super::reconcile::{ToldEvent, Watch, each_event, kafka_gone, patiently, reader, span, tell};
 use super::settings;
-use super::store::{AnyStore, StoreSettings};
+use super::store::AnyStore;
 use crate::adapters::kafka::{Reader, Settings};
 use crate::adapters::redis::RedisQueue;
 use crate::config::Config;
@@ -103,9 +101,7 @@ pub async fn trace(
     id: &TransactionId,
     watch: &mut impl Watch,
 ) -> anyhow::Result<Life> {
-    let settings = Arc::new(settings::kafka(config));
-    let reader =
-        Reader::new(Arc::clone(&settings)).map_err(|error| Exit::BadConfig.because(error))?;
+    let (settings, reader) = reader(config)?;
     let topic = &settings.topics.transactions;
     let partitions = patiently(&settings, || reader.partitions(topic))?;
     let mut life = Life {
@@ -147,8 +143,7 @@ async fn find_queued(
 }
 
 async fn find_row(config: &Config, id: &TransactionId, life: &mut Life) {
-    let url = config.store.url.expose();
-    let asked = match AnyStore::connect(url, &StoreSettings::from(&config.store)) {
+    let asked = match AnyStore::of(&config.store) {
         Ok(store) => {
             let asked = store.ask(std::slice::from_ref(id)).await;
             store.close().await;

@@ -5,7 +5,7 @@ use clap::Args;
 
 use super::{ConfigArgs, block_on, print};
 use crate::app::exit::Exit;
-use crate::app::store::{AnyStore, StoreSettings};
+use crate::app::store::AnyStore;
 use crate::config::Config;
 use crate::domain::transaction::hex;
 use crate::ports::store::StoreError;
@@ -25,9 +25,7 @@ pub struct MigrateArgs {
 
 pub fn run(config: &Config) -> anyhow::Result<Exit> {
     block_on(async {
-        let settings = StoreSettings::from(&config.store);
-        let store = AnyStore::connect(config.store.url.expose(), &settings)
-            .map_err(|error| Exit::BadConfig.because(error))?;
+        let store = AnyStore::of(&config.store).map_err(|error| Exit::BadConfig.because(error))?;
         let done = store.migrate().await;
         store.close().await;
         let done = done.map_err(|error| match error {

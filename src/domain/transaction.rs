@@ -73,8 +73,8 @@ impl PayloadHash {
 
     /// Of a record's value that could not be read; a tombstone counts as no bytes.
     #[must_use]
-    pub fn of_bytes(value: &[u8]) -> Self {
-        Self(Sha256::digest(value).into())
+    pub fn of_bytes(value: Option<&[u8]>) -> Self {
+        Self(Sha256::digest(value.unwrap_or_default()).into())
     }
 
     /// 64 lower-case hexadecimal digits.

@@ -59,17 +59,19 @@ impl Engine {
         let slot = p.slot(record.offset);
         let inherited = p.tracker.inherited_minute(record.offset);
         let (transaction, hash, step) = match decoded {
-            Ok(tx) => (Some(Arc::new(tx)), None, Step::Admitting),
+            Ok(tx) => {
+                let hash = PayloadHash::of(&tx);
+                (Some(Arc::new(tx)), hash, Step::Admitting)
+            }
             Err(r) => {
-                let hash = PayloadHash::of_bytes(record.value.as_deref().unwrap_or_default());
+                let hash = PayloadHash::of_bytes(record.value.as_deref());
                 let finish = Finish::Rejected { code: r.code, message: r.message };
-                (None, Some(hash), Step::Ready(finish))
+                (None, hash, Step::Ready(finish))
             }
         };
-        let hash = hash.or_else(|| transaction.as_deref().map(PayloadHash::of));
         let id = transaction.as_ref().map(|tx: &Arc<Transaction>| tx.id.clone());
         let entry = Entry {
-            hash: hash.unwrap_or(PayloadHash([0; 32])),
+            hash,
             transaction,
             admitted_at: now.wall,
             read_at: now.boot,

@@ -91,6 +91,7 @@ impl Engine {
             self.out.push(Effect::Demand { partition, version, records });
         }
     }
+
     /// Where more partitions have come, those that were there before give up what they asked for beyond their share:
     /// while they are idle nothing else would make room.
     fn shorten_demands(&mut self, chunk: usize) {

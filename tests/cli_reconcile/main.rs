@@ -12,7 +12,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde_json::Value;
 use tollbridge::adapters::kafka::{Feed, Feeder};
 use tollbridge::app::settings;
-use tollbridge::app::store::{AnyStore, StoreSettings};
+use tollbridge::app::store::AnyStore;
 use tollbridge::domain::id::TransactionId;
 use tollbridge::domain::record::Header;
 use tollbridge::domain::resolution::{Finding, Resolution};
@@ -101,8 +101,7 @@ fn resolved_as_not_charged(place: &Place) {
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let settings = StoreSettings::from(&config.store);
-        let store = AnyStore::connect(config.store.url.expose(), &settings).unwrap();
+        let store = AnyStore::of(&config.store).unwrap();
         assert!(!store.resolve(&resolution).await.unwrap().repeated);
         store.close().await;
     });

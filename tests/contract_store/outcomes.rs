@@ -19,7 +19,7 @@ pub fn id(text: impl AsRef<str>) -> TransactionId {
 pub fn outcome(name: impl AsRef<str>, partition: i32, offset: i64) -> Outcome {
     let source =
         Place { topic: TOPIC.into(), partition: Partition(partition), offset: Offset(offset) };
-    let payload_hash = PayloadHash::of_bytes(name.as_ref().as_bytes());
+    let payload_hash = PayloadHash::of_bytes(Some(name.as_ref().as_bytes()));
     Outcome {
         event_id: EventId::of(&source, &payload_hash),
         fate: Fate::Archived,

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use tollbridge_rig::oracle::{Charge, Evidence, Outcome};
+use tollbridge_rig::oracle::{self, Charge, Evidence, Outcome};
 use tollbridge_rig::{Launch, TempDir, shared_postgres};
 
 use crate::topics::Read;
@@ -110,14 +110,7 @@ impl World {
     }
 
     pub fn charges(&self) -> Vec<Charge> {
-        let charged = lines(&self.ledger()).into_iter().filter(|line| line["outcome"] == "charged");
-        charged
-            .map(|line| Charge {
-                id: line["transaction_id"].as_str().unwrap().to_owned(),
-                amount: line["amount"].as_i64().unwrap(),
-                currency: line["currency"].as_str().unwrap().to_owned(),
-            })
-            .collect()
+        lines(&self.ledger()).iter().filter_map(|line| oracle::charge(line).unwrap()).collect()
     }
 
     /// How often an id was charged.
@@ -220,24 +213,11 @@ impl World {
             let (fate, id) = (event.fate.clone(), event.id.clone());
             Outcome { place, fate, id, amount, currency }
         };
-        let row = |line: &str| {
-            let f: Vec<&str> = line.split('|').collect();
-            Outcome {
-                id: f[0].into(),
-                fate: f[1].into(),
-                place: (f[2].parse().unwrap(), f[3].parse().unwrap()),
-                amount: f[4].parse().unwrap(),
-                currency: f[5].into(),
-            }
-        };
-        let rows = self.sql(
-            "SELECT transaction_id, fate, source_partition, source_offset, amount, currency \
-             FROM transactions",
-        );
+        let row = |line: &str| oracle::row(line).unwrap();
         let evidence = Evidence {
             places: source.iter().map(|read| (read.partition, read.offset)).collect(),
             events: self.events().iter().filter(|e| !e.is_resolution()).map(outcome).collect(),
-            rows: rows.lines().map(row).collect(),
+            rows: self.sql(oracle::ROWS).lines().map(row).collect(),
             charges: self.charges(),
         };
         assert!(!evidence.places.is_empty());

@@ -1,7 +1,8 @@
 #!/bin/sh
 # What building and testing need and cargo cannot bring: a C and C++ compiler, OpenSSL and zlib, Java and
 # Maven, Redis, PostgreSQL, kcat and sqlite3. Says nothing and takes no time where all is there. Where something is
-# missing, root on Debian or Ubuntu gets it from apt; everyone else gets the commands and exit code 69.
+# missing, root on Debian or Ubuntu gets it from apt; everyone else gets the commands and exit code 69. Tools named
+# as arguments are needed too.
 set -eu
 
 packages=
@@ -14,6 +15,8 @@ has cargo || {
   echo "  curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y" >&2
   exit 69
 }
+
+for tool in "$@"; do has "$tool" || need "$tool"; done
 
 java_version() { java -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p'; }
 

@@ -139,7 +139,7 @@ impl World {
 
     pub fn answer_at(&mut self, at: Micros, apply: &Apply, reply: Reply) {
         if apply.answered {
-            let (life, id, name) = (apply.life, apply.id, name(&apply.call));
+            let (life, id, name) = (apply.life, apply.id, apply.call.name());
             self.at(at, Happening::Reply(life, id, name, Box::new(reply)));
         }
     }
@@ -154,7 +154,7 @@ impl World {
             let what = (messages, points);
             return self.begin_commit(apply.life, apply.id, snapshot, what);
         }
-        let dies = self.dies_at((apply.life, apply.id), name(&apply.call), Stage::Apply);
+        let dies = self.dies_at((apply.life, apply.id), apply.call.name(), Stage::Apply);
         let reply = self.carry_out(&apply);
         let Some(reply) = reply.filter(|_| !dies) else { return };
         let back = self.now + self.travel(room(&apply.call));

@@ -93,7 +93,7 @@ impl Workload {
     ) {
         let hash = match &transaction {
             Some(tx) => PayloadHash::of(tx),
-            None => PayloadHash::of_bytes(value.as_deref().unwrap_or_default()),
+            None => PayloadHash::of_bytes(value.as_deref()),
         };
         let place = Place { topic: TOPIC.into(), partition, offset };
         let event_id = EventId::of(&place, &hash);

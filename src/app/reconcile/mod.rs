@@ -14,7 +14,7 @@ use anyhow::anyhow;
 
 use super::exit::Exit;
 use super::settings;
-use super::store::{AnyStore, StoreSettings};
+use super::store::AnyStore;
 use crate::adapters::kafka::{AskError, Reader, Settings};
 use crate::adapters::system::SystemClock;
 use crate::config::Config;
@@ -55,15 +55,20 @@ pub async fn draw_up(
     ledger: Option<&Ledger>,
     watch: &mut impl Watch,
 ) -> anyhow::Result<Report> {
-    let store = AnyStore::connect(config.store.url.expose(), &StoreSettings::from(&config.store))
-        .map_err(|error| Exit::BadConfig.because(error))?;
-    let settings = Arc::new(settings::kafka(config));
-    let reader =
-        Reader::new(Arc::clone(&settings)).map_err(|error| Exit::BadConfig.because(error))?;
+    let store = AnyStore::of(&config.store).map_err(|error| Exit::BadConfig.because(error))?;
+    let (settings, reader) = reader(config)?;
     let decoder = settings::decoder(config)?;
     let report = Books { settings, reader, decoder, store: &store }.draw_up(ledger, watch).await;
     store.close().await;
     report
+}
+
+/// A reader of the group's topics, and what it was made from.
+pub(super) fn reader(config: &Config) -> anyhow::Result<(Arc<Settings>, Reader)> {
+    let settings = Arc::new(settings::kafka(config));
+    let reader =
+        Reader::new(Arc::clone(&settings)).map_err(|error| Exit::BadConfig.because(error))?;
+    Ok((settings, reader))
 }
 
 /// Where everything is read from.
@@ -149,7 +154,7 @@ fn source(decoder: &Decoder, topic: Arc<str>, partition: Partition, record: &Rec
             let money = Money { minor_units: tx.amount.minor_units(), currency: tx.currency };
             (hash, Some(Content { id: tx.id, money }))
         }
-        Err(_) => (PayloadHash::of_bytes(record.value.as_deref().unwrap_or_default()), None),
+        Err(_) => (PayloadHash::of_bytes(record.value.as_deref()), None),
     };
     let spot = Spot { partition, offset: record.offset };
     Source { spot, event_id: EventId::of(&place, &hash), content }
@@ -172,11 +177,10 @@ fn horizons(
             Some((_, text)) if text.is_empty() && begun.is_none() => Some(Told::nothing(start)),
             None => Some(Told::nothing(start)),
             Some((watermark, text)) => match Metadata::decode(*watermark, text) {
-                Ok(metadata) if metadata.store != store => {
-                    let why = other_store(metadata.store, store);
-                    return Err(Exit::BadConfig.because(why));
+                Ok(metadata) => {
+                    is_same_store(metadata.store, store)?;
+                    Some(metadata.told(*watermark))
                 }
-                Ok(metadata) => Some(metadata.told(*watermark)),
                 Err(why) => {
                     let partition = partition.partition;
                     unreadable.push(format!("partition {partition}, offset {watermark}: {why}"));
@@ -189,12 +193,16 @@ fn horizons(
     Ok((horizons, unreadable))
 }
 
-fn other_store(told: StoreId, ours: StoreId) -> anyhow::Error {
-    anyhow!(
+/// What was told with another store says nothing of this one.
+pub(super) fn is_same_store(told: StoreId, ours: StoreId) -> anyhow::Result<()> {
+    if told == ours {
+        return Ok(());
+    }
+    Err(Exit::BadConfig.because(anyhow!(
         "the group works with store {}, and store.url names store {}: point it at the group's own",
         hex(&told.0),
         hex(&ours.0)
-    )
+    )))
 }
 
 fn told(committed: &[Committed]) -> BTreeMap<Partition, Told> {

@@ -13,7 +13,8 @@ use std::fs;
 use std::time::Duration;
 
 const SQL_LIMIT: Duration = Duration::from_secs(60);
-const ROWS: &str = "SELECT transaction_id, fate, amount, currency, source_partition, source_offset \
+/// What [`row`] reads, asked of either store.
+pub const ROWS: &str = "SELECT transaction_id, fate, amount, currency, source_partition, source_offset \
                     FROM transactions";
 /// So many findings are told; the rest is counted.
 const TOLD_MAX: usize = 20;
@@ -229,15 +230,24 @@ fn charges(stack: &Stack) -> Result<Vec<Charge>> {
     let mut charges = Vec::new();
     for line in ledger.lines() {
         let line: Value = serde_json::from_str(line).doing(|| format!("read {line:?}"))?;
-        if line["outcome"] == "charged" {
-            charges.push(Charge {
-                id: text(&line, "transaction_id")?,
-                amount: number(&line, "amount")?,
-                currency: text(&line, "currency")?,
-            });
-        }
+        charges.extend(charge(&line)?);
     }
     Ok(charges)
+}
+
+/// The charge that a line of the ledger tells of; `None` where it tells of something else.
+///
+/// # Errors
+/// When the line lacks a field.
+pub fn charge(line: &Value) -> Result<Option<Charge>> {
+    if line["outcome"] != "charged" {
+        return Ok(None);
+    }
+    Ok(Some(Charge {
+        id: text(line, "transaction_id")?,
+        amount: number(line, "amount")?,
+        currency: text(line, "currency")?,
+    }))
 }
 
 fn rows(stack: &Stack) -> Result<Vec<Outcome>> {
@@ -254,7 +264,11 @@ fn rows(stack: &Stack) -> Result<Vec<Outcome>> {
     table.lines().map(row).collect()
 }
 
-fn row(line: &str) -> Result<Outcome> {
+/// A row as both stores print it, its columns parted by `|`.
+///
+/// # Errors
+/// When it reads otherwise.
+pub fn row(line: &str) -> Result<Outcome> {
     let unread = || Error::new(format!("a row reads {line:?}"));
     let fields: Vec<&str> = line.split('|').collect();
     let [id, fate, amount, currency, partition, offset] = fields[..] else { return Err(unread()) };
