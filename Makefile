@@ -16,11 +16,13 @@ IS_THERE = $(or $(wildcard tests/$(1).rs),$(wildcard tests/$(1)/main.rs))
 SERVICELESS_HERE := $(foreach name,$(SERVICELESS),$(if $(call IS_THERE,$(name)),--test $(name)))
 
 .NOTPARALLEL:
-.PHONY: help install check format lint test test-claims sim release up down demo soak-demo bench build-cold
+.PHONY: help install check format lint test test-claims sim release up down demo soak-demo suite faults campaign bench \
+	build-cold
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-24s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo; echo "  make demo STORE=postgres SEED=7; make soak-demo RUNS=30; make bench ITEM=name"
+	@echo "  make faults lists the scenarios; make faults SCENARIO=redis-wiped SEED=7; make campaign RUNS=45 SEED=100"
 
 install: ## Finds or installs what builds and tests need (apt where root; Kafka from Maven)
 	@tests/rig/install.sh
@@ -61,6 +63,18 @@ demo: release ## 20,000 transactions, a kill, a wiped Redis, and the balance; tw
 
 soak-demo: release ## The demo RUNS times with other seeds and both stores
 	@$(RIG) soak-demo $(or $(RUNS),30)
+
+suite: install
+	@$(CARGO) build --quiet --locked --package tollbridge --package tollbridge-faults
+
+# The product as it is developed, its assertions on.
+faults campaign: export TOLLBRIDGE = $(abspath $(TARGET)/debug/tollbridge)
+
+faults: suite ## Kills, cuts and freezes real parts under load: SCENARIO= SEED=; without one it lists them
+	@$(TARGET)/debug/faults $(if $(SCENARIO),run $(SCENARIO) $(or $(SEED),1),list)
+
+campaign: suite ## RUNS= of these over all scenarios, seeds from SEED= on, into tests/faults/LEDGER.csv; goes on where it stopped
+	@$(TARGET)/debug/faults campaign $(or $(RUNS),15) $(or $(SEED),1)
 
 bench: install ## Measurements; ITEM= picks one
 	@tests/rig/install.sh wrk

@@ -61,31 +61,60 @@ pub struct Evidence {
     pub charges: Vec<Charge>,
 }
 
+/// The records of the topics that are judged, as a `read_committed` consumer sees them.
+#[derive(Debug, Clone, Default)]
+pub struct Records {
+    /// Of the source topic.
+    pub source: Vec<Record>,
+    /// Of [`OUTCOMES`], the alerts left out.
+    pub outcomes: [Vec<Record>; 3],
+}
+
+impl Records {
+    /// Reads them, side by side.
+    ///
+    /// # Errors
+    /// When a reader fails.
+    pub fn read(stack: &Stack) -> Result<Self> {
+        let topics = [TRANSACTIONS, OUTCOMES[0], OUTCOMES[1], OUTCOMES[2]];
+        let [source, archived, declined, dead] = std::thread::scope(|scope| {
+            let reads = topics.map(|topic| scope.spawn(|| stack.kafka.read_committed(topic)));
+            reads.map(|read| read.join().map_err(|_| Error::new("a reader panicked"))?)
+        });
+        Ok(Self { source: source?, outcomes: [archived?, declined?, dead?] })
+    }
+
+    /// What was reported, resolutions left out.
+    ///
+    /// # Errors
+    /// When an event cannot be read.
+    pub fn events(&self) -> Result<Vec<Outcome>> {
+        let [archived, declined, dead] = &self.outcomes;
+        let told = archived.iter().chain(declined);
+        let told = told.filter(|record| record.header("tollbridge-resolves").is_none());
+        told.map(event).chain(dead.iter().map(dead_letter)).collect()
+    }
+}
+
 impl Evidence {
     /// Collects it from a stack that stands still.
     ///
     /// # Errors
     /// When a part cannot be read.
     pub fn of(stack: &Stack) -> Result<Self> {
-        let topics = [TRANSACTIONS, OUTCOMES[0], OUTCOMES[1], OUTCOMES[2]];
-        let read = std::thread::scope(|scope| {
-            let reads = topics.map(|topic| scope.spawn(|| stack.kafka.read_committed(topic)));
-            reads.map(|read| read.join().map_err(|_| Error::new("a reader panicked"))?)
-        });
-        let [source, archived, declined, dead] = read;
-        let mut events = Vec::new();
-        for record in archived?.iter().chain(&declined?) {
-            if record.header("tollbridge-resolves").is_none() {
-                events.push(event(record)?);
-            }
-        }
-        for record in &dead? {
-            events.push(dead_letter(record)?);
-        }
+        Self::beside(&Records::read(stack)?, stack)
+    }
+
+    /// The same, with records that were read already.
+    ///
+    /// # Errors
+    /// When a part cannot be read.
+    pub fn beside(records: &Records, stack: &Stack) -> Result<Self> {
+        let source = records.source.iter();
         Ok(Self {
-            places: source?.iter().map(|record| (record.partition, record.offset)).collect(),
-            events,
-            rows: rows(stack)?,
+            places: source.map(|record| (record.partition, record.offset)).collect(),
+            events: records.events()?,
+            rows: query(stack, ROWS)?.lines().map(row).collect::<Result<_>>()?,
             charges: charges(stack)?,
         })
     }
@@ -195,7 +224,11 @@ impl Evidence {
     }
 }
 
-fn event(record: &Record) -> Result<Outcome> {
+/// The event that a record of the topics `tx-archived` and `tx-declined` holds.
+///
+/// # Errors
+/// When it reads otherwise.
+pub fn event(record: &Record) -> Result<Outcome> {
     let value = record.value.as_deref().unwrap_or_default();
     let event: Value = serde_json::from_slice(value).doing(|| "read an event as JSON".into())?;
     Ok(Outcome {
@@ -207,7 +240,11 @@ fn event(record: &Record) -> Result<Outcome> {
     })
 }
 
-fn dead_letter(record: &Record) -> Result<Outcome> {
+/// What a dead letter tells of its source record.
+///
+/// # Errors
+/// When a header is missing.
+pub fn dead_letter(record: &Record) -> Result<Outcome> {
     let header = |name: &str| {
         let missing = || Error::new(format!("a dead letter has no header {name}"));
         record.header(name).ok_or_else(missing)
@@ -250,18 +287,19 @@ pub fn charge(line: &Value) -> Result<Option<Charge>> {
     }))
 }
 
-fn rows(stack: &Stack) -> Result<Vec<Outcome>> {
-    let table = match &stack.postgres {
-        Some(postgres) => postgres.psql(ROWS)?,
-        None => {
-            let output = TempDir::new("sqlite3")?;
-            let stdout = output.join("stdout");
-            let query = Launch::new("sqlite3").args(["-readonly", "-separator", "|"]);
-            query.arg(stack.file("tollbridge.db")).arg(ROWS).stdout(&stdout).run(SQL_LIMIT)?;
-            fs::read_to_string(stdout).doing(|| "read the rows".into())?
-        }
+/// What the store answers: a row a line, columns parted by `|`.
+///
+/// # Errors
+/// When it refuses.
+pub fn query(stack: &Stack, sql: &str) -> Result<String> {
+    let Some(postgres) = &stack.postgres else {
+        let output = TempDir::new("sqlite3")?;
+        let stdout = output.join("stdout");
+        let query = Launch::new("sqlite3").args(["-readonly", "-separator", "|"]);
+        query.arg(stack.file("tollbridge.db")).arg(sql).stdout(&stdout).run(SQL_LIMIT)?;
+        return fs::read_to_string(stdout).doing(|| "read the rows".into());
     };
-    table.lines().map(row).collect()
+    postgres.psql(sql)
 }
 
 /// A row as both stores print it, its columns parted by `|`.

@@ -6,7 +6,7 @@ use crate::process::{Launch, Process};
 use crate::processor::{Processor, answers};
 use crate::temp::TempDir;
 use crate::wait::{lock, wait_until};
-use crate::{Kafka, KafkaOptions, Postgres, Redis, free_port};
+use crate::{Kafka, KafkaOptions, Postgres, Proxy, Redis, RedisOptions, free_port};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -68,8 +68,13 @@ pub struct StackOptions {
     pub faults: String,
     /// How long every answer of the simulator takes at least, such as `20ms`.
     pub latency: String,
-    /// Lines for each processor's configuration: a section, a key, a value as TOML.
+    /// Lines for each processor's configuration: a section, a key, a value as TOML; an empty value takes the
+    /// rig's own line away.
     pub settings: Vec<(String, String, String)>,
+    /// How Redis is started.
+    pub redis: RedisOptions,
+    /// Whether processors reach each service through a proxy: Kafka's own, and [`Links`].
+    pub linked: bool,
     /// Where configurations, logs and the ledger go; without it a folder that vanishes.
     pub folder: Option<PathBuf>,
 }
@@ -85,9 +90,22 @@ impl StackOptions {
             faults: String::new(),
             latency: "0ms".into(),
             settings: Vec::new(),
+            redis: RedisOptions::default(),
+            linked: false,
             folder: None,
         }
     }
+}
+
+/// Proxies between the processors and what they speak to. The one before Kafka is [`Kafka::proxy`].
+#[derive(Debug)]
+pub struct Links {
+    /// Before Redis.
+    pub redis: Proxy,
+    /// Before the gateway.
+    pub gateway: Proxy,
+    /// Before the store, where it is PostgreSQL; else it leads nowhere.
+    pub store: Proxy,
 }
 
 /// All services, and what is needed to start processors.
@@ -100,6 +118,8 @@ pub struct Stack {
     pub redis: Redis,
     /// The store, where it is PostgreSQL.
     pub postgres: Option<Postgres>,
+    /// Where [`StackOptions::linked`] asks for them.
+    pub links: Option<Links>,
     simulator: Mutex<Option<Process>>,
     simulator_port: u16,
     folder: PathBuf,
@@ -124,18 +144,25 @@ impl Stack {
         fs::create_dir_all(&folder).doing(|| format!("make {}", folder.display()))?;
         let wants_postgres = options.store == Store::Postgres;
         let (kafka, redis, postgres) = std::thread::scope(|scope| {
-            let kafka = scope.spawn(|| start_kafka(options.partitions));
-            let redis = scope.spawn(Redis::start);
+            let kafka = scope.spawn(|| start_kafka(&options));
+            let redis = scope.spawn(|| Redis::start_with(options.redis.clone()));
             let postgres = wants_postgres.then(Postgres::start);
             (kafka.join(), redis.join(), postgres)
         });
         let panicked = |_| Error::new("a service's start panicked");
+        let (redis, postgres) = (redis.map_err(panicked)??, postgres.transpose()?);
+        let simulator_port = free_port();
+        let links = match options.linked {
+            true => Some(link(&redis, postgres.as_ref(), simulator_port)?),
+            false => None,
+        };
         let stack = Self {
             kafka: kafka.map_err(panicked)??,
-            redis: redis.map_err(panicked)??,
-            postgres: postgres.transpose()?,
+            redis,
+            postgres,
+            links,
             simulator: Mutex::new(None),
-            simulator_port: free_port(),
+            simulator_port,
             options,
             folder,
             temporary,
@@ -215,19 +242,31 @@ impl Stack {
 
     fn settings(&self, instance: &str, listen: &str) -> Vec<(String, String, String)> {
         let quoted = |text: String| format!("{text:?}");
-        let store = match &self.postgres {
-            Some(postgres) => postgres.url(),
-            None => format!("sqlite:{}", self.file("tollbridge.db").display()),
+        let store = match (&self.postgres, &self.links) {
+            (Some(postgres), None) => postgres.url(),
+            (Some(_), Some(links)) => {
+                format!("postgres://postgres@{}/postgres", links.store.address())
+            }
+            (None, _) => format!("sqlite:{}", self.file("tollbridge.db").display()),
         };
-        let gateway = format!("http://127.0.0.1:{}", self.simulator_port);
+        let (brokers, redis, gateway) = match &self.links {
+            None => {
+                let gateway = format!("127.0.0.1:{}", self.simulator_port);
+                (self.kafka.bootstrap(), self.redis.url(), gateway)
+            }
+            Some(links) => {
+                let redis = format!("redis://{}", links.redis.address());
+                (self.kafka.proxied_bootstrap(), redis, links.gateway.address())
+            }
+        };
         let settings = [
-            ("kafka", "brokers", quoted(self.kafka.bootstrap())),
+            ("kafka", "brokers", quoted(brokers)),
             ("kafka", "group_id", quoted(GROUP.into())),
             ("kafka", "instance_id", quoted(instance.into())),
             ("kafka", "session_timeout", quoted("6s".into())),
             ("kafka", "transaction_timeout", quoted("5s".into())),
-            ("redis", "url", quoted(self.redis.url())),
-            ("gateway", "url", quoted(gateway)),
+            ("redis", "url", quoted(redis)),
+            ("gateway", "url", quoted(format!("http://{gateway}"))),
             ("gateway", "key_ttl", quoted("24h".into())),
             ("gateway", "connect_timeout", quoted("500ms".into())),
             ("gateway", "timeout", quoted("1s".into())),
@@ -241,7 +280,9 @@ impl Stack {
         let mut all: Vec<(String, String, String)> = own.into();
         for (section, key, value) in &self.options.settings {
             all.retain(|(s, k, _)| (s, k) != (section, key));
-            all.push((section.clone(), key.clone(), value.clone()));
+            if !value.is_empty() {
+                all.push((section.clone(), key.clone(), value.clone()));
+            }
         }
         all
     }
@@ -272,13 +313,23 @@ impl Stack {
     }
 }
 
-fn start_kafka(partitions: u32) -> Result<Kafka> {
-    let kafka = Kafka::start_with(KafkaOptions { full_speed: true, ..KafkaOptions::default() })?;
-    kafka.create_topic(TRANSACTIONS, partitions)?;
+fn start_kafka(options: &StackOptions) -> Result<Kafka> {
+    let proxied = options.linked;
+    let kafka =
+        Kafka::start_with(KafkaOptions { full_speed: true, proxied, ..KafkaOptions::default() })?;
+    kafka.create_topic(TRANSACTIONS, options.partitions)?;
     for topic in OUTCOMES {
-        kafka.create_topic(topic, partitions)?;
+        kafka.create_topic(topic, options.partitions)?;
     }
     Ok(kafka)
+}
+
+fn link(redis: &Redis, postgres: Option<&Postgres>, simulator_port: u16) -> Result<Links> {
+    Ok(Links {
+        redis: Proxy::start(("127.0.0.1", redis.port()))?,
+        gateway: Proxy::start(("127.0.0.1", simulator_port))?,
+        store: Proxy::start(("127.0.0.1", postgres.map_or(1, Postgres::port)))?,
+    })
 }
 
 fn render(settings: &[(String, String, String)]) -> String {

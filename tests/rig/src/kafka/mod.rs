@@ -250,7 +250,15 @@ impl Kafka {
     /// # Errors
     /// When the broker does not answer, or there is no such topic.
     pub fn end_offsets(&self, topic: &str, partitions: u32) -> Result<Vec<i64>> {
-        wire::end_offsets(self.port, topic, partitions)
+        wire::end_offsets(self.port, topic, partitions, false)
+    }
+
+    /// The same up to the first record of a transaction that is still open.
+    ///
+    /// # Errors
+    /// As for [`Kafka::end_offsets`].
+    pub fn stable_offsets(&self, topic: &str, partitions: u32) -> Result<Vec<i64>> {
+        wire::end_offsets(self.port, topic, partitions, true)
     }
 
     /// The offset a group has committed for each partition; -1 where it has none.

@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-const LIST_OFFSETS: (i16, i16) = (2, 1);
+const LIST_OFFSETS: (i16, i16) = (2, 2);
 const METADATA: (i16, i16) = (3, 4);
 const OFFSET_FETCH: (i16, i16) = (9, 2);
 const DESCRIBE_GROUPS: (i16, i16) = (15, 4);
@@ -84,9 +84,16 @@ pub(crate) fn delete_topic(port: u16, name: &str) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn end_offsets(port: u16, topic: &str, partitions: u32) -> Result<Vec<i64>> {
+/// Behind the last record, or (`stable`) behind the last that a `read_committed` consumer may see.
+pub(super) fn end_offsets(
+    port: u16,
+    topic: &str,
+    partitions: u32,
+    stable: bool,
+) -> Result<Vec<i64>> {
     let mut body = Encoder::default();
     body.int32(-1); // a client, not a replica
+    body.bytes.push(u8::from(stable));
     body.count(1);
     body.text(topic);
     body.int32(partitions.cast_signed());
@@ -95,6 +102,7 @@ pub(super) fn end_offsets(port: u16, topic: &str, partitions: u32) -> Result<Vec
         body.int64(-1); // the time that stands for the end
     }
     let mut answer = call(port, LIST_OFFSETS, &body)?;
+    answer.int32()?; // throttle time
     by_partition(&mut answer, partitions, |answer| {
         let code = answer.int16()?;
         answer.int64()?; // time

@@ -1,0 +1,206 @@
+//! The oracle. It holds the gateway's ledger, the rows, two readers of the events and every committed offset against
+//! each other, and believes no counter of the product; only bounds on memory and calls are its own account. Each
+//! finding begins with the invariant that it breaks:
+//!
+//! - I1 a key and an id are charged once. I2 what was charged has its row, and no row lacks its charge.
+//! - I3 each source record has one event, for whoever reads along and whoever reads later. I4 the event says what the
+//!   gateway did; nothing is in doubt where no fault makes it so.
+//! - I5 no commit covers what has no event yet, and none goes back. I6 each attempt has the same body.
+//! - I7 all has a fate in time, and no transaction is left open. I8 nothing grows beyond its bound.
+//! - I9 no payment method is in a log or an event.
+//!
+//! Deliberately it judges only a run that is over.
+
+use crate::readers::Readers;
+use crate::world::{World, failed, holds_within};
+use crate::{offsets, world::Watched};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+use tollbridge_rig::kafka::Record;
+use tollbridge_rig::oracle::{self, Evidence, Place, Records};
+use tollbridge_rig::stack::{GROUP, OUTCOMES, TRANSACTIONS};
+use tollbridge_rig::{Result, Stack};
+
+/// A transaction of one that was killed for good is ended by the broker, which looks every ten seconds.
+const STABLE_LIMIT: Duration = Duration::from_secs(30);
+/// What payment methods of produced transactions begin with. Dead letters alone may carry them.
+const CANARY: &str = "pm_c";
+const RESIDENT_MAX: f64 = 512e6;
+/// `gateway.max_in_flight` and one lane of lookups.
+const IN_FLIGHT_MAX: f64 = 512.0;
+/// Requests for one charge, over all owners and outages of a run.
+const ATTEMPTS_MAX: usize = 60;
+
+/// What a run came to.
+#[derive(Debug, Default)]
+pub struct Audit {
+    /// Records on the source topic.
+    pub transactions: usize,
+    /// How often each fate was told.
+    pub fates: BTreeMap<String, usize>,
+    /// What breaks an invariant, a sentence each.
+    pub findings: Vec<String>,
+}
+
+/// Judges a run whose processors have ended.
+///
+/// # Errors
+/// When a part cannot be read.
+pub fn audit(world: &World, readers: &Readers) -> Result<Audit> {
+    let stack = &world.stack;
+    let mut found = Vec::new();
+    open_transactions(stack, &mut found)?;
+    let records = Records::read(stack)?;
+    let evidence = Evidence::beside(&records, stack)?;
+    found.extend(evidence.findings().into_iter().map(|said| format!("I1-I4: {said}")));
+    found.extend(readers.findings(&records.outcomes)?);
+    found.extend(offsets::findings(&offsets::commits(stack)?, &told(&records)?));
+    for event in evidence.events.iter().filter(|event| event.fate == "in_doubt") {
+        found.push(format!("I4: {} is in doubt, and nothing accounts for it", event.id));
+    }
+    charged_keys(stack, &mut found)?;
+    hashes(stack, &records, &mut found)?;
+    attempts(stack, &mut found)?;
+    bounds(&world.watched(), &mut found);
+    left_over(world, &mut found)?;
+    secrets(world, &records, &mut found)?;
+    let mut fates = BTreeMap::new();
+    for event in evidence.events {
+        *fates.entry(event.fate).or_default() += 1;
+    }
+    Ok(Audit { transactions: records.source.len(), fates, findings: found })
+}
+
+/// When the producer made the event of each place.
+fn told(records: &Records) -> Result<BTreeMap<Place, i64>> {
+    let [archived, declined, dead] = &records.outcomes;
+    let mut told = BTreeMap::new();
+    for record in archived.iter().chain(declined) {
+        if record.header("tollbridge-resolves").is_none() {
+            told.insert(oracle::event(record)?.place, record.timestamp);
+        }
+    }
+    for record in dead {
+        told.insert(oracle::dead_letter(record)?.place, record.timestamp);
+    }
+    Ok(told)
+}
+
+fn open_transactions(stack: &Stack, found: &mut Vec<String>) -> Result<()> {
+    for topic in OUTCOMES {
+        let ends = || stack.kafka.end_offsets(topic, stack.partitions());
+        let stable = || stack.kafka.stable_offsets(topic, stack.partitions());
+        let same = || ends().is_ok_and(|ends| stable().is_ok_and(|stable| stable == ends));
+        if !holds_within(STABLE_LIMIT, same) {
+            let (ends, stable) = (ends()?, stable()?);
+            found.push(format!("I7: {topic} ends at {ends:?}, readable up to {stable:?}"));
+        }
+    }
+    Ok(())
+}
+
+fn charged_keys(stack: &Stack, found: &mut Vec<String>) -> Result<()> {
+    let mut charged = BTreeSet::new();
+    for line in lines(&stack.ledger())? {
+        let key = line["key"].as_str().unwrap_or_default().to_owned();
+        if line["outcome"] == "charged" && !charged.insert(key) {
+            found.push(format!("I1: the key {} was charged more than once", line["key"]));
+        }
+    }
+    Ok(())
+}
+
+/// The row is about the payload that the event is about.
+fn hashes(stack: &Stack, records: &Records, found: &mut Vec<String>) -> Result<()> {
+    let table = oracle::query(stack, "SELECT event_id, payload_hash FROM transactions")?;
+    let rows: BTreeMap<&str, &str> =
+        table.lines().filter_map(|line| line.split_once('|')).collect();
+    for record in records.outcomes[..2].iter().flatten() {
+        let event = json(record)?;
+        let text = |field: &str| event[field].as_str().unwrap_or_default();
+        let row = rows.get(text("event_id"));
+        if row.is_none_or(|row| *row != text("payload_hash")) {
+            let id = text("transaction_id");
+            found
+                .push(format!("I2: the event of {id} and its row tell of other payloads: {row:?}"));
+        }
+    }
+    Ok(())
+}
+
+fn attempts(stack: &Stack, found: &mut Vec<String>) -> Result<()> {
+    let mut beside = stack.ledger().into_os_string();
+    beside.push(".attempts");
+    let mut bodies: BTreeMap<String, (String, usize)> = BTreeMap::new();
+    for line in lines(Path::new(&beside))? {
+        let text = |field: &str| line[field].as_str().unwrap_or_default().to_owned();
+        let (body, count) = bodies.entry(text("key")).or_insert_with(|| (text("body_sha256"), 0));
+        *count += 1;
+        if *body != text("body_sha256") {
+            found.push(format!("I6: {} was asked for with two bodies", text("key")));
+        }
+        if *count == ATTEMPTS_MAX + 1 {
+            found.push(format!("I8: {} was asked for over {ATTEMPTS_MAX} times", text("key")));
+        }
+    }
+    Ok(())
+}
+
+fn bounds(watched: &Watched, found: &mut Vec<String>) {
+    if watched.resident_max > RESIDENT_MAX {
+        found.push(format!("I8: a processor held {:.0} bytes of memory", watched.resident_max));
+    }
+    if watched.in_flight_max > IN_FLIGHT_MAX {
+        found.push(format!("I8: a processor had {:.0} calls on their way", watched.in_flight_max));
+    }
+}
+
+/// Nothing is left in Redis, and the group stands at the end.
+fn left_over(world: &World, found: &mut Vec<String>) -> Result<()> {
+    let left = world.queued_in_all();
+    if left != 0 {
+        found.push(format!("I7: {left} entries are left in Redis"));
+    }
+    let (stack, partitions) = (&world.stack, world.stack.partitions());
+    let ends = stack.kafka.end_offsets(TRANSACTIONS, partitions)?;
+    let done = stack.kafka.group_offsets(GROUP, TRANSACTIONS, partitions)?;
+    if ends != done {
+        found.push(format!("I7: the topic ends at {ends:?}, the group stands at {done:?}"));
+    }
+    Ok(())
+}
+
+fn secrets(world: &World, records: &Records, found: &mut Vec<String>) -> Result<()> {
+    for processor in &world.processors {
+        let Ok(log) = fs::read(&processor.log) else { continue };
+        let log = String::from_utf8_lossy(&log);
+        if let Some(line) = log.lines().find(|line| line.contains(CANARY)) {
+            found.push(format!("I9: {} logs a payment method: {line}", processor.name));
+        }
+        for line in log.lines().filter(|line| line.contains("panicked at")) {
+            found.push(format!("{} panicked: {line}", processor.name));
+        }
+    }
+    let alerts = world.stack.kafka.read_committed(OUTCOMES[3])?;
+    for record in records.outcomes[..2].iter().flatten().chain(&alerts) {
+        let value = String::from_utf8_lossy(record.value.as_deref().unwrap_or_default());
+        if value.contains(CANARY) {
+            found.push(format!("I9: an event carries a payment method: {value}"));
+        }
+    }
+    Ok(())
+}
+
+fn json(record: &Record) -> Result<Value> {
+    let value = record.value.as_deref().unwrap_or_default();
+    serde_json::from_slice(value).map_err(|e| failed("read an event", e))
+}
+
+/// A file's lines. One that was torn by a kill of its writer cannot be read, and is passed over.
+fn lines(file: &Path) -> Result<Vec<Value>> {
+    let text = fs::read_to_string(file).map_err(|e| failed("read the gateway's file", e))?;
+    Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+}

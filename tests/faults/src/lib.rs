@@ -1,0 +1,22 @@
+//! The kill suite: the product as real processes on real services under load, struck by real faults, and an oracle that
+//! believes nobody. It imports nothing of the product and drives it by its command line alone. It is deliberately
+//! not the simulation, which tries millions of orders of events under the same pipeline: here the adapters, the
+//! clients and the services are the real ones, and a run takes a minute.
+//!
+//! In reading order:
+//! - [`scenario`]: the table of scenarios.
+//! - [`strike`]: the faults; each tells whether its effect was seen.
+//! - [`run`]: one run, from the services' start to the verdict.
+//! - [`world`]: what a run stands on, and the eyes for effects.
+//! - [`readers`], [`offsets`], [`audit`]: the oracle.
+//! - [`book`]: the ledger of runs. [`dice`]: what a seed moves.
+
+pub mod audit;
+pub mod book;
+pub mod dice;
+pub mod offsets;
+pub mod readers;
+pub mod run;
+pub mod scenario;
+pub mod strike;
+pub mod world;

@@ -1,0 +1,108 @@
+//! The suite's command line. It deliberately leaves building to `make`.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use tollbridge_faults::book::{Book, Verdict};
+use tollbridge_faults::run::{Plan, run};
+use tollbridge_faults::scenario::{SCENARIOS, Scenario, named};
+use tollbridge_rig::{Error, Result};
+
+const USAGE: &str = "\
+usage: faults list                    the scenarios
+       faults run SCENARIO SEED       one run; adds a line to tests/faults/LEDGER.csv
+       faults campaign RUNS SEED      RUNS runs of this commit, all scenarios in turn, seeds from SEED on;
+                                      those that the ledger has already are not made again";
+/// What `sysexits.h` calls EX_USAGE.
+const WRONG_USAGE: u8 = 64;
+const LEDGER: &str = "tests/faults/LEDGER.csv";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let outcome = match words.as_slice() {
+        ["list"] => {
+            SCENARIOS
+                .iter()
+                .for_each(|scenario| println!("{:32} {}", scenario.name, scenario.what));
+            Ok(true)
+        }
+        ["run", scenario, seed] => one(scenario, seed),
+        ["campaign", runs, seed] => campaign(runs, seed),
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(WRONG_USAGE);
+        }
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(e) => {
+            eprintln!("faults: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn number(name: &str, text: &str) -> Result<u64> {
+    text.parse()
+        .map_err(|e| Error::new(format!("{name} is {text:?}; it must be a whole number: {e}")))
+}
+
+fn one(name: &str, seed: &str) -> Result<bool> {
+    let unknown = || Error::new(format!("there is no scenario {name:?}; `faults list` shows all"));
+    let scenario = named(name).ok_or_else(unknown)?;
+    made(scenario, number("SEED", seed)?, &commit()?)
+}
+
+/// Makes a run and adds it to the ledger; whether it was `ok`.
+fn made(scenario: &'static Scenario, seed: u64, commit: &str) -> Result<bool> {
+    let mut entry = run(&Plan::whole(scenario, seed, tollbridge()?));
+    commit.clone_into(&mut entry.commit);
+    println!("{}", entry.line());
+    Book::at(Path::new(LEDGER)).add(&entry)?;
+    Ok(entry.verdict == Verdict::Ok)
+}
+
+fn campaign(runs: &str, seed: &str) -> Result<bool> {
+    let (runs, first, commit) = (number("RUNS", runs)?, number("SEED", seed)?, commit()?);
+    let before = Book::at(Path::new(LEDGER)).runs_of(&commit);
+    let turns = u64::try_from(SCENARIOS.len()).unwrap_or(1);
+    let (mut made_now, mut good) = (0, 0);
+    for at in 0..runs {
+        let scenario = &SCENARIOS[usize::try_from(at % turns).unwrap_or(0)];
+        let seed = first + at / turns;
+        if before.contains(&(scenario.name.to_owned(), seed)) {
+            continue;
+        }
+        println!("run {} of {runs}", at + 1);
+        made_now += 1;
+        good += u64::from(made(scenario, seed, &commit)?);
+    }
+    println!("{made_now} runs made, {good} ok; {} were in the ledger already", runs - made_now);
+    Ok(good == made_now)
+}
+
+/// The last commit that changed anything but the ledger, with a `+` where more has changed since.
+fn commit() -> Result<String> {
+    const BUT_LEDGER: [&str; 3] = ["--", ".", ":!tests/faults/LEDGER.csv"];
+    let git = |words: &[&str]| {
+        let output = Command::new("git").args(words).args(BUT_LEDGER).output();
+        let output = output.map_err(|e| Error::new(format!("cannot ask git: {e}")))?;
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let commit: String = git(&["log", "-1", "--format=%h"])?;
+    let changed: String = git(&["status", "--porcelain"])?;
+    Ok(if changed.is_empty() { commit } else { format!("{commit}+") })
+}
+
+/// The product's binary: `TOLLBRIDGE`, else where cargo puts the debug build.
+fn tollbridge() -> Result<PathBuf> {
+    let named = std::env::var_os("TOLLBRIDGE").map(PathBuf::from);
+    let binary = named.unwrap_or_else(|| "target/debug/tollbridge".into());
+    match binary.exists() {
+        true => Ok(binary),
+        false => {
+            Err(Error::new(format!("{} is not there; `make faults` builds it", binary.display())))
+        }
+    }
+}

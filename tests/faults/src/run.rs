@@ -1,0 +1,329 @@
+//! One run: services, processors and a producer start, faults strike until enough of them have landed, everything
+//! heals, all must have a fate in time, and the oracle judges. Whatever ends otherwise than balanced is not `ok`.
+
+use crate::audit::{Audit, audit};
+use crate::book::{Entry, Verdict};
+use crate::dice::Dice;
+use crate::readers::Readers;
+use crate::scenario::{Group, Scenario};
+use crate::world::{World, failed};
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use tollbridge_rig::stack::{backlog, wait_worked_off};
+use tollbridge_rig::{Error, Launch, Process, RedisOptions, Result, Stack, StackOptions};
+
+/// `sweep.min_age` of the rig's configuration.
+const MIN_AGE: Duration = Duration::from_secs(2);
+/// The longer one of both protocols.
+const SESSION: Duration = Duration::from_secs(10);
+const FATE_LIMIT: Duration = Duration::from_secs(60);
+const STOP_LIMIT: Duration = Duration::from_secs(60);
+const WATCH_EVERY: Duration = Duration::from_millis(300);
+/// The product's share of good, odd and bad transactions.
+const MIX: &str = "invalid=0.3%,duplicate=1%";
+/// More than a run can need: it is ended when enough has happened.
+const ENDLESS: &str = "1000000";
+
+/// What a run is made of.
+#[derive(Debug)]
+pub struct Plan {
+    /// What strikes.
+    pub scenario: &'static Scenario,
+    /// What moves the instants.
+    pub seed: u64,
+    /// The product's binary.
+    pub tollbridge: PathBuf,
+    /// Where logs, configurations and the ledger go; removed after a run that is `ok`.
+    pub folder: PathBuf,
+    /// So many transactions at least.
+    pub transactions: i64,
+    /// A second.
+    pub rate: u32,
+    /// So many faults that landed at least.
+    pub landings: usize,
+    /// So long may faults strike until that many have landed.
+    pub limit: Duration,
+}
+
+impl Plan {
+    /// A whole run: 2,000 transactions, six landed faults.
+    #[must_use]
+    pub fn whole(scenario: &'static Scenario, seed: u64, tollbridge: PathBuf) -> Self {
+        let folder = PathBuf::from(format!(".rig/faults/{}-{seed}", scenario.name));
+        // Of all at once there shall be more of each.
+        let landings = if scenario.lanes.len() > 2 { 15 } else { 6 };
+        let limit = Duration::from_secs(240);
+        Self { scenario, seed, tollbridge, folder, transactions: 2000, rate: 150, landings, limit }
+    }
+
+    /// A short one: 1,500 transactions, two landed faults.
+    #[must_use]
+    pub fn short(scenario: &'static Scenario, seed: u64, tollbridge: PathBuf) -> Self {
+        let whole = Self::whole(scenario, seed, tollbridge);
+        let folder = whole.folder.with_file_name(format!("short-{}", scenario.name));
+        Self { folder, transactions: 1500, rate: 400, landings: 2, ..whole }
+    }
+}
+
+/// What has landed so far, over all lanes.
+#[derive(Debug, Default)]
+struct Tally {
+    landed: Mutex<usize>,
+    over: AtomicBool,
+}
+
+/// Carries a run out and prints what happens.
+#[must_use]
+pub fn run(plan: &Plan) -> Entry {
+    let start = Instant::now();
+    let mut entry =
+        Entry { scenario: plan.scenario.name.to_owned(), seed: plan.seed, ..Entry::default() };
+    match carry_out(plan, &mut entry) {
+        Ok(()) => {}
+        Err(e) => {
+            println!("{e}");
+            entry.verdict = Verdict::Error;
+            entry.cause = e.to_string().lines().next().unwrap_or_default().to_owned();
+        }
+    }
+    entry.seconds = start.elapsed().as_secs();
+    if entry.verdict == Verdict::Ok {
+        fs::remove_dir_all(&plan.folder).ok();
+    } else {
+        println!("logs and ledger are kept in {}", plan.folder.display());
+    }
+    entry
+}
+
+fn carry_out(plan: &Plan, entry: &mut Entry) -> Result<()> {
+    println!("{} (seed {}): {}", plan.scenario.name, plan.seed, plan.scenario.what);
+    fs::remove_dir_all(&plan.folder).ok();
+    let stack = Stack::start(options(plan))?;
+    let names = ["processor-1", "processor-2", "guest-1", "guest-2"];
+    let world = World::new(stack, &names[..2 + plan.scenario.guests])?;
+    let readers = Readers::start(&world.stack)?;
+    world.start(&world.processors[..2])?;
+    if !world.settles() {
+        return Err(Error::new("the two processors did not share the partitions"));
+    }
+    let producer = produce(plan, &world)?;
+    let struck = strike(plan, &world, &producer, entry);
+    drop(producer);
+    let judged = struck.and_then(|()| judge(&world, &readers, entry));
+    if judged.is_err() || entry.verdict != Verdict::Ok {
+        keep(&world);
+    }
+    judged
+}
+
+fn options(plan: &Plan) -> StackOptions {
+    let line = |section: &str, key: &str, value: &str| {
+        (section.to_owned(), key.to_owned(), value.to_owned())
+    };
+    let mut settings = Vec::new();
+    if plan.scenario.group != Group::Classic {
+        settings.push(line("kafka", "instance_id", ""));
+    }
+    if plan.scenario.group == Group::Consumer {
+        settings.push(line("kafka", "protocol", "\"consumer\""));
+        settings.push(line("kafka", "session_timeout", ""));
+    }
+    StackOptions {
+        store: plan.scenario.store,
+        faults: script(plan.seed),
+        latency: "20ms".into(),
+        settings,
+        redis: RedisOptions { appendonly: false, ..RedisOptions::default() },
+        linked: true,
+        folder: Some(plan.folder.clone()),
+        ..StackOptions::new(&plan.tollbridge)
+    }
+}
+
+/// What the gateway does besides: 3 % declines, 1 % charged and never answered, 0.5 % HTTP 500, half of them after
+/// charging.
+fn script(seed: u64) -> String {
+    format!(
+        "seed = {seed}\n\
+         [[fault]]\nkind = \"decline\"\nrate = 0.03\n\
+         [[fault]]\nkind = \"timeout-after\"\nrate = 0.01\n\
+         [[fault]]\nkind = \"error-before\"\nrate = 0.0025\nstatus = 500\n\
+         [[fault]]\nkind = \"error-after\"\nrate = 0.0025\nstatus = 500\n"
+    )
+}
+
+fn produce(plan: &Plan, world: &World) -> Result<Process> {
+    // Its way to the broker has no proxy: only the product's is cut.
+    let brokers = format!("kafka.brokers={}", world.stack.kafka.bootstrap());
+    world
+        .stack
+        .command("generate", &world.stack.file("setup.toml"))
+        .args(["--set", &brokers, "--count", ENDLESS, "--rate", &plan.rate.to_string()])
+        .args(["--seed", &plan.seed.to_string(), "--mix", MIX])
+        .log(world.stack.file("generate.log"))
+        .start()
+}
+
+/// Strikes until enough has landed and enough was produced.
+fn strike(plan: &Plan, world: &World, producer: &Process, entry: &mut Entry) -> Result<()> {
+    let tally = Tally::default();
+    let start = Instant::now();
+    let outcome = std::thread::scope(|scope| {
+        let lanes = plan.scenario.lanes.iter().enumerate();
+        let lanes: Vec<_> = lanes
+            .map(|(at, _)| {
+                scope.spawn({
+                    let tally = &tally;
+                    move || lane(plan, at, world, tally)
+                })
+            })
+            .collect();
+        let watched = watch(plan, world, producer, &tally, start);
+        tally.over.store(true, Ordering::Relaxed);
+        let panicked = |_| Error::new("a lane of faults panicked");
+        let ends: Vec<Result<()>> =
+            lanes.into_iter().map(|lane| lane.join().map_err(panicked)?).collect();
+        ends.into_iter().collect::<Result<()>>().and(watched)
+    });
+    entry.landed = *tally.landed.lock().map_err(|e| failed("count what landed", e))?;
+    outcome
+}
+
+/// Ends once enough has happened, or too long has passed.
+fn watch(
+    plan: &Plan,
+    world: &World,
+    producer: &Process,
+    tally: &Tally,
+    start: Instant,
+) -> Result<()> {
+    loop {
+        world.watch()?;
+        if !producer.is_running() {
+            return Err(Error::new(format!("the producer ended:\n{}", producer.log_tail())));
+        }
+        let landed = *tally.landed.lock().map_err(|e| failed("count what landed", e))?;
+        if tally.over.load(Ordering::Relaxed) {
+            // A lane has failed, and says why.
+            return Ok(());
+        }
+        if landed >= plan.landings && world.produced() >= plan.transactions {
+            return Ok(());
+        }
+        if start.elapsed() > plan.limit {
+            let limit = plan.limit;
+            return Err(Error::new(format!(
+                "a poor run: {landed} faults landed and {} transactions were made within {limit:?}",
+                world.produced()
+            )));
+        }
+        std::thread::sleep(WATCH_EVERY);
+    }
+}
+
+/// Strikes one after another until it is over; each is healed when this returns.
+fn lane(plan: &Plan, at: usize, world: &World, tally: &Tally) -> Result<()> {
+    let mut dice = Dice::new(plan.seed, u64::try_from(at).unwrap_or(0));
+    let faults = plan.scenario.lanes[at];
+    let mut turn = dice.below(faults.len());
+    while !tally.over.load(Ordering::Relaxed) {
+        // Where much is broken side by side, there must be time in which work is done.
+        if plan.scenario.lanes.len() > 2 {
+            dice.pause(1_500, 7_000)
+        } else {
+            dice.pause(300, 2_500)
+        };
+        let fault = &faults[turn % faults.len()];
+        turn += 1 + dice.below(2);
+        let seen = (fault.strike)(world, &mut dice).map_err(|e| {
+            tally.over.store(true, Ordering::Relaxed);
+            Error::new(format!("{}: {e}", fault.name))
+        })?;
+        match seen {
+            Some(seen) => {
+                *tally.landed.lock().map_err(|e| failed("count what landed", e))? += 1;
+                world.say(format!("{}: {seen}", fault.name));
+            }
+            None => world.say(format!("{}: nothing was seen of it", fault.name)),
+        }
+    }
+    Ok(())
+}
+
+/// All must have a fate in time; then everything ends in order, and is judged.
+fn judge(world: &World, readers: &Readers, entry: &mut Entry) -> Result<()> {
+    let limit = FATE_LIMIT + MIN_AGE + SESSION;
+    let left: i64 = backlog(&world.stack).unwrap_or_default().iter().sum();
+    world.say(format!("healed; {left} to go"));
+    let mut findings = Vec::new();
+    if let Err(e) = in_time(world, limit) {
+        findings.push(format!("I7: {e}"));
+    }
+    findings.extend(world.stop(STOP_LIMIT));
+    world.say("all has ended; the oracle reads");
+    let Audit { transactions, fates, findings: more } = audit(world, readers)?;
+    findings.extend(more);
+    entry.transactions = transactions;
+    let watched = world.watched();
+    world.say(format!(
+        "{transactions} transactions: {fates:?}; {} ended by themselves",
+        watched.ended.len()
+    ));
+    for finding in findings.iter().take(40) {
+        println!("  {finding}");
+    }
+    if let Some(first) = findings.first() {
+        entry.verdict = Verdict::Violation;
+        entry.cause = format!("{first} ({} findings)", findings.len());
+        let all = findings.join("\n");
+        fs::write(world.stack.file("findings.txt"), all)
+            .map_err(|e| failed("write findings", e))?;
+    }
+    Ok(())
+}
+
+fn in_time(world: &World, limit: Duration) -> Result<()> {
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let watch = scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                world.watch()?;
+                std::thread::sleep(WATCH_EVERY);
+            }
+            Ok(())
+        });
+        let waited = wait_worked_off(&world.stack, limit);
+        over.store(true, Ordering::Relaxed);
+        let watched = watch.join().map_err(|_| Error::new("the watch panicked"))?;
+        waited.and(watched)
+    })
+}
+
+/// Beside the product's own files: what the services wrote, and what stands on the topics.
+fn keep(world: &World) {
+    let stack = &world.stack;
+    let mut logs =
+        vec![("kafka.log", stack.kafka.log_path()), ("redis.log", stack.redis.log_path())];
+    logs.extend(stack.postgres.as_ref().map(|postgres| ("postgres.log", postgres.log_path())));
+    for (name, from) in logs {
+        fs::copy(from, stack.file(name)).ok();
+    }
+    for topic in ["transactions", "tx-archived", "tx-declined", "tx-dead-letter", "tx-alerts"] {
+        let dump = Launch::new("kcat")
+            .args(["-C", "-e", "-J", "-q", "-b", &stack.kafka.bootstrap(), "-t", topic])
+            .args(["-o", "beginning", "-X", "isolation.level=read_committed"])
+            .stdout(stack.file(&format!("{topic}.jsonl")));
+        dump.run(STOP_LIMIT).ok();
+    }
+    if let Some(postgres) = &stack.postgres {
+        let rows = postgres.psql("SELECT * FROM transactions ORDER BY transaction_id");
+        fs::write(stack.file("rows.txt"), rows.unwrap_or_else(|e| e.to_string())).ok();
+    }
+    let commits = stack.kafka.read_committed("__consumer_offsets");
+    let commits = commits.unwrap_or_default();
+    let commits: Vec<String> = commits.iter().map(|commit| format!("{commit:?}")).collect();
+    fs::write(stack.file("offsets.txt"), commits.join("\n")).ok();
+}

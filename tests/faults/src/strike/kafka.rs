@@ -1,0 +1,59 @@
+//! Faults of the broker, and of the way to it.
+
+use super::{Fault, KAFKA_TROUBLE, Seen};
+use crate::dice::Dice;
+use crate::world::{Counts, World};
+use std::time::Duration;
+use tollbridge_rig::{Direction, Result};
+
+const EFFECT_LIMIT: Duration = Duration::from_secs(15);
+
+/// SIGKILL to the broker, and a start on its data.
+pub const KILL: Fault = Fault { name: "kill-broker", strike: kill };
+/// All connections are cut and none served, for a moment or for longer than the session.
+pub const CUT: Fault = Fault { name: "cut-from-broker", strike: cut };
+/// One direction is silent; what was held then arrives after all, or is lost with its connection.
+pub const SILENCE: Fault = Fault { name: "broker-silent-one-way", strike: silence };
+
+fn seen(world: &World, before: &Counts, what: &str) -> Seen {
+    let count = world.grows(before, EFFECT_LIMIT)?;
+    Some(format!("{what}: {count} unclear transactions, new producers and rebalances"))
+}
+
+fn kill(world: &World, dice: &mut Dice) -> Result<Seen> {
+    let before = world.counts(KAFKA_TROUBLE);
+    world.stack.kafka.kill();
+    dice.pause(0, 3_000);
+    world.stack.kafka.restart()?;
+    Ok(seen(world, &before, "the broker was killed"))
+}
+
+fn cut(world: &World, dice: &mut Dice) -> Result<Seen> {
+    let before = world.counts(KAFKA_TROUBLE);
+    world.stack.kafka.proxy().cut();
+    if dice.once_in(3) {
+        dice.pause(7_000, 9_000);
+    } else {
+        dice.pause(200, 3_000);
+    }
+    world.stack.kafka.proxy().pass();
+    Ok(seen(world, &before, "cut from the broker"))
+}
+
+fn silence(world: &World, dice: &mut Dice) -> Result<Seen> {
+    let before = world.counts(KAFKA_TROUBLE);
+    let proxy = world.stack.kafka.proxy();
+    let to_client = dice.once_in(2);
+    let direction = if to_client { Direction::ToClient } else { Direction::ToService };
+    proxy.hold(direction);
+    dice.pause(2_000, 9_000);
+    let held = proxy.held_bytes(direction);
+    let lost = dice.once_in(2);
+    if lost {
+        proxy.sever();
+    }
+    proxy.pass();
+    let what = if to_client { "answers" } else { "requests" };
+    let then = if lost { "were lost" } else { "came late" };
+    Ok(seen(world, &before, &format!("{held} bytes of {what} {then}")))
+}

@@ -1,0 +1,47 @@
+//! The faults. Each strikes, waits, heals what it broke, and says what was seen of it. It has landed only where
+//! something was: injecting it proves nothing. They deliberately pick their moments blindly, except where the
+//! moment is the fault.
+
+pub mod gateway;
+pub mod kafka;
+pub mod processors;
+pub mod redis;
+pub mod store;
+
+use crate::dice::Dice;
+use crate::world::World;
+use tollbridge_rig::Result;
+
+/// What was seen of a fault; nothing where it hit nothing.
+pub type Seen = Option<String>;
+
+/// A fault.
+#[derive(Debug, Clone, Copy)]
+pub struct Fault {
+    /// Such as `kill-processor`.
+    pub name: &'static str,
+    /// Strikes once and heals; an error is the suite's own, never the product's.
+    pub strike: fn(&World, &mut Dice) -> Result<Seen>,
+}
+
+/// A series of metrics: a name, and what its labels contain.
+type Series = &'static [(&'static str, &'static str)];
+
+/// Partitions changed hands.
+const REBALANCES: Series = &[("tollbridge_rebalances_total", "")];
+/// A Kafka transaction ended unclear, a producer was made anew, or partitions changed hands.
+const KAFKA_TROUBLE: Series = &[
+    ("tollbridge_publish_transactions_total", "result=\"unclear\""),
+    ("tollbridge_producers_total", ""),
+    ("tollbridge_rebalances_total", ""),
+];
+/// What Redis had lost was put back, or claimed anew.
+const REDIS_LOSSES: Series =
+    &[("tollbridge_refilled_total", ""), ("tollbridge_reclaims_total", "")];
+/// A batch was tried again.
+const STORE_RETRIES: Series = &[("tollbridge_store_retries_total", "")];
+/// A call that nobody knows the end of, or that could not be made.
+const UNCLEAR_CALLS: Series = &[
+    ("tollbridge_gateway_answers_total", "outcome=\"unknown\""),
+    ("tollbridge_gateway_answers_total", "outcome=\"not_sent\""),
+];

@@ -1,0 +1,98 @@
+//! Faults of the processors themselves: killed, frozen, and too many of them coming and going.
+
+use super::{Fault, REBALANCES, Seen};
+use crate::dice::Dice;
+use crate::world::{World, holds_within};
+use std::collections::BTreeSet;
+use std::time::Duration;
+use tollbridge_rig::{Processor, Result};
+
+/// Above the session timeout, with time for the others to join again.
+const TAKE_OVER_LIMIT: Duration = Duration::from_secs(30);
+const REBALANCE_LIMIT: Duration = Duration::from_secs(20);
+const STOP_LIMIT: Duration = Duration::from_secs(40);
+
+/// SIGKILL at any instant, and a start after a moment or after the session.
+pub const KILL: Fault = Fault { name: "kill-processor", strike: kill };
+/// SIGSTOP until another has taken over, then SIGCONT.
+pub const FREEZE: Fault = Fault { name: "freeze-past-session", strike: freeze };
+/// A guest joins and leaves.
+pub const JOIN_AND_LEAVE: Fault = Fault { name: "join-and-leave", strike: join_and_leave };
+
+/// One that is awake, as the dice say.
+fn victim<'a>(world: &'a World, dice: &mut Dice) -> Option<&'a Processor> {
+    let awake = world.awake();
+    awake.get(dice.below(awake.len())).copied()
+}
+
+fn kill(world: &World, dice: &mut Dice) -> Result<Seen> {
+    let Some(victim) = victim(world, dice) else { return Ok(None) };
+    let in_flight = victim.in_flight();
+    let owned = world.owned(victim);
+    // It stands still while its queues are counted, so that the count is that of its end.
+    if world.freeze(victim).is_err() {
+        return Ok(None);
+    }
+    let queued = world.queued(&owned);
+    victim.kill();
+    world.thaw(victim).ok();
+    if dice.once_in(3) {
+        dice.pause(7_000, 9_000);
+    } else {
+        dice.pause(0, 1_500);
+    }
+    victim.start()?;
+    let name = &victim.name;
+    let back = holds_within(TAKE_OVER_LIMIT, || !world.owned(victim).is_empty());
+    let live = in_flight > 0 || queued > 0;
+    let after = if back { "" } else { ", not back yet" };
+    let seen = || format!("{name}: {in_flight} calls on their way, {queued} queued{after}");
+    Ok(live.then(seen))
+}
+
+fn freeze(world: &World, dice: &mut Dice) -> Result<Seen> {
+    if world.awake().len() < 2 {
+        return Ok(None);
+    }
+    let Some(victim) = victim(world, dice) else { return Ok(None) };
+    let owned: BTreeSet<i64> = world.owned(victim).into_iter().collect();
+    let in_flight = victim.in_flight();
+    if world.freeze(victim).is_err() {
+        return Ok(None);
+    }
+    let queued = world.queued(&owned.iter().copied().collect::<Vec<_>>());
+    let taken_over = holds_within(TAKE_OVER_LIMIT, || {
+        let others: BTreeSet<i64> =
+            world.awake().into_iter().flat_map(|p| world.owned(p)).collect();
+        owned.is_subset(&others)
+    });
+    dice.pause(0, 2_000);
+    world.thaw(victim)?;
+    holds_within(TAKE_OVER_LIMIT, || !world.owned(victim).is_empty());
+    let live = !owned.is_empty() && (in_flight > 0 || queued > 0);
+    let name = &victim.name;
+    let seen = || format!("{name}: {in_flight} calls and {queued} entries passed to another");
+    Ok((live && taken_over).then(seen))
+}
+
+fn join_and_leave(world: &World, dice: &mut Dice) -> Result<Seen> {
+    let Some(guest) = world.processors.iter().find(|p| p.pid().is_none()) else {
+        return Ok(None);
+    };
+    let before = world.counts(REBALANCES);
+    guest.start()?;
+    let joined = holds_within(REBALANCE_LIMIT, || !world.owned(guest).is_empty());
+    dice.pause(0, 2_000);
+    let killed = dice.once_in(2);
+    if killed {
+        guest.kill();
+    } else {
+        // How it ends under load is seen in its log; that nothing is lost by it, at the end.
+        guest.terminate(STOP_LIMIT).ok();
+    }
+    let how = if killed { "was killed" } else { "left" };
+    dice.pause(0, 1_500);
+    let seen = world.grows(&before, REBALANCE_LIMIT);
+    let seen = seen.filter(|_| joined);
+    Ok(seen.map(|count| format!("{} came and {how}: {count} rebalances", guest.name)))
+}

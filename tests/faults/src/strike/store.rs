@@ -1,0 +1,50 @@
+//! Faults of a store that is a server: killed, or cut off, with commits whose answers never arrive.
+
+use super::{Fault, STORE_RETRIES, Seen};
+use crate::dice::Dice;
+use crate::world::World;
+use std::time::Duration;
+use tollbridge_rig::{Direction, Error, Result};
+
+const EFFECT_LIMIT: Duration = Duration::from_secs(15);
+const HELD_LIMIT: Duration = Duration::from_secs(5);
+
+/// SIGKILL to PostgreSQL and its sessions while answers are on their way, and a start on its data.
+pub const KILL: Fault = Fault { name: "kill-postgres-in-commit", strike: kill };
+/// Commits are carried out, and their answers lost.
+pub const CUT: Fault = Fault { name: "cut-store-unknown-commit", strike: cut };
+
+fn kill(world: &World, dice: &mut Dice) -> Result<Seen> {
+    let postgres = world.stack.postgres.as_ref();
+    let postgres = postgres.ok_or_else(|| Error::new("this store cannot be killed"))?;
+    let before = world.counts(STORE_RETRIES);
+    let link = &world.links().store;
+    link.hold(Direction::ToClient);
+    link.wait_held(Direction::ToClient, HELD_LIMIT).ok();
+    dice.pause(0, 300);
+    postgres.kill();
+    link.sever();
+    link.pass();
+    dice.pause(0, 3_000);
+    postgres.restart()?;
+    let seen = world.grows(&before, EFFECT_LIMIT);
+    Ok(seen.map(|count| format!("PostgreSQL was killed; {count} batches tried again")))
+}
+
+fn cut(world: &World, dice: &mut Dice) -> Result<Seen> {
+    let before = world.counts(STORE_RETRIES);
+    let link = &world.links().store;
+    link.hold(Direction::ToClient);
+    let came = link.wait_held(Direction::ToClient, HELD_LIMIT).is_ok();
+    dice.pause(0, 500);
+    let lost = link.held_bytes(Direction::ToClient);
+    if dice.once_in(2) {
+        link.cut();
+        dice.pause(100, 3_000);
+    } else {
+        link.sever();
+    }
+    link.pass();
+    let seen = world.grows(&before, EFFECT_LIMIT).filter(|_| came);
+    Ok(seen.map(|count| format!("{lost} bytes of answers lost; {count} batches tried again")))
+}

@@ -1,0 +1,256 @@
+//! What a run stands on: the services behind proxies, processors of one group, and a producer; and the eyes with
+//! which the effect of a fault is seen. Processors that end by themselves are started again, as a supervisor would
+//! do it, and counted.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tollbridge_rig::http;
+use tollbridge_rig::stack::{GROUP, Links, TRANSACTIONS};
+use tollbridge_rig::{Error, Processor, Result, Stack};
+
+/// How often a look is taken.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+const SETTLE_LIMIT: Duration = Duration::from_secs(30);
+
+/// What the watch has seen over the whole run.
+#[derive(Debug, Clone, Default)]
+pub struct Watched {
+    /// Processors that ended by themselves, with the end of their log.
+    pub ended: Vec<String>,
+    /// Resident memory of one processor at most, in bytes.
+    pub resident_max: f64,
+    /// Calls of one processor on their way at most.
+    pub in_flight_max: f64,
+}
+
+/// Services, processors, and the run's stopwatch.
+#[derive(Debug)]
+pub struct World {
+    /// The services.
+    pub stack: Stack,
+    /// All processors, whether they run or not.
+    pub processors: Vec<Processor>,
+    frozen: Mutex<BTreeSet<String>>,
+    watched: Mutex<Watched>,
+    began: Instant,
+}
+
+/// The values of a counter, by the process that told it.
+#[derive(Debug, Clone)]
+pub struct Counts {
+    series: &'static [(&'static str, &'static str)],
+    of: BTreeMap<u32, f64>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether it comes to hold in that time.
+pub fn holds_within(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
+    let start = Instant::now();
+    loop {
+        if condition() {
+            return true;
+        }
+        if start.elapsed() >= limit {
+            return false;
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+}
+
+impl World {
+    /// Around services that run; makes processors of these names and starts none.
+    ///
+    /// # Errors
+    /// When a configuration cannot be written.
+    pub fn new(stack: Stack, names: &[&str]) -> Result<Self> {
+        let processors = names.iter().map(|name| stack.processor(name)).collect::<Result<_>>()?;
+        Ok(Self {
+            stack,
+            processors,
+            frozen: Mutex::default(),
+            watched: Mutex::default(),
+            began: Instant::now(),
+        })
+    }
+
+    /// A line of the run's report.
+    pub fn say(&self, line: impl Display) {
+        println!("{:6.1} s  {line}", self.began.elapsed().as_secs_f64());
+    }
+
+    /// The proxies.
+    ///
+    /// # Panics
+    /// Where the stack has none.
+    #[must_use]
+    pub fn links(&self) -> &Links {
+        self.stack.links.as_ref().expect("the stack was started with links")
+    }
+
+    /// Processors that run and are not frozen.
+    #[must_use]
+    pub fn awake(&self) -> Vec<&Processor> {
+        let frozen = lock(&self.frozen).clone();
+        let awake = |p: &&Processor| p.pid().is_some() && !frozen.contains(&p.name);
+        self.processors.iter().filter(awake).collect()
+    }
+
+    /// SIGSTOP; until [`World::thaw`] it is not asked anything.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn freeze(&self, processor: &Processor) -> Result<()> {
+        lock(&self.frozen).insert(processor.name.clone());
+        let frozen = processor.pause();
+        if frozen.is_err() {
+            lock(&self.frozen).remove(&processor.name);
+        }
+        frozen
+    }
+
+    /// SIGCONT.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn thaw(&self, processor: &Processor) -> Result<()> {
+        let thawed = processor.resume();
+        lock(&self.frozen).remove(&processor.name);
+        thawed
+    }
+
+    /// What a processor says of a counter, summed over these series.
+    #[must_use]
+    pub fn counts(&self, series: &'static [(&'static str, &'static str)]) -> Counts {
+        let mut of = BTreeMap::new();
+        for processor in self.awake() {
+            let (Some(pid), Ok(metrics)) = (processor.pid(), processor.metrics()) else { continue };
+            of.insert(pid, series.iter().map(|(name, label)| metrics.sum(name, label)).sum());
+        }
+        Counts { series, of }
+    }
+
+    /// By how much it has grown since, over all processes that told it then: what a new one counts at its start is no
+    /// effect of anything.
+    #[must_use]
+    pub fn growth(&self, since: &Counts) -> f64 {
+        let now = self.counts(since.series);
+        let grown = |(pid, count): (&u32, &f64)| Some(count - since.of.get(pid)?);
+        now.of.iter().filter_map(grown).sum()
+    }
+
+    /// Waits until it has grown; by how much, or nothing.
+    #[must_use]
+    pub fn grows(&self, since: &Counts, limit: Duration) -> Option<f64> {
+        holds_within(limit, || self.growth(since) > 0.0).then(|| self.growth(since))
+    }
+
+    /// The partitions that a processor says it owns.
+    #[must_use]
+    pub fn owned(&self, processor: &Processor) -> Vec<i64> {
+        let body = http::get(processor.port, "/readyz").map(|(_, body)| body).unwrap_or_default();
+        let body: serde_json::Value = serde_json::from_str(&body).unwrap_or_default();
+        let owned = body["owned"].as_array().into_iter().flatten();
+        owned.filter_map(serde_json::Value::as_i64).collect()
+    }
+
+    /// Waits until those that are awake own all partitions, each of them some; tells whether they do.
+    #[must_use]
+    pub fn settles(&self) -> bool {
+        holds_within(SETTLE_LIMIT, || {
+            let owned: Vec<_> = self.awake().into_iter().map(|p| self.owned(p)).collect();
+            let all: BTreeSet<&i64> = owned.iter().flatten().collect();
+            let partitions = usize::try_from(self.stack.partitions()).unwrap_or(0);
+            all.len() == partitions && owned.iter().all(|some| !some.is_empty())
+        })
+    }
+
+    /// Entries of both queues of these partitions; nothing where Redis does not answer.
+    #[must_use]
+    pub fn queued(&self, partitions: &[i64]) -> i64 {
+        let mut entries = 0;
+        for partition in partitions {
+            for queue in ["temp", "archive"] {
+                let key = format!("{{tollbridge:{GROUP}:{TRANSACTIONS}:{partition}}}:{queue}");
+                let answer = self.stack.redis.command(&["HLEN", &key]);
+                entries += answer.ok().and_then(|reply| reply.integer()).unwrap_or(0);
+            }
+        }
+        entries
+    }
+
+    /// Entries of both queues of all partitions.
+    #[must_use]
+    pub fn queued_in_all(&self) -> i64 {
+        self.queued(&(0..i64::from(self.stack.partitions())).collect::<Vec<_>>())
+    }
+
+    /// Records on the source topic; nothing where the broker does not answer.
+    #[must_use]
+    pub fn produced(&self) -> i64 {
+        let ends = self.stack.kafka.end_offsets(TRANSACTIONS, self.stack.partitions());
+        ends.unwrap_or_default().iter().sum()
+    }
+
+    /// One look of the watch: what has ended by itself is started again, the rest is measured.
+    ///
+    /// # Errors
+    /// When a processor cannot be started.
+    pub fn watch(&self) -> Result<()> {
+        for processor in self.awake() {
+            if let Err(end) = processor.check() {
+                self.say(format!("{} ended by itself and is started again", processor.name));
+                lock(&self.watched).ended.push(end.to_string());
+                processor.start()?;
+            }
+            let Ok(metrics) = processor.metrics() else { continue };
+            let mut watched = lock(&self.watched);
+            let resident = metrics.sum("process_resident_memory_bytes", "");
+            watched.resident_max = watched.resident_max.max(resident);
+            let in_flight = metrics.sum("tollbridge_in_flight", "");
+            watched.in_flight_max = watched.in_flight_max.max(in_flight);
+        }
+        Ok(())
+    }
+
+    /// What the watch has seen so far.
+    #[must_use]
+    pub fn watched(&self) -> Watched {
+        lock(&self.watched).clone()
+    }
+
+    /// Starts these processors and waits until each is ready.
+    ///
+    /// # Errors
+    /// When one is not.
+    pub fn start(&self, processors: &[Processor]) -> Result<()> {
+        processors.iter().try_for_each(Processor::start)?;
+        processors.iter().try_for_each(Processor::wait_ready)
+    }
+
+    /// Ends every processor in order, and says how each ended that did not end well.
+    #[must_use]
+    pub fn stop(&self, limit: Duration) -> Vec<String> {
+        let running: Vec<_> = self.processors.iter().filter(|p| p.pid().is_some()).collect();
+        let ends = std::thread::scope(|scope| {
+            let ends = running.iter().map(|p| scope.spawn(move || (p, p.terminate(limit))));
+            let ends: Vec<_> = ends.collect();
+            ends.into_iter().filter_map(|end| end.join().ok()).collect::<Vec<_>>()
+        });
+        let bad = |(processor, end): (&&Processor, Result<std::process::ExitStatus>)| match end {
+            Ok(status) if status.success() => None,
+            Ok(status) => Some(format!("{} ended with {status} when told to end", processor.name)),
+            Err(e) => Some(format!("{} did not end when told to: {e}", processor.name)),
+        };
+        ends.into_iter().filter_map(bad).collect()
+    }
+}
+
+/// An error of this sentence.
+pub(crate) fn failed(what: &str, e: impl Display) -> Error {
+    Error::new(format!("cannot {what}: {e}"))
+}
