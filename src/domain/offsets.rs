@@ -65,8 +65,9 @@ pub struct Plan {
 /// What bounds a plan.
 #[derive(Debug, Clone, Copy)]
 pub struct PlanLimits {
-    /// How far the bound is raised above the first offset that was not attempted yet.
-    pub bound_lead: i64,
+    /// How far the bound is raised above the first offset that was not attempted yet. `None` once no request can
+    /// leave any more: it is lowered to where nobody can have attempted anything.
+    pub bound_lead: Option<i64>,
     /// The wall clock's minute.
     pub minute: u32,
 }
@@ -226,7 +227,7 @@ impl Tracker {
     }
 
     /// Where the bound ought to stand so that `frontier`, the first offset that waits for its first attempt, and
-    /// what follows it can leave. It is raised in steps of half the lead, never lowered.
+    /// what follows it can leave. It is raised in steps of half the lead.
     #[must_use]
     pub fn bound_wanted(&self, frontier: Offset, lead: i64) -> Offset {
         let frontier = frontier.max(self.attempted_end);
@@ -256,7 +257,8 @@ impl Tracker {
         // A ready offset at or above the cut stays unfinished as far as Kafka is told, and so does the watermark.
         let held_back = ready.iter().copied().find(|o| *o >= cut);
         let watermark = held_back.map_or(first, |o| o.min(first));
-        let bound = self.bound_wanted(frontier, limits.bound_lead);
+        let raised = |lead| self.bound_wanted(frontier, lead);
+        let bound = limits.bound_lead.map_or(self.attempted_end, raised);
         let marks = self.marks(watermark, limits.minute);
         let unfinished = left.into_iter().take_while(|o| *o < cut).collect();
         Plan { told: Told { watermark, cut, unfinished, bound, marks }, reported }

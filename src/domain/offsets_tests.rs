@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const LIMITS: PlanLimits = PlanLimits { bound_lead: 8, minute: 100 };
+const LIMITS: PlanLimits = PlanLimits { bound_lead: Some(8), minute: 100 };
 
 fn o(n: i64) -> Offset {
     Offset(n)
@@ -80,7 +80,7 @@ fn an_unfinished_offset_that_is_no_longer_on_the_topic_is_noticed() {
 }
 
 #[test]
-fn the_bound_is_raised_in_steps_and_never_lowered() {
+fn the_bound_is_raised_in_steps() {
     let mut t = Tracker::inherit(Told::nothing(o(0)));
     assert!(!t.is_below_bound(o(0)));
     let plan = t.plan(&[], o(0), LIMITS, all);
@@ -92,6 +92,35 @@ fn the_bound_is_raised_in_steps_and_never_lowered() {
     assert_eq!(t.bound_wanted(o(0), 8), o(16), "what was attempted counts as the frontier");
 }
 
+/// Once no request can leave any more, all that lies ahead of what was attempted is nobody's again.
+#[test]
+fn the_last_bound_covers_what_was_attempted_and_no_more() {
+    let last = PlanLimits { bound_lead: None, minute: 200 };
+    let mut t = Tracker::inherit(Told::nothing(o(0)));
+    (0..6).for_each(|i| assert!(t.read(o(i))));
+    t.tell(&t.plan(&[], o(0), LIMITS, all));
+    t.attempt(o(3));
+    t.attempt(o(1));
+    t.tell(&t.plan(&[], o(4), last, all));
+    assert_eq!(t.told().bound, o(4));
+    assert!(!t.is_below_bound(o(4)), "not before it is raised again");
+    let heir = Tracker::inherit(t.told().clone());
+    assert_eq!(heir.inherited_minute(o(3)), Some(100));
+    assert_eq!(heir.inherited_minute(o(4)), None);
+
+    // What an owner before us may have attempted stays so, until we know that we are alone.
+    let told = Told { bound: o(50), ..Told::nothing(o(4)) };
+    let mut t = Tracker::inherit(told);
+    (4..9).for_each(|i| assert!(t.read(o(i))));
+    t.tell(&t.plan(&[], o(4), LIMITS, all));
+    t.attempt(o(4));
+    assert_eq!(t.plan(&[], o(5), last, all).told.bound, o(50));
+    t.stand_alone(o(7));
+    assert_eq!(t.plan(&[], o(5), last, all).told.bound, o(7));
+    t.attempt(o(8));
+    assert_eq!(t.plan(&[], o(9), last, all).told.bound, o(9));
+}
+
 #[test]
 fn marks_never_claim_a_later_first_attempt_than_there_was() {
     let mut t = Tracker::inherit(Told::nothing(o(0)));
@@ -100,7 +129,7 @@ fn marks_never_claim_a_later_first_attempt_than_there_was() {
         let minute = 1000 + step * 3;
         let i = i64::from(step);
         t.read(o(i));
-        let plan = t.plan(&[], o(i), PlanLimits { bound_lead: 4, minute }, all);
+        let plan = t.plan(&[], o(i), PlanLimits { bound_lead: Some(4), minute }, all);
         t.tell(&plan);
         t.attempt(o(i));
         first_attempt.push(minute);
@@ -127,7 +156,7 @@ fn what_is_published_after_the_take_over_is_as_young_as_that() {
     t.ended_at(Mark { from: o(5), minute: 20 });
     assert_eq!(t.inherited_minute(o(5)), Some(20));
     t.read(o(5));
-    t.tell(&t.plan(&[], o(5), PlanLimits { bound_lead: 8, minute: 30 }, all));
+    t.tell(&t.plan(&[], o(5), PlanLimits { bound_lead: Some(8), minute: 30 }, all));
     let heir = Tracker::inherit(t.told().clone());
     assert_eq!(heir.inherited_minute(o(4)), Some(7));
     assert_eq!(heir.inherited_minute(o(5)), Some(20), "an heir learns it from the marks");
@@ -142,14 +171,14 @@ fn an_owner_that_is_alone_inherits_nothing_above_the_end() {
     t.stand_alone(o(5));
     assert_eq!(t.inherited_minute(o(4)), Some(0));
     assert_eq!(t.inherited_minute(o(5)), None);
-    t.tell(&t.plan(&[], o(5), PlanLimits { bound_lead: 8, minute: 30 }, all));
-    assert_eq!(t.told().bound, o(100), "the bound is never lowered");
+    t.tell(&t.plan(&[], o(5), PlanLimits { bound_lead: Some(8), minute: 30 }, all));
+    assert_eq!(t.told().bound, o(100), "nothing lowers it before the end");
     let heir = Tracker::inherit(t.told().clone());
     assert_eq!(heir.inherited_minute(o(5)), Some(30));
     t.read(o(5));
     t.attempt(o(5));
     t.stand_alone(o(5));
-    t.tell(&t.plan(&[], o(6), PlanLimits { bound_lead: 8, minute: 40 }, all));
+    t.tell(&t.plan(&[], o(6), PlanLimits { bound_lead: Some(8), minute: 40 }, all));
     let heir = Tracker::inherit(t.told().clone());
     assert_eq!(heir.inherited_minute(o(5)), Some(30), "our own attempt came before minute 40");
     assert_eq!(heir.inherited_minute(o(6)), Some(40));

@@ -93,7 +93,7 @@ pub struct Engine {
     pub(super) watches: Watches,
     /// While set: take in nothing, finish what is in flight, end by then.
     pub(super) stop_by: Option<Boot>,
-    finished: bool,
+    pub(super) finished: bool,
     pub(super) gauges: Gauges,
     pub(super) out: Vec<Effect>,
 }
@@ -149,9 +149,7 @@ impl Engine {
             Event::Source(event) => self.on_source(event),
             Event::Reply(call, reply) => self.on_reply(call, reply),
             Event::Tick => {}
-            Event::Stop => {
-                self.stop_by.get_or_insert(now.boot + self.set.shutdown_timeout);
-            }
+            Event::Stop => self.on_stop(),
         }
     }
 
@@ -282,34 +280,6 @@ impl Engine {
     /// All entries that are held for any reason.
     pub(super) fn entries_len(&self) -> usize {
         self.owned.values().map(|p| p.entries.len()).sum()
-    }
-
-    pub(super) fn is_stopping(&self) -> bool {
-        self.stop_by.is_some()
-    }
-
-    /// Ends once nothing that is under way can still be finished, or time is up.
-    fn pump_stop(&mut self) {
-        let Some(by) = self.stop_by else { return };
-        if !self.finished && (self.now.boot >= by || self.is_drained()) {
-            self.finished = true;
-            self.out.push(Effect::Finished);
-        }
-    }
-
-    fn is_drained(&self) -> bool {
-        let busy = |p: &Owned| {
-            p.is_running()
-                && (!p.to_settle.is_empty()
-                    || !p.to_mark.is_empty()
-                    || !p.to_remove.is_empty()
-                    || !p.ready.is_empty()
-                    || !p.busy.is_empty())
-        };
-        self.in_flight == 0
-            && self.flusher.is_idle()
-            && self.publisher.is_idle()
-            && !self.owned.values().any(busy)
     }
 
     /// The consumer group and the source topic.

@@ -26,6 +26,7 @@ pub mod owned;
 pub mod publish;
 pub mod queues;
 pub mod settings;
+pub mod stop;
 pub mod sweep;
 pub mod take_over;
 pub mod watch;

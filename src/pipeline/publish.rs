@@ -80,6 +80,11 @@ impl Publisher {
         matches!(self.state, State::Idle | State::Broken) && self.alerts.is_empty()
     }
 
+    /// There is no producer, and the last try to make one failed.
+    pub(super) fn is_broken(&self) -> bool {
+        matches!(self.state, State::Broken)
+    }
+
     pub(super) fn wake_at(&self, engine: &Engine) -> Option<Boot> {
         match self.state {
             State::Broken | State::Unread => Some(self.retry_at),
@@ -114,7 +119,8 @@ impl Engine {
     fn begin_if_due(&mut self) {
         let now = self.now.boot;
         let is_due = now.since(self.publisher.last) >= self.set.publish_interval;
-        let is_urgent = self.owned.values().any(is_urgent);
+        let may_charge = !self.is_stopping();
+        let is_urgent = self.owned.values().any(|p| is_urgent(p, may_charge));
         let is_wanted = (is_due && self.something_to_say()) || is_urgent;
         if is_wanted {
             self.publisher.last = now;
@@ -192,21 +198,26 @@ impl Engine {
         self.call(Pending::Publisher, Call::Commit { snapshot, messages, points });
     }
 
-    fn plan(&mut self, partition: Partition) -> Option<Said> {
-        let events_max = self.set.publish_events_max;
-        let limits =
-            PlanLimits { bound_lead: self.set.bound_lead, minute: minute_of(self.now.wall) };
+    /// What there is to say of a partition.
+    pub(super) fn plan_of(&self, p: &Owned) -> Plan {
+        // After the stop no request leaves any more, and those that have left are noted.
+        let bound_lead = (!self.is_stopping()).then_some(self.set.bound_lead);
+        let limits = PlanLimits { bound_lead, minute: minute_of(self.now.wall) };
         let cap = self.set.metadata_chars_max;
-        let (now, refresh) = (self.now.boot, self.set.mark_refresh);
-        let wants_proof = self.publisher.wants_proof;
-        let p = self.owned.get_mut(&partition)?;
         let ready: Vec<Offset> = match p.phase {
-            Phase::Running => p.ready.iter().copied().take(events_max).collect(),
+            Phase::Running => p.ready.iter().copied().take(self.set.publish_events_max).collect(),
             _ => Vec::new(),
         };
         let fit =
             |watermark: Offset, list: &[Offset]| fitting(watermark, list.iter().copied(), cap);
-        let plan = p.tracker.plan(&ready, p.frontier(), limits, fit);
+        p.tracker.plan(&ready, p.frontier(), limits, fit)
+    }
+
+    fn plan(&mut self, partition: Partition) -> Option<Said> {
+        let plan = self.plan_of(self.owned.get(&partition)?);
+        let (now, refresh) = (self.now.boot, self.set.mark_refresh);
+        let wants_proof = self.publisher.wants_proof;
+        let p = self.owned.get_mut(&partition)?;
         p.stale = false;
         let told = p.tracker.told();
         let is_news = p.phase != Phase::Running
@@ -376,7 +387,8 @@ impl Engine {
 }
 
 /// A claim, or a first attempt that waits for the dispatch bound: no reason to wait for the interval.
-fn is_urgent(p: &Owned) -> bool {
-    let starved = p.is_running() && p.fresh.first().is_some_and(|o| !p.tracker.is_below_bound(*o));
+fn is_urgent(p: &Owned, may_charge: bool) -> bool {
+    let waits = |o: &Offset| may_charge && !p.tracker.is_below_bound(*o);
+    let starved = p.is_running() && p.fresh.first().is_some_and(waits);
     p.is_publishable() && (p.phase == Phase::Claiming || starved)
 }

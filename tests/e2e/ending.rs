@@ -6,9 +6,12 @@ use std::time::Duration;
 use tollbridge_rig::Direction::ToClient;
 use tollbridge_rig::Signal;
 
-use crate::sight::{stays, wait};
+use crate::sight::{holds_within, stays, wait};
 use crate::topics::ids;
 use crate::world::{LIMIT, Plan, World};
+
+/// At once, on a busy machine: far below any time that would be waited for.
+const SOON: Duration = Duration::from_secs(15);
 
 /// What is in flight is finished, stored and told; nothing new is begun.
 #[test]
@@ -25,11 +28,52 @@ fn sigterm_finishes_what_is_in_flight_and_ends_with_0() {
     world.gateway_link.release(ToClient);
     assert_eq!(processor.ended(), Some(0));
     assert_eq!((world.attempts_of("tx-"), world.events().len()), (5, 6));
-    // What waits in temp below the bound may have been asked for, as far as another process can tell.
-    let soon = ["--set", "gateway.timeout=1s", "--set", "sweep.min_age=1500ms"];
-    let processor = world.start_with("two", &soon);
+    // Nobody has asked for what waits in temp, and Kafka was told so: it need not age.
+    let processor = world.start("two");
+    assert!(holds_within(SOON, || world.attempts_of("tx-") == 20), "it is asked for at once");
     world.wait_done();
-    assert_eq!(world.attempts_of("tx-"), 20);
+    assert_eq!(processor.terminate(), Some(0));
+    world.balance();
+}
+
+/// Nobody can have asked for what came when nobody was there, however long that was: no key of it has run out.
+#[test]
+fn what_is_published_after_a_clean_end_is_charged_however_late() {
+    let world = World::new(Plan::default().quick().set("gateway.key_ttl", "\"8s\""));
+    let processor = world.start_warm("one");
+    assert_eq!(processor.terminate(), Some(0));
+    world.publish(0, &ids("tx", 20));
+    stays("nobody is there", Duration::from_secs(9), || world.attempts_of("tx-") == 0);
+    let processor = world.start("one");
+    world.wait_done();
+    let fates: Vec<String> = world.events().into_iter().map(|event| event.fate).collect();
+    assert_eq!(fates, ["archived"; 21]);
+    assert_eq!(processor.terminate(), Some(0));
+    world.balance();
+}
+
+/// What is stored and can't be told yet, since the list of unfinished offsets below it is full, is not waited for: the
+/// next owner finds it in the store.
+#[test]
+fn sigterm_does_not_wait_for_what_cannot_be_told() {
+    const STUCK: &str = "[[fault]]\nkind = 'error-before'\nstatus = 503\nmatch = ['stuck-']\n";
+    let world = World::new(Plan { faults: STUCK, ..Plan::default() });
+    let mixed: Vec<String> =
+        ids("stuck", 500).into_iter().zip(ids("tx", 500)).flat_map(|(a, b)| [a, b]).collect();
+    // Nobody is asked for again here.
+    let long = ["gateway.timeout=1m", "sweep.min_age=1h", "shutdown.timeout=2m"];
+    let processor = world.start_with("one", &long.map(|set| ["--set", set]).concat());
+    world.publish(0, &mixed);
+    wait("all rows that can be", || world.rows_of("tx-") == 500);
+    wait("the first events", || !world.events().is_empty());
+    processor.signal(Signal::TERM);
+    assert!(holds_within(SOON, || !processor.process.is_running()), "it ends at once");
+    assert_eq!(processor.ended(), Some(0));
+    assert!(world.events().len() < 500, "some can't be told");
+
+    let processor = world.start("one");
+    world.wait_done();
+    assert_eq!((world.events().len(), world.attempts_of("tx-")), (1000, 500));
     assert_eq!(processor.terminate(), Some(0));
     world.balance();
 }

@@ -60,6 +60,8 @@ pub struct Oracle {
     may_decide_differently: bool,
     fates: BTreeMap<At, Fate>,
     told: BTreeMap<Partition, Told>,
+    /// The highest offset for which a request has left.
+    asked_to: BTreeMap<Partition, Offset>,
     /// When the earliest request left that arrived at the gateway.
     first: BTreeMap<TransactionId, Micros>,
     /// With which version of the bodies a place was first asked for.
@@ -90,6 +92,7 @@ impl Oracle {
             }),
             fates: BTreeMap::new(),
             told: BTreeMap::new(),
+            asked_to: BTreeMap::new(),
             first: BTreeMap::new(),
             recipes: BTreeMap::new(),
             bodies: BTreeMap::new(),
@@ -131,6 +134,8 @@ impl Oracle {
         if bound.is_none_or(|bound| offset >= bound) {
             self.fail(format!("{id} at {partition}@{offset} is at or above the bound {bound:?}"));
         }
+        let asked = self.asked_to.entry(partition).or_insert(offset);
+        *asked = offset.max(*asked);
         let Some(first) = self.first.get(id).copied() else { return };
         if now > first + self.usable + self.apart && !self.may_be_charged_again(id) {
             let age = (now - first) / 1000;
@@ -263,10 +268,14 @@ impl Oracle {
         if let Some(before) = self.told.get(partition)
             && (before.watermark > told.watermark
                 || before.metadata.cut > told.metadata.cut
-                || before.metadata.bound > told.metadata.bound
                 || before.metadata.epoch > told.metadata.epoch)
         {
             self.fail(format!("{partition} goes back from {before:?} to {told:?}"));
+        }
+        if let Some(asked) = self.asked_to.get(partition)
+            && told.metadata.bound <= *asked
+        {
+            self.fail(format!("{partition}@{asked} was asked for; the bound is {told:?}"));
         }
         let end = brokers.logs.get(partition).map_or(0, |log| log.end);
         if told.watermark.0 > end || told.metadata.cut.0 > end {
