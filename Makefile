@@ -16,8 +16,8 @@ IS_THERE = $(or $(wildcard tests/$(1).rs),$(wildcard tests/$(1)/main.rs))
 SERVICELESS_HERE := $(foreach name,$(SERVICELESS),$(if $(call IS_THERE,$(name)),--test $(name)))
 
 .NOTPARALLEL:
-.PHONY: help install check format lint test test-claims sim release up down demo soak-demo suite faults campaign bench \
-	build-cold
+.PHONY: help install check format lint test test-claims sim sim-test sim-pairs plants release up down demo soak-demo \
+	suite faults campaign bench build-cold
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-24s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,15 +37,26 @@ lint:
 check: format lint ## Format, lints, unit and property tests; needs no service
 	tests/rig/cargo-test.sh --lib --bins $(SERVICELESS_HERE)
 
-test: install format lint ## Everything, against real services
+test: install format lint sim-test ## Everything, against real services
 	tests/rig/cargo-test.sh
 
 test-claims: install ## One test for each claim of the method
 	tests/rig/cargo-test.sh claim_
 
-sim: ## SEEDS= runs of the simulation from SEED_START= on; the last line sums them up
-	@SEEDS=$(or $(SEEDS),10000) SEED_START=$(or $(SEED_START),1000) \
-		$(CARGO) test --quiet --locked --profile sim --test sim seeds -- --nocapture
+# Every assertion stays on, and what all other tests have built is used: only this package is optimised.
+SIM := $(CARGO) test --quiet --locked --config profile.test.package.tollbridge.opt-level=2 --test sim
+
+sim: ## SEEDS= runs of the simulation from SEED_START= on; goes on where it was stopped
+	@SEEDS=$(or $(SEEDS),100000) SEED_START=$(or $(SEED_START),0) $(SIM) seeds -- --nocapture
+
+sim-test: ## 10,000 runs, every single crash of a small one, every planted bug; within three minutes
+	@SEEDS=10000 SEED_START=0 PLANT_SEEDS=10000 $(SIM) -- --nocapture --test-threads=1
+
+sim-pairs: ## Every two crashes of a small run of the simulation; minutes
+	@$(SIM) every_pair_of_crashes -- --ignored --nocapture
+
+plants: ## Which planted bugs the simulation finds, and within how many runs
+	@PLANT_SEEDS=10000 $(SIM) planted_bugs_are_found -- --nocapture
 
 release:
 	@tests/rig/install.sh

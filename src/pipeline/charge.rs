@@ -75,7 +75,7 @@ impl Engine {
     /// How many more calls may leave now.
     fn room(&self) -> usize {
         let most = if self.gate.refusals >= REFUSALS_MAX { 1 } else { self.set.in_flight_max };
-        let archive = self.set.archive_max.saturating_sub(self.approved + self.in_flight);
+        let archive = self.set.archive_max.saturating_sub(self.archived() + self.in_flight);
         most.saturating_sub(self.in_flight).min(archive)
     }
 

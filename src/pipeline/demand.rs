@@ -62,7 +62,7 @@ impl Engine {
                 }
             };
         }
-        if self.approved >= self.set.archive_max {
+        if self.archived() >= self.set.archive_max {
             self.gauges.pauses.insert(Pause::ArchiveFull);
             return;
         }
@@ -72,7 +72,7 @@ impl Engine {
         let open: usize = self.owned.values().map(|p| p.demanded).sum();
         // One record a partition must always be possible: one that is idle keeps its demand open for ever.
         let most = self.set.temp_max.max(owned);
-        let mut room = most.saturating_sub(self.entries_len() - self.approved + open);
+        let mut room = most.saturating_sub(self.entries_len() - self.archived() + open);
         let hungry: Vec<Partition> = self
             .running()
             .filter(|p| p.demanded == 0 && p.stopped.is_none())
@@ -90,6 +90,13 @@ impl Engine {
             let version = p.version;
             self.out.push(Effect::Demand { partition, version, records });
         }
+    }
+
+    /// What counts to the archive queue's bound. What is held back leaves only once something below it is finished, so
+    /// it must not keep that from being charged: like all that Kafka was not told of, it counts to the temp queue's.
+    pub(super) fn archived(&self) -> usize {
+        let held_back = self.owned.values().map(|p| p.held_back).sum();
+        self.approved.saturating_sub(held_back)
     }
 
     /// Where more partitions have come, those that were there before give up what they asked for beyond their share:

@@ -54,6 +54,8 @@ pub struct Owned {
     pub fresh: BTreeSet<Offset>,
     /// Their fate is safe; to be published.
     pub ready: BTreeSet<Offset>,
+    /// Approved ones of `ready` that can't be told yet: the list of what is unfinished below them is full.
+    pub held_back: usize,
     pub to_admit: BTreeSet<Offset>,
     pub to_settle: BTreeSet<Offset>,
     pub to_mark: BTreeSet<Offset>,
@@ -98,6 +100,14 @@ impl Owned {
     #[must_use]
     pub fn is_publishable(&self) -> bool {
         !self.leaving && matches!(self.phase, Phase::Claiming | Phase::Entering | Phase::Running)
+    }
+
+    /// Counts what a plan leaves above a cut that the list of unfinished offsets keeps from rising.
+    pub fn hold_back(&mut self, cut: Offset) {
+        let is_full = cut < self.tracker.position();
+        let above = is_full.then(|| self.ready.range(cut..)).into_iter().flatten();
+        let is_approved = |o: &&Offset| self.entries.get(o).is_some_and(|e| e.is_approved());
+        self.held_back = above.filter(is_approved).count();
     }
 
     /// A request that a dead connection delivered late can bring back what was deleted.

@@ -219,6 +219,7 @@ impl Engine {
         let wants_proof = self.publisher.wants_proof;
         let p = self.owned.get_mut(&partition)?;
         p.stale = false;
+        p.hold_back(plan.told.cut);
         let told = p.tracker.told();
         let is_news = p.phase != Phase::Running
             || wants_proof

@@ -114,6 +114,7 @@ pub(super) fn new_owned(
         entries: BTreeMap::new(),
         fresh: BTreeSet::new(),
         ready: BTreeSet::new(),
+        held_back: 0,
         to_admit: BTreeSet::new(),
         to_settle: BTreeSet::new(),
         to_mark: BTreeSet::new(),

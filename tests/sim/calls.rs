@@ -11,6 +11,7 @@ use tollbridge::ports::source::SourceError;
 use tollbridge::ports::store::StoreError;
 
 use crate::faults::{Kind, Stage};
+use crate::holes::Hole;
 use crate::plan::{MS, Micros, S, micros};
 use crate::process::Life;
 use crate::world::{Happening, World, cut};
@@ -62,10 +63,10 @@ pub fn room(call: &Call) -> Room {
 
 impl World {
     pub fn issue(&mut self, life: Life, id: CallId, call: Call) {
-        self.calls += 1;
-        let (name, number) = (call.name(), self.calls);
+        let (name, number) = (call.name(), self.effects);
         if let Some(up) = self.running_mut(life) {
             up.numbers.insert(id, number);
+            up.committing |= matches!(call, Call::Commit { .. });
         }
         if self.dies_at((life, id), name, Stage::Issue) {
             return;
@@ -155,10 +156,18 @@ impl World {
             return self.begin_commit(apply.life, apply.id, snapshot, what);
         }
         let dies = self.dies_at((apply.life, apply.id), apply.call.name(), Stage::Apply);
+        let charges_before = self.oracle.charges();
         let reply = self.carry_out(&apply);
+        let charged = self.oracle.charges() > charges_before;
+        if charged && (dies || self.running(apply.life).is_none()) {
+            self.oracle.meets(Hole::ChargedUnheard);
+        }
         let Some(reply) = reply.filter(|_| !dies) else { return };
         let back = self.now + self.travel(room(&apply.call));
         if back > apply.deadline || self.loses_reply(&apply.call) {
+            if charged {
+                self.oracle.meets(Hole::ChargedUnheard);
+            }
             let at = apply.deadline;
             return self.answer_at(at, &apply, timed_out(&apply.call));
         }
@@ -196,6 +205,9 @@ impl World {
 
     /// After a delay that was drawn before.
     pub fn arrive(&mut self, apply: Apply) {
+        if !apply.answered && matches!(apply.call, Call::Charge(_)) {
+            self.oracle.meets(Hole::ArrivedUnheard);
+        }
         let reply = self.carry_out(&apply);
         if let Some(reply) = reply {
             let back =

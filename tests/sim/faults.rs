@@ -25,8 +25,18 @@ impl Fault {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
     Issue,
+    /// Of a commit: its events are written.
+    Produced,
+    /// Of a commit: its offsets are with the transaction, its end is not asked for.
+    Added,
     Apply,
     Reply,
+}
+
+impl Stage {
+    pub const ALL: [Self; 5] = [Self::Issue, Self::Produced, Self::Added, Self::Apply, Self::Reply];
+    /// Of a call that is no commit.
+    pub const PLAIN: [Self; 3] = [Self::Issue, Self::Apply, Self::Reply];
 }
 
 /// How a commit ends of which its producer gets no clear answer.
@@ -66,8 +76,8 @@ pub enum Kind {
     Crash(usize),
     /// It dies at this stage of the next call of that name.
     CrashAt(usize, &'static str, Stage),
-    /// The process that makes the call of this number dies at this stage of it.
-    CrashAtCall(u64, Stage),
+    /// The process whose effect has this number dies at this stage of it.
+    CrashAtEffect(u64, Stage),
     /// Every process dies; all are back after the span.
     Outage,
     /// It stands still, and its calls that had not left yet leave when it wakes.
@@ -108,7 +118,9 @@ impl Kind {
         let text = format!("{self:?}");
         match self {
             Self::Gateway(_) | Self::CommitTorn(_) => text,
-            Self::CrashAt(_, _, stage) | Self::CrashAtCall(_, stage) => format!("CrashAt{stage:?}"),
+            Self::CrashAt(_, _, stage) | Self::CrashAtEffect(_, stage) => {
+                format!("CrashAt{stage:?}")
+            }
             _ => text.split('(').next().unwrap_or_default().to_owned(),
         }
     }
@@ -150,11 +162,11 @@ const MOODS: [Mood; 12] = [
 
 /// Every run draws which rooms may fail at all, so that some runs hit one room hard.
 pub fn draw(dice: &mut fastrand::Rng, shape: &Shape) -> Vec<Fault> {
-    if dice.u8(0..12) == 0 {
+    if dice.u8(0..16) == 0 {
         return Vec::new();
     }
     let rooms: u8 = dice.u8(1..32);
-    let count = dice.usize(1..=14);
+    let count = dice.usize(2..=16);
     let horizon = shape.load_ends + dice.u64(1..=20) * S;
     let mut faults = Vec::new();
     while faults.len() < count {
@@ -209,8 +221,9 @@ fn process(dice: &mut fastrand::Rng, shape: &Shape) -> Kind {
         12 => Kind::Upgrade(who),
         0..2 => Kind::Crash(who),
         2..6 => {
-            let stage = [Stage::Issue, Stage::Apply, Stage::Reply][dice.usize(..3)];
-            Kind::CrashAt(who, CALLS[dice.usize(..CALLS.len())], stage)
+            let call = CALLS[dice.usize(..CALLS.len())];
+            let stages: &[Stage] = if call == "commit" { &Stage::ALL } else { &Stage::PLAIN };
+            Kind::CrashAt(who, call, stages[dice.usize(..stages.len())])
         }
         6 => Kind::Outage,
         7..10 => Kind::Freeze(who),
@@ -243,7 +256,8 @@ fn store(dice: &mut fastrand::Rng) -> Kind {
 }
 
 fn gateway(dice: &mut fastrand::Rng) -> Kind {
-    match dice.u8(0..12) {
+    match dice.u8(0..14) {
+        12.. => Kind::Gateway(Mood::Late),
         0 => Kind::GatewayDown,
         1..3 => Kind::GatewayRequestsLost,
         3..5 => Kind::GatewayRepliesLost,

@@ -140,6 +140,12 @@ impl Brokers {
         Ok(open.number)
     }
 
+    pub fn is_open(&self, transactional_id: &str, number: u64) -> bool {
+        let producer = self.producers.get(transactional_id);
+        let open = producer.and_then(|producer| producer.open.as_ref());
+        open.is_some_and(|open| open.number == number)
+    }
+
     /// The broker itself ends a transaction: a prepared one is carried out, another one is too old and aborted.
     pub fn end_by_itself(&mut self, transactional_id: &str, number: u64) -> Option<Effective> {
         let producer = self.producers.get_mut(transactional_id)?;

@@ -52,6 +52,7 @@ impl World {
             admitting: BTreeMap::new(),
             numbers: BTreeMap::new(),
             stopping: false,
+            committing: false,
         }));
         self.say(|| format!("{life:?} starts"));
         let delay = self.dice.u64(10 * MS..500 * MS);
@@ -92,13 +93,22 @@ impl World {
     }
 
     fn effect(&mut self, life: Life, effect: Effect) {
-        match effect {
+        self.effects += 1;
+        let number = self.effects;
+        let effect = match effect {
             Effect::Call(id, mut call) => {
                 if let Some(plant) = self.plan.plant {
-                    plant.call(&mut call, self.calls);
+                    plant.call(&mut call, number);
                 }
-                self.issue(life, id, call);
+                return self.issue(life, id, call);
             }
+            effect => effect,
+        };
+        if self.dies_in_effect((life, number), "effect", Stage::Issue) {
+            return;
+        }
+        match effect {
+            Effect::Call(..) => {}
             Effect::Assign { ticket, starts } => {
                 self.order(life, Command::Assign(ticket, starts));
             }
@@ -120,12 +130,13 @@ impl World {
 
     /// Commands to the consumer's thread keep their order.
     fn order(&mut self, life: Life, command: Command) {
+        let number = self.effects;
         let delay = self.dice.u64(..2 * MS);
         let now = self.now;
         let Some(up) = self.running_mut(life) else { return };
         up.command_at = up.command_at.max(now + delay);
         let at = up.command_at;
-        self.at(at, Happening::Command(life, command));
+        self.at(at, Happening::Command(life, number, command));
     }
 
     /// Events from the consumer's thread keep their order.
@@ -149,6 +160,7 @@ impl World {
         self.acknowledge(life, id, &reply);
         if let Some(up) = self.running_mut(life) {
             up.numbers.remove(&id);
+            up.committing &= !matches!(reply, Reply::Committing(_));
         }
         self.tell(life, Event::Reply(id, reply));
     }

@@ -7,6 +7,7 @@ use tollbridge::domain::id::Partition;
 use tollbridge::ports::source::{SourceEvent, Ticket};
 
 use crate::group::{Assignment, Joined};
+use crate::holes::Hole;
 use crate::plan::{MS, S};
 use crate::plants::Plant;
 use crate::process::{Fetched, Life, Open, Rebalance};
@@ -182,6 +183,11 @@ impl World {
                 self.emit(life, SourceEvent::Assigned { ticket, partitions: list });
             }
             Rebalance::Revoked { partitions, lost } => {
+                if up.committing {
+                    self.oracle.meets(Hole::RevokedInCommit);
+                }
+                let Some(up) = self.running_mut(life) else { return };
+                let client = &mut up.client;
                 client.owned.retain(|p| !partitions.contains(p));
                 for (partition, fetched) in &mut up.fetched {
                     fetched.closed |= partitions.contains(partition);

@@ -7,15 +7,17 @@ use std::rc::Rc;
 use sha2::{Digest, Sha256};
 use tollbridge::adapters::memory::gateway::Entry;
 use tollbridge::domain::id::{Offset, Partition, TransactionId};
-use tollbridge::domain::outcome::{Fate, Outcome};
+use tollbridge::domain::outcome::Fate;
 use tollbridge::pipeline::{AskStore, Level, Note};
 use tollbridge::ports::gateway::Charge;
 use tollbridge::ports::publisher::CommitPoint;
-use tollbridge::wire::metadata::Metadata;
+use tollbridge::wire::metadata::{Metadata, fitting};
 
 use crate::faults::{Kind, Mood};
+use crate::holes::{Hole, Met};
 use crate::kafka::{Brokers, Effective};
 use crate::plan::{Micros, Plan, S, micros};
+use crate::process::Life;
 use crate::verdict;
 use crate::workload::Workload;
 
@@ -37,37 +39,41 @@ impl Told {
 }
 
 #[derive(Debug)]
-struct Charged {
-    id: TransactionId,
-    place: Option<At>,
-    at: i64,
-    amount: i64,
+pub struct Charged {
+    pub id: TransactionId,
+    pub place: Option<At>,
+    pub at: i64,
+    pub amount: i64,
 }
 
 #[derive(Debug)]
 pub struct Oracle {
     pub violations: Vec<String>,
-    workload: Rc<Workload>,
+    pub met: Met,
+    pub(crate) workload: Rc<Workload>,
     ttl: Micros,
     usable: Micros,
     /// By how much two processes may disagree on the time.
     apart: Micros,
     asks_always: bool,
+    metadata_chars_max: usize,
     is_faultless: bool,
     /// Answers may contradict their requests, clocks may jump, bodies may change.
     may_doubt_early: bool,
     /// A gateway that does not keep its declines.
-    may_decide_differently: bool,
-    fates: BTreeMap<At, Fate>,
+    pub(crate) may_decide_differently: bool,
+    pub(crate) fates: BTreeMap<At, Fate>,
     told: BTreeMap<Partition, Told>,
     /// The highest offset for which a request has left.
     asked_to: BTreeMap<Partition, Offset>,
     /// When the earliest request left that arrived at the gateway.
     first: BTreeMap<TransactionId, Micros>,
+    /// Who asked first.
+    askers: BTreeMap<TransactionId, Life>,
     /// With which version of the bodies a place was first asked for.
     recipes: BTreeMap<At, u32>,
     bodies: BTreeMap<TransactionId, [u8; 32]>,
-    charges: Vec<Charged>,
+    pub(crate) charges: Vec<Charged>,
     ledger_read: usize,
 }
 
@@ -76,11 +82,13 @@ impl Oracle {
         let life = plan.shape.life();
         Self {
             violations: Vec::new(),
+            met: Met::new(),
             workload: Rc::clone(workload),
             ttl: micros(life.ttl),
             usable: micros(life.usable()),
             apart: plan.shape.margin() / 4,
             asks_always: plan.shape.settings.ask_store == AskStore::Always,
+            metadata_chars_max: plan.shape.settings.metadata_chars_max,
             is_faultless: plan.faults.is_empty(),
             may_doubt_early: plan.faults.iter().any(|fault| {
                 let contradicts = fault.kind == Kind::Gateway(Mood::WrongAmount);
@@ -94,6 +102,7 @@ impl Oracle {
             told: BTreeMap::new(),
             asked_to: BTreeMap::new(),
             first: BTreeMap::new(),
+            askers: BTreeMap::new(),
             recipes: BTreeMap::new(),
             bodies: BTreeMap::new(),
             charges: Vec::new(),
@@ -103,6 +112,24 @@ impl Oracle {
 
     pub fn fail(&mut self, what: String) {
         self.violations.push(what);
+    }
+
+    pub fn meets(&mut self, hole: Hole) {
+        *self.met.entry(hole).or_default() += 1;
+    }
+
+    /// Charges so far.
+    pub fn charges(&self) -> usize {
+        self.charges.len()
+    }
+
+    /// Whether the transaction was charged at this place or another.
+    pub fn is_charged(&self, id: &TransactionId) -> bool {
+        self.charges.iter().any(|charge| charge.id == *id)
+    }
+
+    pub fn is_told(&self, place: &At) -> bool {
+        self.fates.contains_key(place)
     }
 
     /// Some notes must never be read by anyone; a refusal by the owner is one of them.
@@ -144,9 +171,17 @@ impl Oracle {
     }
 
     /// It arrives at the gateway.
-    pub fn charge_arrives(&mut self, issued: Micros, charge: &Charge, by: Option<(At, u32)>) {
+    pub fn charge_arrives(
+        &mut self,
+        (issued, life): (Micros, Life),
+        charge: &Charge,
+        by: Option<(At, u32)>,
+    ) {
         if let Some((place, recipe)) = by {
             self.recipes.entry(place).or_insert(recipe);
+        }
+        if *self.askers.entry(charge.id.clone()).or_insert(life) != life {
+            self.meets(Hole::AskedByTwo);
         }
         let first = self.first.entry(charge.id.clone()).or_insert(issued);
         *first = issued.min(*first);
@@ -166,6 +201,9 @@ impl Oracle {
     pub fn look_at_ledger(&mut self, ledger: &[Entry], place: Option<At>) {
         let from = std::mem::replace(&mut self.ledger_read, ledger.len());
         for entry in &ledger[from..] {
+            if !entry.kept {
+                self.meets(Hole::DeclineForgotten);
+            }
             if entry.declined.is_none() {
                 self.charged(entry, place);
             }
@@ -225,6 +263,7 @@ impl Oracle {
         if log.is_none_or(|log| !log.records.contains_key(&offset)) {
             self.fail(format!("an event of a record that is still to come: {place:?}"));
         }
+        self.met_by(verdict);
         if let Some(before) = self.fates.insert(place, verdict.fate) {
             self.fail(format!("{place:?} is told twice: {before}, then {}", verdict.fate));
         }
@@ -253,6 +292,16 @@ impl Oracle {
         Some(place)
     }
 
+    fn met_by(&mut self, verdict: &verdict::Verdict) {
+        match (verdict.fate, verdict.code.as_deref()) {
+            (Fate::Duplicate, _) => self.meets(Hole::SameIdAgain),
+            (Fate::Rejected, _) => self.meets(Hole::NoTransaction),
+            (Fate::InDoubt, Some("key_expired" | "never_seen")) => self.meets(Hole::KeyRanOut),
+            (Fate::InDoubt, Some("recipe_changed")) => self.meets(Hole::OtherRecipe),
+            _ => {}
+        }
+    }
+
     fn point_told(&mut self, point: &CommitPoint, brokers: &Brokers) {
         let CommitPoint { partition, watermark, metadata } = point;
         // An older commit that comes late is not what stands now.
@@ -264,6 +313,13 @@ impl Oracle {
             Ok(metadata) => metadata,
             Err(why) => return self.fail(format!("metadata of {partition}@{watermark}: {why}")),
         };
+        let mut with_one_more = metadata.unfinished.clone();
+        with_one_more.push(metadata.cut);
+        if fitting(*watermark, with_one_more.into_iter(), self.metadata_chars_max)
+            <= metadata.unfinished.len()
+        {
+            self.meets(Hole::ListFull);
+        }
         let told = Told { watermark: *watermark, metadata };
         if let Some(before) = self.told.get(partition)
             && (before.watermark > told.watermark
@@ -312,70 +368,5 @@ impl Oracle {
             text += &format!("\n  {partition}: {watermark} cut {cut} bound {bound} {epoch:?}");
         }
         text
-    }
-
-    /// Joins charges, rows and fates.
-    pub fn at_the_end(&mut self, rows: &[Outcome], left_in_redis: u64) {
-        if left_in_redis > 0 {
-            self.fail(format!("{left_in_redis} entries are left in Redis"));
-        }
-        let rows: BTreeMap<&TransactionId, &Outcome> =
-            rows.iter().map(|row| (&row.transaction_id, row)).collect();
-        let workload = Rc::clone(&self.workload);
-        for (id, places) in &workload.places {
-            if let Err(why) = self.balance(id, places, rows.get(id).copied()) {
-                let fates: Vec<_> = places.iter().map(|at| (at, self.fates.get(at))).collect();
-                let charges: Vec<_> = self.charges.iter().filter(|c| c.id == *id).collect();
-                let row = rows.get(id);
-                self.fail(format!("{id}: {why}; {fates:?}; {charges:?}; {row:?}"));
-            }
-        }
-        if let Some(id) = rows.keys().find(|id| !workload.places.contains_key(**id)) {
-            self.fail(format!("a row of nothing: {id}"));
-        }
-    }
-
-    fn balance(
-        &self,
-        id: &TransactionId,
-        places: &BTreeSet<At>,
-        row: Option<&Outcome>,
-    ) -> Result<(), &'static str> {
-        let row = row.ok_or("there is no row")?;
-        let of = |fate| places.iter().filter(move |at| self.fates.get(at) == Some(&fate)).count();
-        let at = (row.source.partition, row.source.offset);
-        // An approval replaces what is in doubt, at whichever place: one that an owner stores after a freeze comes
-        // when the next owner has told the place as in doubt, or as a duplicate of another one that is.
-        let in_doubt = of(Fate::InDoubt) > 0;
-        if self.fates.get(&at) != Some(&row.fate) && !in_doubt {
-            return Err("the row's place has another fate");
-        }
-        let charged: Vec<&Charged> = self.charges.iter().filter(|c| c.id == *id).collect();
-        if of(Fate::Archived) > 1 {
-            return Err("archived at two places");
-        }
-        // Not promised: two partitions ask for one id, and a gateway that replays only successes tells them different
-        // things.
-        let decides_differently = self.may_decide_differently
-            && self.workload.is_spread(id)
-            && row.fate == Fate::Declined;
-        let is_told = of(Fate::Archived) + of(Fate::InDoubt) > 0;
-        if !charged.is_empty() && !is_told && !decides_differently {
-            return Err("charged, and nobody is told");
-        }
-        if row.fate == Fate::Archived
-            && charged.iter().all(|charge| charge.amount != row.amount.minor_units())
-        {
-            return Err("the row is not what was charged");
-        }
-        if of(Fate::Archived) == 1 && row.fate != Fate::Archived {
-            return Err("archived, and the row is not");
-        }
-        let elsewhere =
-            |fate: Fate| places.iter().any(|p| self.fates.get(p) == Some(&fate) && *p == at);
-        if elsewhere(Fate::Duplicate) && !in_doubt {
-            return Err("a duplicate of itself");
-        }
-        Ok(())
     }
 }

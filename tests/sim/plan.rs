@@ -144,7 +144,8 @@ fn settings(dice: &mut fastrand::Rng, key_life: KeyLife, session: Micros) -> Set
         has_lookup: dice.bool(),
         key_life,
         proof_age_max: span(session * 2).min(key_life.usable()),
-        metadata_chars_max: if dice.bool() { 4096 } else { dice.usize(100..=130) },
+        // Room for a few unfinished offsets, or for all there can be.
+        metadata_chars_max: if dice.bool() { 4096 } else { dice.usize(96..=102) },
         dead_letter_bytes_max: 1 << 20,
         in_flight_max: in_flight,
         temp_max: in_flight + dice.usize(0..=40),

@@ -60,6 +60,8 @@ pub struct Running {
     /// What admissions that are under way are about.
     pub admitting: BTreeMap<CallId, Vec<Named>>,
     pub stopping: bool,
+    /// A commit of it is under way.
+    pub committing: bool,
 }
 
 /// What the consumer client knows of the group.

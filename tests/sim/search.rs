@@ -1,8 +1,10 @@
-//! Running seeds: one by one, many, and a failing one with fewer and fewer faults. What the tests of this binary are.
+//! Running seeds: one by one, many on all cores, and a failing one with fewer and fewer faults. What many seeds come
+//! to is in `campaign`.
 
 use std::collections::BTreeMap;
 use std::hash::Hasher;
 
+use crate::holes::Met;
 use crate::plan::Plan;
 use crate::world::World;
 
@@ -12,8 +14,13 @@ pub struct Ran {
     pub violation: Option<String>,
     pub steps: u64,
     pub crashes: u64,
-    pub calls: u64,
+    /// Calls and other effects, each a moment at which a process may die.
+    pub effects: u64,
+    /// How often each kind of fault struck.
     pub landed: BTreeMap<String, u64>,
+    /// Faults of the plan that struck at least once.
+    pub faults_landed: u64,
+    pub met: Met,
     pub hash: u64,
 }
 
@@ -24,9 +31,11 @@ pub fn run(plan: &Plan, talks: bool) -> Ran {
         violation: world.oracle.violations.first().cloned(),
         steps: world.steps,
         crashes: world.crashes,
-        calls: world.calls,
+        effects: world.effects,
         hash: world.hash.finish(),
+        faults_landed: world.faults_landed.len() as u64,
         landed: world.landed,
+        met: world.oracle.met,
     }
 }
 
@@ -53,8 +62,10 @@ pub fn explain(plan: &Plan) -> String {
     let violation = run(&shortest, false).violation.unwrap_or_default();
     let faults: Vec<String> = shortest.faults.iter().map(|f| format!("  {f:?}")).collect();
     format!(
-        "seed {}: {violation}\nthe faults it takes, {} of {}:\n{}\nagain: SEED={} cargo test --test sim one -- --nocapture",
+        "seed {} at {}: {violation}\nthe faults it takes, {} of {}:\n{}\n\
+         again: SEED={} cargo test --test sim one -- --nocapture",
         plan.seed,
+        commit(),
         shortest.faults.len(),
         plan.faults.len(),
         faults.join("\n"),
@@ -62,54 +73,11 @@ pub fn explain(plan: &Plan) -> String {
     )
 }
 
-#[derive(Debug, Default)]
-pub struct Sum {
-    pub seeds: u64,
-    pub steps: u64,
-    pub crashes: u64,
-    pub violations: u64,
-    pub landed: BTreeMap<String, u64>,
-    pub explained: Vec<String>,
-}
-
-/// Failing seeds that are explained; more are only counted.
-const EXPLAINED_MAX: usize = 5;
-
-impl Sum {
-    pub fn add(&mut self, plan: &Plan) {
-        let ran = run(plan, false);
-        self.seeds += 1;
-        self.steps += ran.steps;
-        self.crashes += ran.crashes;
-        for (name, count) in ran.landed {
-            *self.landed.entry(name).or_default() += count;
-        }
-        if ran.violation.is_some() {
-            self.violations += 1;
-            if self.explained.len() < EXPLAINED_MAX {
-                self.explained.push(explain(plan));
-            }
-        }
-    }
-
-    /// Prints what came of it, and fails where a seed failed.
-    pub fn check(&self) {
-        for explained in &self.explained {
-            println!("{explained}\n");
-        }
-        println!("{}", self.last_line());
-        assert_eq!(self.violations, 0, "see above");
-    }
-
-    fn last_line(&self) -> String {
-        let landed: Vec<String> = self.landed.iter().map(|(k, n)| format!("{k} {n}")).collect();
-        format!(
-            "{} seeds, {} steps, {} crashes, {} violations; landed: {}",
-            self.seeds,
-            self.steps,
-            self.crashes,
-            self.violations,
-            landed.join(", ")
-        )
-    }
+/// Of what a seed is a run: the same seed means something else in another state of the code.
+pub fn commit() -> String {
+    let mut git = std::process::Command::new("git");
+    let described = git.args(["describe", "--always", "--dirty"]).output();
+    let text = described.ok().filter(|output| output.status.success());
+    let text = text.and_then(|output| String::from_utf8(output.stdout).ok());
+    text.map_or("an unknown commit".to_owned(), |text| text.trim().to_owned())
 }

@@ -11,6 +11,7 @@ use tollbridge::ports::queue::QueueError;
 
 use crate::calls::{Apply, Late, Room, refused, room, timed_out};
 use crate::faults::{Kind, Mood};
+use crate::holes::Hole;
 use crate::plan::{GROUP, MS, TOPIC, micros};
 use crate::plants::Plant;
 use crate::process::wall;
@@ -29,9 +30,21 @@ impl World {
             return Some(refused(&apply.call));
         }
         match room(&apply.call) {
-            Room::Queue => Some(self.carry_out_queue(apply)),
-            Room::Store => Some(self.carry_out_store(&apply.call)),
-            Room::Gateway => self.carry_out_gateway(apply),
+            Room::Queue => {
+                let reply = self.carry_out_queue(apply);
+                self.met_in_redis(&reply);
+                Some(reply)
+            }
+            Room::Store => {
+                let reply = self.carry_out_store(&apply.call);
+                self.met_in_store(&apply.call, &reply);
+                Some(reply)
+            }
+            Room::Gateway => {
+                let reply = self.carry_out_gateway(apply);
+                self.met_at_gateway(apply, reply.as_ref());
+                reply
+            }
             Room::Kafka | Room::Local => self.carry_out_kafka(apply),
         }
     }
@@ -42,6 +55,9 @@ impl World {
                 let all = self.plan.shape.settings.partitions.iter().copied();
                 let all: BTreeSet<Partition> = all.collect();
                 let ignored = self.plan.plant == Some(Plant::RevocationIgnored);
+                if self.running(apply.life)?.client.generation < 0 {
+                    self.oracle.meets(Hole::NothingJoined);
+                }
                 let up = self.running_mut(apply.life)?;
                 let client = &up.client;
                 let number = up.snapshot.0 + 1;
@@ -60,6 +76,9 @@ impl World {
                 }
                 let transactional_id = up.transactional_id.clone();
                 let (epoch, effective) = self.brokers.renew(&transactional_id);
+                if effective.is_some() {
+                    self.oracle.meets(Hole::UnclearTookEffect);
+                }
                 self.took_effect(effective);
                 self.running_mut(apply.life)?.producer_epoch = Some(epoch);
                 Some(Reply::Renewed(Ok(())))
@@ -68,6 +87,7 @@ impl World {
                 Some(committed) => Some(Reply::Committed(Ok(committed))),
                 // The client asks again until it is stable.
                 None if self.now + 50 * MS < apply.deadline => {
+                    self.oracle.meets(Hole::ReadWaited);
                     let again = Apply { call: apply.call.clone(), ..*apply };
                     self.after(50 * MS, Happening::Arrive(Box::new(again)));
                     None
@@ -136,6 +156,9 @@ impl World {
         };
         let mood = self.mood();
         if mood == Some(Mood::DeclineAhead) {
+            if self.oracle.is_charged(&charge.id) {
+                self.oracle.meets(Hole::DeclinedAfterCharge);
+            }
             return Some(Reply::Answer(Answer::Response(declined_ahead(&charge.body))));
         }
         let whim = match self.plan.plant {
@@ -144,7 +167,7 @@ impl World {
         };
         self.say(|| format!("the gateway gets {} in the mood {whim:?}", charge.id));
         let by = apply.place.map(|place| (place, apply.recipe));
-        self.oracle.charge_arrives(apply.issued, charge, by);
+        self.oracle.charge_arrives((apply.issued, apply.life), charge, by);
         match self.gateway.apply(wall(self.now), charge, &whim) {
             Applied::Answered(response) => {
                 self.oracle.look_at_ledger(self.gateway.ledger(), apply.place);
@@ -195,6 +218,9 @@ impl World {
     }
 
     pub fn charge_late(&mut self, late: Late) {
+        if late.caller.is_none() {
+            self.oracle.meets(Hole::ChargedLate);
+        }
         let response = self.gateway.complete(wall(self.now), late.ticket);
         self.oracle.look_at_ledger(self.gateway.ledger(), late.place);
         if let Some((life, id)) = late.caller {

@@ -4,6 +4,7 @@ use tollbridge::pipeline::{CallId, Event};
 
 use crate::calls::{room, timed_out};
 use crate::faults::{Kind, Stage};
+use crate::holes::Hole;
 use crate::plan::{MS, Micros, S};
 use crate::process::Life;
 use crate::world::{Happening, World};
@@ -27,7 +28,7 @@ impl World {
                     self.crash_process(process, back);
                 }
             }
-            Kind::CrashAt(..) | Kind::CrashAtCall(..) => {
+            Kind::CrashAt(..) | Kind::CrashAtEffect(..) => {
                 self.armed.insert(i);
                 return;
             }
@@ -40,11 +41,16 @@ impl World {
                 }
             }
             Kind::Kick(process) => self.kick(process),
-            Kind::ClockJump(process, by) => self.processes[process].jump = by,
+            Kind::ClockJump(process, by) => {
+                self.processes[process].jump = by;
+                self.oracle.meets(Hole::ClockJumped);
+            }
             Kind::QueueWipe => self.queue.wipe(),
             Kind::QueueForgetsEpoch(partition) => self.queue.lose_epoch(partition),
             Kind::QueueForgetsNewest(writes) => {
-                self.queue.lose_newest(writes);
+                if self.queue.lose_newest(writes) > 0 {
+                    self.oracle.meets(Hole::TailLost);
+                }
             }
             Kind::QueueFull => self.queue.set_full(true),
             // They strike call by call.
@@ -73,6 +79,7 @@ impl World {
 
     /// A fault has had an effect.
     fn count(&mut self, i: usize) {
+        self.faults_landed.insert(i);
         *self.landed.entry(self.plan.faults[i].kind.name()).or_default() += 1;
     }
 
@@ -105,10 +112,23 @@ impl World {
         stage: Stage,
     ) -> bool {
         let Some(up) = self.running(life) else { return false };
-        let call = up.numbers.get(&id).copied().unwrap_or_default();
+        let number = up.numbers.get(&id).copied().unwrap_or_default();
+        self.dies_in_effect((life, number), name, stage)
+    }
+
+    /// The same for an effect that is no call.
+    pub fn dies_in_effect(
+        &mut self,
+        (life, effect): (Life, u64),
+        name: &'static str,
+        stage: Stage,
+    ) -> bool {
+        if self.armed.is_empty() || self.running(life).is_none() {
+            return false;
+        }
         let waits = |i: &usize| match self.plan.faults[*i].kind {
             Kind::CrashAt(process, at, on) => process == life.process && at == name && on == stage,
-            Kind::CrashAtCall(number, on) => number == call && on == stage,
+            Kind::CrashAtEffect(number, on) => number == effect && on == stage,
             _ => false,
         };
         let Some(i) = self.armed.iter().copied().find(waits) else { return false };

@@ -5,6 +5,7 @@ use tollbridge::pipeline::{CallId, Reply};
 use tollbridge::ports::publisher::{CommitPoint, Committing, Message};
 
 use crate::faults::{Kind, Stage, Torn};
+use crate::holes::Hole;
 use crate::kafka::{Committer, Effective};
 use crate::plan::{MS, Micros, S};
 use crate::plants::Plant;
@@ -95,6 +96,9 @@ impl World {
             Ok(number) if t.step == Step::Produce => self.time_out_later(&t.who, number),
             Ok(_) => {}
             Err(why) => {
+                if t.step == Step::AddOffsets {
+                    self.oracle.meets(Hole::CommitRefused);
+                }
                 drop(self.brokers.end(&t.who, false));
                 return self.commit_ends(t.life, t.id, Err(why));
             }
@@ -106,8 +110,12 @@ impl World {
 
     /// A process that is to die in its commit does so after any of the requests.
     fn dies_in(&mut self, t: &Transact) -> bool {
-        let now = t.step == Step::End || self.dice.u8(0..3) == 0;
-        now && self.dies_at((t.life, t.id), "commit", Stage::Apply)
+        let stage = match t.step {
+            Step::Produce => Stage::Produced,
+            Step::AddOffsets => Stage::Added,
+            Step::End => Stage::Apply,
+        };
+        self.dies_at((t.life, t.id), "commit", stage)
     }
 
     fn time_out_later(&mut self, who: &Committer, number: u64) {
@@ -120,8 +128,13 @@ impl World {
         let result = self.brokers.end(&t.who, true);
         // A call that took long may have been repeated by the client: the adapter does not call that clean.
         let unclear = t.torn.is_some() || self.now > t.began + S;
+        let has_effect = matches!(result, Ok(Some(_)));
         let result = result.map(|effective| self.took_effect(effective));
-        if self.dies_in(t) {
+        let dies = self.dies_in(t);
+        if has_effect && (unclear || dies) {
+            self.oracle.meets(Hole::UnclearTookEffect);
+        }
+        if dies {
             return;
         }
         let result = if unclear { Err("no answer".to_owned()) } else { result };
@@ -131,7 +144,10 @@ impl World {
     fn commit_ends(&mut self, life: Life, id: CallId, result: Result<(), String>) {
         let committing = match result {
             Ok(()) => Committing::Clean,
-            Err(why) => Committing::Unclear(why),
+            Err(why) => {
+                self.oracle.meets(Hole::CommitUnclear);
+                Committing::Unclear(why)
+            }
         };
         let delay = self.dice.u64(MS / 2..10 * MS);
         let reply = Box::new(Reply::Committing(committing));
@@ -193,9 +209,24 @@ impl World {
             }),
         };
         self.say(|| format!("a stray request of {who:?}: {result:?}"));
+        if result.is_err() {
+            self.oracle.meets(Hole::LateRequestFenced);
+        }
         if let Ok(Some(number)) = result {
             self.time_out_later(who, number);
         }
+    }
+
+    /// The broker ends a transaction whose producer has not.
+    pub fn end_by_itself(&mut self, transactional_id: &str, number: u64) {
+        if self.brokers.is_open(transactional_id, number) {
+            self.oracle.meets(Hole::LeftOpen);
+        }
+        let effective = self.brokers.end_by_itself(transactional_id, number);
+        if effective.is_some() {
+            self.oracle.meets(Hole::UnclearTookEffect);
+        }
+        self.took_effect(effective);
     }
 
     pub fn took_effect(&mut self, effective: Option<Effective>) {

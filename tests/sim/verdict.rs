@@ -11,6 +11,8 @@ use crate::kafka::Effective;
 pub struct Verdict {
     pub event_id: EventId,
     pub fate: Fate,
+    /// Of a letter: why it is one.
+    pub code: Option<String>,
 }
 
 /// `None` for what is no terminal event.
@@ -29,7 +31,7 @@ fn read_outcome(message: &Message) -> Result<Verdict, String> {
     if outcome.fate != expected {
         return Err(format!("fate {} on {:?}", outcome.fate, message.topic));
     }
-    Ok(Verdict { event_id: outcome.event_id, fate: outcome.fate })
+    Ok(Verdict { event_id: outcome.event_id, fate: outcome.fate, code: outcome.code })
 }
 
 fn read_letter(message: &Message) -> Result<Verdict, String> {
@@ -39,8 +41,9 @@ fn read_letter(message: &Message) -> Result<Verdict, String> {
     };
     let event_id = value("tollbridge-event-id").and_then(EventId::from_hex);
     let fate = value("tollbridge-fate").and_then(Fate::parse);
+    let code = value("tollbridge-code").map(str::to_owned);
     match (event_id, fate) {
-        (Some(event_id), Some(fate)) => Ok(Verdict { event_id, fate }),
+        (Some(event_id), Some(fate)) => Ok(Verdict { event_id, fate, code }),
         _ => Err(format!("a letter without id or fate: {:?}", message.headers)),
     }
 }

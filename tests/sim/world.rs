@@ -13,7 +13,9 @@ use tollbridge::pipeline::{CallId, Event, Reply};
 use tollbridge::ports::source::{SourceEvent, Start, Ticket};
 
 use crate::calls::{Apply, Late, Room, room};
+use crate::faults::Stage;
 use crate::group::Assignment;
+use crate::holes::Hole;
 use crate::kafka::{Brokers, Committer};
 use crate::oracle::Oracle;
 use crate::plan::{MS, Micros, Plan, S, STORE};
@@ -35,7 +37,8 @@ pub enum Happening {
     Arrive(Box<Apply>),
     Transact(Box<Transact>),
     Stray(Committer, Box<Stray>),
-    Command(Life, Command),
+    /// With its effect's number.
+    Command(Life, u64, Command),
     Fetch(Life, Partition),
     Join(Life),
     Rejoin(Life),
@@ -79,10 +82,11 @@ pub struct World {
     /// Deaths that wait for their call.
     pub armed: BTreeSet<usize>,
     pub landed: BTreeMap<String, u64>,
+    pub faults_landed: BTreeSet<usize>,
     pub crashes: u64,
     pub steps: u64,
-    /// Calls that were issued: each a moment at which a process may die.
-    pub calls: u64,
+    /// Calls and other effects: each a moment at which a process may die.
+    pub effects: u64,
     pub hash: DefaultHasher,
     pub talks: bool,
     pub settled_at: Option<Micros>,
@@ -119,9 +123,10 @@ impl World {
             active: BTreeSet::new(),
             armed: BTreeSet::new(),
             landed: BTreeMap::new(),
+            faults_landed: BTreeSet::new(),
             crashes: 0,
             steps: 0,
-            calls: 0,
+            effects: 0,
             hash: DefaultHasher::new(),
             talks,
             settled_at: None,
@@ -198,7 +203,11 @@ impl World {
             }
             Happening::Reply(life, id, name, reply) => self.reply(life, id, name, *reply),
             Happening::Apply(apply) => self.apply(*apply),
-            Happening::Command(life, command) => self.command(life, command),
+            Happening::Command(life, number, command) => {
+                if !self.dies_in_effect((life, number), "command", Stage::Apply) {
+                    self.command(life, command);
+                }
+            }
             Happening::Fetch(life, partition) => self.fetch(life, partition),
             Happening::Join(life) => self.join(life),
             Happening::Rejoin(life) => self.rejoin(life),
@@ -213,8 +222,7 @@ impl World {
             Happening::Transact(transact) => self.transact(*transact),
             Happening::Stray(who, stray) => self.stray(&who, *stray),
             Happening::EndByItself { transactional_id, number } => {
-                let effective = self.brokers.end_by_itself(&transactional_id, number);
-                self.took_effect(effective);
+                self.end_by_itself(&transactional_id, number);
             }
             Happening::ChargeLate(late) => self.charge_late(*late),
             Happening::Look => self.look(),
@@ -228,7 +236,7 @@ impl World {
             | Happening::Wake(life, _)
             | Happening::Deliver(life, _)
             | Happening::Reply(life, ..)
-            | Happening::Command(life, _)
+            | Happening::Command(life, ..)
             | Happening::Fetch(life, _)
             | Happening::Join(life)
             | Happening::Rejoin(life)
@@ -260,6 +268,9 @@ impl World {
 
     fn publish(&mut self, partition: Partition, offset: tollbridge::domain::id::Offset) {
         let record = self.workload.all[&(partition, offset)].record.clone();
+        if self.brokers.logs.get(&partition).map_or(0, |log| log.end) < offset.0 {
+            self.oracle.meets(Hole::GapPassed);
+        }
         self.brokers.append(partition, record);
         let lives: Vec<Life> = self.lives();
         for life in lives {

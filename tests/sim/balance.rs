@@ -1,0 +1,77 @@
+//! The balance at the end of a run: charges, rows and fates, joined by id. The rules that hold at every moment are in
+//! `oracle`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use tollbridge::domain::id::TransactionId;
+use tollbridge::domain::outcome::{Fate, Outcome};
+
+use crate::oracle::{At, Charged, Oracle};
+
+impl Oracle {
+    /// Joins charges, rows and fates.
+    pub fn at_the_end(&mut self, rows: &[Outcome], left_in_redis: u64) {
+        if left_in_redis > 0 {
+            self.fail(format!("{left_in_redis} entries are left in Redis"));
+        }
+        let rows: BTreeMap<&TransactionId, &Outcome> =
+            rows.iter().map(|row| (&row.transaction_id, row)).collect();
+        let workload = Rc::clone(&self.workload);
+        for (id, places) in &workload.places {
+            if let Err(why) = self.balance(id, places, rows.get(id).copied()) {
+                let fates: Vec<_> = places.iter().map(|at| (at, self.fates.get(at))).collect();
+                let charges: Vec<_> = self.charges.iter().filter(|c| c.id == *id).collect();
+                let row = rows.get(id);
+                self.fail(format!("{id}: {why}; {fates:?}; {charges:?}; {row:?}"));
+            }
+        }
+        if let Some(id) = rows.keys().find(|id| !workload.places.contains_key(**id)) {
+            self.fail(format!("a row of nothing: {id}"));
+        }
+    }
+
+    fn balance(
+        &self,
+        id: &TransactionId,
+        places: &BTreeSet<At>,
+        row: Option<&Outcome>,
+    ) -> Result<(), &'static str> {
+        let row = row.ok_or("there is no row")?;
+        let of = |fate| places.iter().filter(move |at| self.fates.get(at) == Some(&fate)).count();
+        let at = (row.source.partition, row.source.offset);
+        // An approval replaces what is in doubt, at whichever place: one that an owner stores after a freeze comes
+        // when the next owner has told the place as in doubt, or as a duplicate of another one that is.
+        let in_doubt = of(Fate::InDoubt) > 0;
+        if self.fates.get(&at) != Some(&row.fate) && !in_doubt {
+            return Err("the row's place has another fate");
+        }
+        let charged: Vec<&Charged> = self.charges.iter().filter(|c| c.id == *id).collect();
+        if of(Fate::Archived) > 1 {
+            return Err("archived at two places");
+        }
+        // Not promised: two partitions ask for one id, and a gateway that replays only successes tells them different
+        // things.
+        let decides_differently = self.may_decide_differently
+            && self.workload.is_spread(id)
+            && row.fate == Fate::Declined;
+        let is_told = of(Fate::Archived) + of(Fate::InDoubt) > 0;
+        if !charged.is_empty() && !is_told && !decides_differently {
+            return Err("charged, and nobody is told");
+        }
+        if row.fate == Fate::Archived
+            && charged.iter().all(|charge| charge.amount != row.amount.minor_units())
+        {
+            return Err("the row is not what was charged");
+        }
+        if of(Fate::Archived) == 1 && row.fate != Fate::Archived {
+            return Err("archived, and the row is not");
+        }
+        let elsewhere =
+            |fate: Fate| places.iter().any(|p| self.fates.get(p) == Some(&fate) && *p == at);
+        if elsewhere(Fate::Duplicate) && !in_doubt {
+            return Err("a duplicate of itself");
+        }
+        Ok(())
+    }
+}
