@@ -22,6 +22,9 @@ const SESSION: Duration = Duration::from_secs(10);
 const FATE_LIMIT: Duration = Duration::from_secs(60);
 const STOP_LIMIT: Duration = Duration::from_secs(60);
 const WATCH_EVERY: Duration = Duration::from_millis(300);
+/// What a broker writes that leaves a transaction open for ever. No client can do anything about it.
+const MARKERS_DROPPED: &str =
+    "these partitions are likely deleted already and hence can be skipped";
 /// The product's share of good, odd and bad transactions.
 const MIX: &str = "invalid=0.3%,duplicate=1%";
 /// More than a run can need: it is ended when enough has happened.
@@ -113,8 +116,17 @@ fn carry_out(plan: &Plan, entry: &mut Entry) -> Result<()> {
     let struck = strike(plan, &world, &producer, entry);
     drop(producer);
     let judged = struck.and_then(|()| judge(&world, &readers, entry));
-    if judged.is_err() || entry.verdict != Verdict::Ok {
-        keep(&world);
+    if judged.is_ok() && entry.verdict == Verdict::Ok {
+        return Ok(());
+    }
+    keep(&world);
+    let log = fs::read(world.stack.kafka.log_path()).unwrap_or_default();
+    if String::from_utf8_lossy(&log).contains(MARKERS_DROPPED) {
+        return Err(Error::new(format!(
+            "the broker dropped the markers of a transaction when it came back (KAFKA-20734), \
+             which hangs since then; {}",
+            entry.cause
+        )));
     }
     judged
 }

@@ -100,6 +100,18 @@ pub const SCENARIOS: &[Scenario] = &[
         &[&[store::CUT]],
     ),
     Scenario::new(
+        "store-frozen-or-read-only",
+        "PostgreSQL stands still for longer than is waited for, or takes no rows",
+        Store::Postgres,
+        &[&[store::FREEZE, store::READ_ONLY]],
+    ),
+    Scenario::new(
+        "redis-full-or-frozen",
+        "Redis has no room, or stands still for longer than is waited for",
+        Store::Sqlite,
+        &[&[redis::FULL, redis::FREEZE]],
+    ),
+    Scenario::new(
         "gateway-killed",
         "the gateway is killed and started again on its ledger",
         Store::Sqlite,
@@ -132,8 +144,8 @@ pub const SCENARIOS: &[Scenario] = &[
         &[
             &[processors::KILL, processors::FREEZE],
             &[kafka::KILL, kafka::CUT, kafka::SILENCE],
-            &[redis::WIPE, redis::KILL, redis::CUT],
-            &[store::KILL, store::CUT],
+            &[redis::WIPE, redis::KILL, redis::CUT, redis::FREEZE],
+            &[store::KILL, store::CUT, store::FREEZE, store::READ_ONLY],
             &[gateway::KILL, gateway::SILENCE, gateway::LATE],
         ],
     ),
@@ -144,7 +156,7 @@ pub const SCENARIOS: &[Scenario] = &[
         &[
             &[processors::KILL, processors::FREEZE],
             &[kafka::KILL, kafka::CUT, kafka::SILENCE],
-            &[redis::WIPE, redis::KILL, redis::CUT],
+            &[redis::WIPE, redis::KILL, redis::CUT, redis::FULL],
             &[gateway::KILL, gateway::SILENCE, gateway::LATE],
         ],
     ),
@@ -170,9 +182,8 @@ mod tests {
             assert!(scenario.name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'));
             let mut faults = scenario.lanes.iter().flat_map(|lane| lane.iter());
             assert!(faults.clone().next().is_some(), "{}", scenario.name);
-            let strikes_store = faults.any(|fault| {
-                ["kill-postgres-in-commit", "cut-store-unknown-commit"].contains(&fault.name)
-            });
+            let strikes_store =
+                faults.any(|fault| fault.name.contains("store") || fault.name.contains("postgres"));
             assert!(!strikes_store || scenario.store == Store::Postgres, "{}", scenario.name);
         }
     }

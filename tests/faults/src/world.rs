@@ -149,6 +149,12 @@ impl World {
         holds_within(limit, || self.growth(since) > 0.0).then(|| self.growth(since))
     }
 
+    /// Waits until a gauge is above nothing somewhere; whether it comes to that.
+    #[must_use]
+    pub fn shows(&self, series: &'static [(&'static str, &'static str)], limit: Duration) -> bool {
+        holds_within(limit, || self.counts(series).of.values().any(|value| *value > 0.0))
+    }
+
     /// The partitions that a processor says it owns.
     #[must_use]
     pub fn owned(&self, processor: &Processor) -> Vec<i64> {

@@ -7,8 +7,11 @@ use std::time::Duration;
 use tollbridge_rig::{Direction, Result};
 
 const EFFECT_LIMIT: Duration = Duration::from_secs(15);
+/// Long enough for a broker on a busy machine.
+const MARKERS_WRITTEN: Duration = Duration::from_millis(500);
 
-/// SIGKILL to the broker, and a start on its data.
+/// Requests that have arrived are carried out, their answers are lost with the broker, which is killed and starts again
+/// on its data.
 pub const KILL: Fault = Fault { name: "kill-broker", strike: kill };
 /// All connections are cut and none served, for a moment or for longer than the session.
 pub const CUT: Fault = Fault { name: "cut-from-broker", strike: cut };
@@ -22,7 +25,17 @@ fn seen(world: &World, before: &Counts, what: &str) -> Seen {
 
 fn kill(world: &World, dice: &mut Dice) -> Result<Seen> {
     let before = world.counts(KAFKA_TROUBLE);
+    let proxy = world.stack.kafka.proxy();
+    proxy.hold(Direction::ToClient);
+    dice.pause(0, 300);
+    // A broker of 4.x that dies between the decision to commit and the markers that say so may drop the markers when it
+    // comes back alone (KAFKA-20734). The transaction then hangs until an administrator ends it, whatever clients
+    // do. So it is given the time to write them, and nothing new to begin.
+    proxy.hold(Direction::ToService);
+    std::thread::sleep(MARKERS_WRITTEN);
     world.stack.kafka.kill();
+    proxy.sever();
+    proxy.pass();
     dice.pause(0, 3_000);
     world.stack.kafka.restart()?;
     Ok(seen(world, &before, "the broker was killed"))

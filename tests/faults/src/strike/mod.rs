@@ -38,6 +38,8 @@ const KAFKA_TROUBLE: Series = &[
 /// What Redis had lost was put back, or claimed anew.
 const REDIS_LOSSES: Series =
     &[("tollbridge_refilled_total", ""), ("tollbridge_reclaims_total", "")];
+/// Intake stands still because Redis takes nothing.
+const FULL_PAUSE: Series = &[("tollbridge_intake_paused", "reason=\"redis_full\"")];
 /// A batch was tried again.
 const STORE_RETRIES: Series = &[("tollbridge_store_retries_total", "")];
 /// A call that nobody knows the end of, or that could not be made.

@@ -1,6 +1,6 @@
 //! Faults of Redis. All that it holds may be lost at any instant: it is a cache of what Kafka and the owners know.
 
-use super::{Fault, REDIS_LOSSES, Seen};
+use super::{FULL_PAUSE, Fault, REDIS_LOSSES, Seen};
 use crate::dice::Dice;
 use crate::world::World;
 use std::time::Duration;
@@ -15,6 +15,11 @@ pub const WIPE: Fault = Fault { name: "wipe-redis", strike: wipe };
 pub const KILL: Fault = Fault { name: "kill-redis", strike: kill };
 /// A script was carried out, and its answer is lost.
 pub const CUT: Fault = Fault { name: "cut-redis-mid-script", strike: cut };
+
+/// It takes nothing new, then has room again.
+pub const FULL: Fault = Fault { name: "redis-full", strike: full };
+/// SIGSTOP for longer than an answer is waited for, then SIGCONT.
+pub const FREEZE: Fault = Fault { name: "freeze-redis", strike: freeze };
 
 /// Counts both queues and wipes all in one step, so that nothing can change in between.
 const WIPING: &str = "local n = 0 \
@@ -59,4 +64,22 @@ fn cut(world: &World, dice: &mut Dice) -> Result<Seen> {
     }
     link.pass();
     Ok((came && lost > 0).then(|| format!("{lost} bytes of answers were lost")))
+}
+
+fn full(world: &World, dice: &mut Dice) -> Result<Seen> {
+    world.stack.redis.command(&["CONFIG", "SET", "maxmemory", "1"])?;
+    let paused = world.shows(FULL_PAUSE, EFFECT_LIMIT);
+    dice.pause(0, 3_000);
+    world.stack.redis.command(&["CONFIG", "SET", "maxmemory", "0"])?;
+    Ok(paused.then(|| "intake paused until there was room again".to_owned()))
+}
+
+fn freeze(world: &World, dice: &mut Dice) -> Result<Seen> {
+    let link = &world.links().redis;
+    let before = link.passed_bytes(Direction::ToService);
+    world.stack.redis.pause()?;
+    dice.pause(2_200, 6_000);
+    let asked = link.passed_bytes(Direction::ToService) - before;
+    world.stack.redis.resume()?;
+    Ok((asked > 0).then(|| format!("{asked} bytes of requests waited for longer than allowed")))
 }

@@ -4,7 +4,7 @@ use super::{Fault, STORE_RETRIES, Seen};
 use crate::dice::Dice;
 use crate::world::World;
 use std::time::Duration;
-use tollbridge_rig::{Direction, Error, Result};
+use tollbridge_rig::{Direction, Error, Postgres, Result};
 
 const EFFECT_LIMIT: Duration = Duration::from_secs(15);
 const HELD_LIMIT: Duration = Duration::from_secs(5);
@@ -13,10 +13,17 @@ const HELD_LIMIT: Duration = Duration::from_secs(5);
 pub const KILL: Fault = Fault { name: "kill-postgres-in-commit", strike: kill };
 /// Commits are carried out, and their answers lost.
 pub const CUT: Fault = Fault { name: "cut-store-unknown-commit", strike: cut };
+/// SIGSTOP for longer than an answer is waited for, then SIGCONT: what had begun may still be committed.
+pub const FREEZE: Fault = Fault { name: "freeze-postgres", strike: freeze };
+/// It takes no rows, then takes them again.
+pub const READ_ONLY: Fault = Fault { name: "store-read-only", strike: read_only };
+
+fn postgres(world: &World) -> Result<&Postgres> {
+    world.stack.postgres.as_ref().ok_or_else(|| Error::new("this store is no server"))
+}
 
 fn kill(world: &World, dice: &mut Dice) -> Result<Seen> {
-    let postgres = world.stack.postgres.as_ref();
-    let postgres = postgres.ok_or_else(|| Error::new("this store cannot be killed"))?;
+    let postgres = postgres(world)?;
     let before = world.counts(STORE_RETRIES);
     let link = &world.links().store;
     link.hold(Direction::ToClient);
@@ -47,4 +54,28 @@ fn cut(world: &World, dice: &mut Dice) -> Result<Seen> {
     link.pass();
     let seen = world.grows(&before, EFFECT_LIMIT).filter(|_| came);
     Ok(seen.map(|count| format!("{lost} bytes of answers lost; {count} batches tried again")))
+}
+
+fn freeze(world: &World, dice: &mut Dice) -> Result<Seen> {
+    let before = world.counts(STORE_RETRIES);
+    let postgres = postgres(world)?;
+    postgres.pause()?;
+    dice.pause(5_500, 9_000);
+    postgres.resume()?;
+    let seen = world.grows(&before, EFFECT_LIMIT);
+    Ok(seen.map(|count| format!("PostgreSQL stood still; {count} batches tried again")))
+}
+
+fn read_only(world: &World, dice: &mut Dice) -> Result<Seen> {
+    let before = world.counts(STORE_RETRIES);
+    let postgres = postgres(world)?;
+    let set = |value: &str| {
+        postgres.psql(&format!("ALTER SYSTEM SET default_transaction_read_only = {value}"))?;
+        postgres.psql("SELECT pg_reload_conf()")
+    };
+    set("on")?;
+    dice.pause(500, 4_000);
+    set("off")?;
+    let seen = world.grows(&before, EFFECT_LIMIT);
+    Ok(seen.map(|count| format!("PostgreSQL took no rows; {count} batches tried again")))
 }
