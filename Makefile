@@ -17,7 +17,7 @@ SERVICELESS_HERE := $(foreach name,$(SERVICELESS),$(if $(call IS_THERE,$(name)),
 
 .NOTPARALLEL:
 .PHONY: help install check format lint test test-claims sim sim-test sim-pairs plants release up down demo soak-demo \
-	suite faults campaign bench build-cold
+	before suite faults campaign bench build-cold
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-24s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -75,16 +75,28 @@ demo: release ## 20,000 transactions, a kill, a wiped Redis, and the balance; tw
 soak-demo: release ## The demo RUNS times with other seeds and both stores
 	@$(RIG) soak-demo $(or $(RUNS),30)
 
+# What `upgraded-and-back` goes back to: the commit before the last one that changed the program.
+BEFORE = $(shell git log -2 --format=%h -- src | tail -1)
+export TOLLBRIDGE_BEFORE = $(abspath .rig/before/tollbridge)
+
+before: install
+	@rm -rf .rig/before && git worktree prune && mkdir -p .rig/before
+	@git worktree add --quiet --detach .rig/before/source $(BEFORE)
+	@$(CARGO) build --quiet --locked --manifest-path .rig/before/source/Cargo.toml --target-dir $(TARGET)/before \
+		--package tollbridge
+	@cp $(TARGET)/before/debug/tollbridge .rig/before/tollbridge
+	@git worktree remove --force .rig/before/source
+
 suite: install
 	@$(CARGO) build --quiet --locked --package tollbridge --package tollbridge-faults
 
 # The product as it is developed, its assertions on.
 faults campaign: export TOLLBRIDGE = $(abspath $(TARGET)/debug/tollbridge)
 
-faults: suite ## Kills, cuts and freezes real parts under load: SCENARIO= SEED=; without one it lists them
+faults: $(if $(filter upgraded-and-back,$(SCENARIO)),before) suite ## Kills, cuts and freezes real parts under load: SCENARIO= SEED=; without one it lists them
 	@$(TARGET)/debug/faults $(if $(SCENARIO),run $(SCENARIO) $(or $(SEED),1),list)
 
-campaign: suite ## RUNS= of these over all scenarios, seeds from SEED= on, into tests/faults/LEDGER.csv; goes on where it stopped
+campaign: before suite ## RUNS= of these over all scenarios, seeds from SEED= on, into tests/faults/LEDGER.csv; goes on where it stopped
 	@$(TARGET)/debug/faults campaign $(or $(RUNS),15) $(or $(SEED),1)
 
 bench: install ## Measurements; ITEM= picks one

@@ -138,6 +138,12 @@ pub const SCENARIOS: &[Scenario] = &[
     )
     .storm(Group::Consumer),
     Scenario::new(
+        "upgraded-and-back",
+        "processors end in order and go on as the version of an earlier commit, or as the present one",
+        Store::Sqlite,
+        &[&[processors::CHANGE_VERSION]],
+    ),
+    Scenario::new(
         "everything-at-once",
         "all of it side by side: processors, broker, Redis, PostgreSQL and the gateway",
         Store::Postgres,

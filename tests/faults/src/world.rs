@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tollbridge_rig::http;
@@ -32,6 +33,8 @@ pub struct World {
     pub stack: Stack,
     /// All processors, whether they run or not.
     pub processors: Vec<Processor>,
+    /// The product's binary of an earlier commit, where there is one.
+    pub before: Option<PathBuf>,
     frozen: Mutex<BTreeSet<String>>,
     watched: Mutex<Watched>,
     began: Instant,
@@ -72,6 +75,7 @@ impl World {
         Ok(Self {
             stack,
             processors,
+            before: std::env::var_os("TOLLBRIDGE_BEFORE").map(PathBuf::from),
             frozen: Mutex::default(),
             watched: Mutex::default(),
             began: Instant::now(),

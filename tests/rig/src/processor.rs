@@ -44,7 +44,15 @@ impl Processor {
     /// # Errors
     /// When the program cannot be started.
     pub fn start(&self) -> Result<()> {
-        let process = Launch::new(&self.tollbridge)
+        self.start_as(&self.tollbridge)
+    }
+
+    /// The same with another binary of the product.
+    ///
+    /// # Errors
+    /// When the program cannot be started.
+    pub fn start_as(&self, tollbridge: &Path) -> Result<()> {
+        let process = Launch::new(tollbridge)
             .args(["run", "--config"])
             .arg(&self.config)
             .log(&self.log)

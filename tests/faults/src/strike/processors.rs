@@ -5,7 +5,7 @@ use crate::dice::Dice;
 use crate::world::{World, holds_within};
 use std::collections::BTreeSet;
 use std::time::Duration;
-use tollbridge_rig::{Processor, Result};
+use tollbridge_rig::{Error, Processor, Result};
 
 /// Above the session timeout, with time for the others to join again.
 const TAKE_OVER_LIMIT: Duration = Duration::from_secs(30);
@@ -18,6 +18,9 @@ pub const KILL: Fault = Fault { name: "kill-processor", strike: kill };
 pub const FREEZE: Fault = Fault { name: "freeze-past-session", strike: freeze };
 /// A guest joins and leaves.
 pub const JOIN_AND_LEAVE: Fault = Fault { name: "join-and-leave", strike: join_and_leave };
+
+/// SIGTERM, and a start with the binary of an earlier commit, or with the present one again.
+pub const CHANGE_VERSION: Fault = Fault { name: "change-version", strike: change_version };
 
 /// One that is awake, as the dice say.
 fn victim<'a>(world: &'a World, dice: &mut Dice) -> Option<&'a Processor> {
@@ -95,4 +98,25 @@ fn join_and_leave(world: &World, dice: &mut Dice) -> Result<Seen> {
     let seen = world.grows(&before, REBALANCE_LIMIT);
     let seen = seen.filter(|_| joined);
     Ok(seen.map(|count| format!("{} came and {how}: {count} rebalances", guest.name)))
+}
+
+fn change_version(world: &World, dice: &mut Dice) -> Result<Seen> {
+    let before = world.before.as_deref();
+    let before = before.ok_or_else(|| Error::new("TOLLBRIDGE_BEFORE names no earlier binary"))?;
+    let Some(victim) = victim(world, dice) else { return Ok(None) };
+    let owned = world.owned(victim);
+    let (in_flight, queued) = (victim.in_flight(), world.queued(&owned));
+    victim.terminate(STOP_LIMIT)?;
+    let earlier = dice.once_in(2);
+    if earlier {
+        victim.start_as(before)?;
+    } else {
+        victim.start()?;
+    }
+    let back = holds_within(TAKE_OVER_LIMIT, || !world.owned(victim).is_empty());
+    let live = in_flight > 0 || queued > 0;
+    let which = if earlier { "the earlier" } else { "the present" };
+    let name = &victim.name;
+    let seen = || format!("{name} goes on as {which} version with {queued} entries");
+    Ok((live && back).then(seen))
 }
