@@ -1,5 +1,5 @@
 //! What is told to Kafka: in transactions alone (point 3), by whoever owns the partition (points 4 and 5), and
-//! nothing before it is said (point 5).
+//! nothing before it is said (points 5 and 8).
 
 use std::time::Duration;
 
@@ -65,6 +65,34 @@ fn point_03_an_unclear_commit_leads_to_a_reread_and_no_second_event() {
         }
     }
     assert!(unclear() > 0, "no answer was lost");
+    assert_eq!(processor.terminate(), Some(0));
+    world.balance();
+}
+
+/// The bound that a claim commits reaches 4,096 offsets ahead. What lies above it waits until Kafka has acknowledged a
+/// higher one, and leaves then.
+#[test]
+fn point_08_no_request_leaves_at_or_above_the_bound_that_kafka_holds() {
+    let plan = Plan { kafka_link: true, postgres: true, ..Plan::default() }
+        .patient()
+        .set("kafka.session_timeout", "\"120s\"")
+        .set("kafka.transaction_timeout", "\"110s\"")
+        .set("kafka.request_timeout", "\"60s\"");
+    let world = World::new(plan);
+    let processor = world.start_warm("one");
+    // Without the store's word nothing leaves, so that the bound stays where it is while all of it is read.
+    world.store_link.cut();
+    world.publish(0, &ids("tx", 6000));
+    wait("the temp queue", || world.depths() == (6000, 0));
+    assert_eq!(world.attempts_of("tx-"), 0);
+    world.kafka_link().hold(ToService);
+    world.store_link.pass();
+    // Offset 0 was the first one's.
+    wait("all requests that may be", || world.attempts_of("tx-") >= 4095);
+    stays("no more of them", WHILE, || world.attempts_of("tx-") == 4095);
+    world.kafka_link().release(ToService);
+    wait("the others", || world.attempts_of("tx-") == 6000);
+    world.wait_done();
     assert_eq!(processor.terminate(), Some(0));
     world.balance();
 }

@@ -43,6 +43,37 @@ fn point_12_another_payload_under_the_same_id_is_a_duplicate_with_an_alert() {
     world.balance();
 }
 
+/// Two processes have the same id in work, each at its own place. Neither found a row before it asked the gateway; the
+/// one that comes to the store second finds the other's, and looks at it.
+#[test]
+fn point_12_a_row_of_another_place_that_came_first_makes_a_duplicate() {
+    let plan = Plan { partitions: 2, ..Plan::default() }.patient();
+    let world = World::new(plan);
+    let processors = [world.start_warm("one"), world.start("two")];
+    wait("a partition each", || processors.iter().all(|p| p.owned().len() == 1));
+    world.gateway_link.hold(ToClient);
+    let all = ids("tx", 20);
+    world.publish(0, &all);
+    world.publish(1, &all);
+    wait("all requests", || world.attempts_of("tx-") == 40);
+    world.gateway_link.release(ToClient);
+    world.wait_done();
+    for id in &all {
+        let mut events = world.events_of(id);
+        events.sort_by(|a, b| a.fate.cmp(&b.fate));
+        let fates: Vec<&str> = events.iter().map(|event| event.fate.as_str()).collect();
+        assert_eq!(fates, ["archived", "duplicate"], "{id}");
+        let first = &events[0];
+        let first = format!("{}/{}/{}", world.topic("transactions"), first.partition, first.offset);
+        assert_eq!(events[1].read.header("tollbridge-duplicate-of"), first, "{id}");
+        assert_eq!((events[1].code.as_str(), world.charged(id)), ("same_payload", 1), "{id}");
+    }
+    for processor in processors {
+        assert_eq!(processor.terminate(), Some(0));
+    }
+    world.balance();
+}
+
 /// Whoever owns partition 0 counts the queues of the whole group and speaks for it; the other one is silent.
 #[test]
 fn point_18_the_owner_of_partition_0_alone_emits_alerts_for_the_group() {
