@@ -107,6 +107,22 @@ fn a_place_in_order_passes_and_each_fault_is_named() {
     assert_eq!(code, 78, "{lines:?}");
     assert!(lines[0].contains("no.such.thing"), "{lines:?}");
 
+    // A few megabytes of gzip may unpack to gigabytes; what the brokers pack with zstd is bounded by the reader.
+    let large = |name: &str, more: &[(&str, &str)]| {
+        let settings = [&[("max.message.bytes", "8388608")], more].concat();
+        shared_kafka().create_topic_with(name, 4, &settings).unwrap();
+        place.check(&["--set", &format!("kafka.topics.transactions={name}")])
+    };
+    let (code, lines) = large("check-large", &[]);
+    assert_eq!(code, 69, "{lines:?}");
+    let remedy = "Set max.message.bytes to at most 2097152, or compression.type to zstd.";
+    assert!(
+        lines[0].starts_with("wrong topic check-large") && lines[0].ends_with(remedy),
+        "{lines:?}"
+    );
+    let (code, lines) = large("check-large-zstd", &[("compression.type", "zstd")]);
+    assert_eq!(code, 0, "{lines:?}");
+
     place.redis.kill();
     let (code, lines) = place.check(&["--set", "kafka.brokers=127.0.0.1:1"]);
     assert_eq!((code, lines.len()), (69, 2), "{lines:?}");

@@ -35,6 +35,7 @@ async fn topics_and_limits_are_told() {
     assert_eq!(limits.retention_ms, Some(3_600_000));
     assert_eq!(limits.cleanup_policy.as_deref(), Some("delete"));
     assert_eq!(limits.max_message_bytes, Some(1_048_588));
+    assert_eq!(limits.compression_type.as_deref(), Some("producer"));
     assert_eq!(limits.timestamp_type.as_deref(), Some("CreateTime"));
     let limits = admin.limits(&stage.settings.topics.dead_letter).await.unwrap();
     assert_eq!(limits.max_message_bytes, Some(2000));

@@ -186,21 +186,7 @@ async fn a_partition_left_out_of_the_answer_can_begin_later() {
 async fn a_batch_that_unpacks_past_its_bound_stops_the_partition() {
     let stage = Stage::new(Protocol::Classic, 1);
     stage.feed(0, numbers(0, 3));
-    let producer: BaseProducer = ClientConfig::new()
-        .set("bootstrap.servers", &stage.settings.brokers)
-        .set("compression.type", "zstd")
-        .set("message.max.bytes", "1000000000")
-        .set("batch.size", "1000000000")
-        .set("queue.buffering.max.kbytes", "2000000")
-        .set("linger.ms", "2000")
-        .create()
-        .unwrap();
-    let zeros = vec![0; 1_000_000];
-    for _ in 0..100 {
-        let record = BaseRecord::<(), [u8]>::to(stage.topic()).partition(0).payload(&zeros);
-        producer.send(record).map_err(|(error, _)| error).unwrap();
-    }
-    producer.flush(PATIENCE).unwrap();
+    feed_one_batch(&stage, "zstd", 100);
 
     let mut member = stage.member();
     member.take_all(1).await;
@@ -212,4 +198,43 @@ async fn a_batch_that_unpacks_past_its_bound_stops_the_partition() {
     assert!(why.contains("at offset 3"), "{why}");
     member.silence(QUIET).await;
     member.source.leave().await;
+}
+
+/// The other codecs have no bound but the size of the batch: however much it unpacks to, all of it is read. For snappy,
+/// 15 MB of zeros are nearly all that the topic accepts.
+#[tokio::test]
+async fn a_batch_of_another_codec_is_read_however_much_it_unpacks_to() {
+    for (codec, megabytes) in [("gzip", 100), ("lz4", 100), ("snappy", 15)] {
+        let stage = Stage::new(Protocol::Classic, 1);
+        feed_one_batch(&stage, codec, megabytes);
+        stage.feed(0, numbers(0, 3));
+        let mut member = stage.member();
+        member.take_all(1).await;
+        member.demand(0, 1, 1000);
+        let records = member.records(0, 1, megabytes + 3).await;
+        let end = i64::try_from(megabytes).unwrap() + 3;
+        assert_eq!(offsets(&records), (0..end).collect::<Vec<_>>(), "{codec}");
+        let lengths = records.iter().map(|record| record.value.as_ref().unwrap().len());
+        assert_eq!(lengths.sum::<usize>(), megabytes * 1_000_000 + 3, "{codec}");
+        member.source.leave().await;
+    }
+}
+
+/// So many megabytes of zeros, in one batch.
+fn feed_one_batch(stage: &Stage, codec: &str, megabytes: usize) {
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", &stage.settings.brokers)
+        .set("compression.type", codec)
+        .set("message.max.bytes", "1000000000")
+        .set("batch.size", "1000000000")
+        .set("queue.buffering.max.kbytes", "2000000")
+        .set("linger.ms", "2000")
+        .create()
+        .unwrap();
+    let zeros = vec![0; 1_000_000];
+    for _ in 0..megabytes {
+        let record = BaseRecord::<(), [u8]>::to(stage.topic()).partition(0).payload(&zeros);
+        producer.send(record).map_err(|(error, _)| error).unwrap();
+    }
+    producer.flush(PATIENCE).unwrap();
 }

@@ -24,6 +24,7 @@ mod source;
 mod topics;
 mod transactions;
 mod trouble;
+mod unpacking;
 
 use std::sync::{Arc, OnceLock, mpsc};
 use std::thread::{self, Thread};
@@ -38,6 +39,7 @@ pub use reader::Reader;
 pub use settings::{Overridden, Protocol, Settings, Topics};
 pub use source::KafkaSource;
 pub use topics::{Admin, NewTopic, TopicLimits};
+pub use unpacking::batch_bytes_max;
 
 use crate::ports::source::SourceEvent;
 use consumer::ConsumerThread;

@@ -13,9 +13,8 @@ use rdkafka::config::RDKafkaLogLevel;
 use crate::ports::publisher::Topic;
 
 /// What a response of the broker may hold, and what a zstd batch may unpack to: a multiple of what a fetch asks for,
-/// since a single batch may be larger than that. librdkafka unpacks gzip, snappy and lz4 without a bound of its own;
-/// there the topic's `max.message.bytes` is the bound, times the codec's best ratio.
-const UNPACKED_BYTES_MAX: usize = 64 << 20;
+/// since a single batch may be larger than that. What bounds the other codecs stands in `unpacking`.
+const RECEIVED_BYTES_MAX: u64 = 64 << 20;
 
 /// How members of the group agree on partitions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,6 +115,13 @@ impl Settings {
         found.into_iter().map(overridden).collect()
     }
 
+    /// `receive.message.max.bytes` of those who read.
+    #[must_use]
+    pub fn received_bytes_max(&self) -> u64 {
+        let given = self.properties.get("receive.message.max.bytes");
+        given.and_then(|text| text.parse().ok()).unwrap_or(RECEIVED_BYTES_MAX)
+    }
+
     pub(super) fn client(&self, role: Role) -> ClientConfig {
         let mut client = ClientConfig::new();
         for (property, value) in self.defaults(role) {
@@ -141,7 +147,7 @@ impl Settings {
                 ("queued.min.messages", "10000".into()),
                 ("fetch.max.bytes", (16 << 20).to_string()),
                 ("fetch.message.max.bytes", (1 << 20).to_string()),
-                ("receive.message.max.bytes", UNPACKED_BYTES_MAX.to_string()),
+                ("receive.message.max.bytes", RECEIVED_BYTES_MAX.to_string()),
                 // The default of one second would let a drained queue stay empty for as long.
                 ("fetch.queue.backoff.ms", "10".into()),
                 ("fetch.wait.max.ms", "100".into()),

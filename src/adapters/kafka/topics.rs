@@ -41,6 +41,8 @@ pub struct NewTopic {
 pub struct TopicLimits {
     /// The largest batch that the topic accepts, in bytes.
     pub max_message_bytes: Option<usize>,
+    /// A codec that the brokers pack every batch with, `uncompressed`, or `producer`: as it was sent.
+    pub compression_type: Option<String>,
     /// Below zero: for ever.
     pub retention_ms: Option<i64>,
     /// `delete`, `compact` or both.
@@ -104,6 +106,7 @@ impl Admin {
         let text = |name: &str| config.get(name).and_then(|entry| entry.value.clone());
         Ok(TopicLimits {
             max_message_bytes: text("max.message.bytes").and_then(|v| v.parse().ok()),
+            compression_type: text("compression.type"),
             retention_ms: text("retention.ms").and_then(|v| v.parse().ok()),
             cleanup_policy: text("cleanup.policy"),
             timestamp_type: text("message.timestamp.type"),

@@ -1,7 +1,7 @@
 //! The brokers and the five topics.
 
 use super::{Finding, admin, properties};
-use crate::adapters::kafka::{Admin, AskError, TopicLimits};
+use crate::adapters::kafka::{Admin, AskError, TopicLimits, batch_bytes_max};
 use crate::app::settings;
 use crate::config::Config;
 
@@ -24,7 +24,8 @@ pub(super) async fn look(config: &Config, each: &mut impl FnMut(Finding)) {
         }
     }
     for (key, topic) in names(config) {
-        each(of_topic(&admin, key, topic).await);
+        let received_max = (key == "transactions").then(|| settings.received_bytes_max());
+        each(of_topic(&admin, key, topic, received_max).await);
     }
     for finding in limits(config, &admin).await {
         each(finding);
@@ -42,7 +43,8 @@ fn names(config: &Config) -> [(&'static str, &str); 5] {
     ]
 }
 
-async fn of_topic(admin: &Admin, key: &str, topic: &str) -> Finding {
+/// `received_max`: of a topic that is read, what a response may hold.
+async fn of_topic(admin: &Admin, key: &str, topic: &str, received_max: Option<u64>) -> Finding {
     let part = format!("topic {topic} (kafka.topics.{key})");
     let count = match admin.partitions(&[topic]) {
         Ok(found) => found.get(topic).copied().flatten(),
@@ -52,6 +54,9 @@ async fn of_topic(admin: &Admin, key: &str, topic: &str) -> Finding {
         return Finding::wrong(part, "there is no such topic", "Create it, or correct the name.");
     };
     let limits = admin.limits(topic).await.unwrap_or_default();
+    if let Some((why, remedy)) = received_max.and_then(|received| unpacks_to(&limits, received)) {
+        return Finding::wrong(part, why, &remedy);
+    }
     if limits.cleanup_policy.is_some_and(|policy| policy.contains("compact")) {
         let why = "cleanup.policy is compact: it would drop all but the last record of a key";
         return Finding::wrong(part, why, "Set cleanup.policy to delete.");
@@ -76,6 +81,25 @@ async fn limits(config: &Config, admin: &Admin) -> Vec<Finding> {
         found.push(Finding::remark("kafka", remark, remedy));
     }
     found
+}
+
+/// What is wrong with the size of the batches that the topic accepts, and the remedy: one that a reader can't hold
+/// would end it again and again.
+fn unpacks_to(limits: &TopicLimits, received_max: u64) -> Option<(String, String)> {
+    let accepted = limits.max_message_bytes?;
+    let compression = limits.compression_type.as_deref().unwrap_or("producer");
+    let most = batch_bytes_max(compression, received_max);
+    (accepted as u64 > most).then(|| {
+        let why = format!(
+            "max.message.bytes is {accepted} with compression.type {compression}: one batch could unpack to more than \
+             a process can hold"
+        );
+        let remedy = format!(
+            "Set max.message.bytes to at most {most}{}.",
+            if batch_bytes_max("zstd", received_max) > most { ", or compression.type to zstd" } else { "" }
+        );
+        (why, remedy)
+    })
 }
 
 /// A dead letter is the source record and more headers: where its topic takes less, long ones are cut.
@@ -110,5 +134,23 @@ mod tests {
         assert!(!room(Some(10_000), Some(9_999)));
         assert!(room(Some(10_000), Some(10_000)));
         assert!(room(None, Some(1)) && room(Some(1), None));
+    }
+
+    #[test]
+    fn a_source_topic_takes_no_batch_that_could_unpack_to_too_much() {
+        let look = |max, compression: Option<&str>| {
+            let compression_type = compression.map(str::to_owned);
+            let limits =
+                TopicLimits { max_message_bytes: max, compression_type, ..TopicLimits::default() };
+            unpacks_to(&limits, 64 << 20).map(|(_, remedy)| remedy)
+        };
+        assert_eq!(look(Some(1_048_588), Some("producer")), None, "as topics are by default");
+        assert_eq!(look(Some(2 << 20), None), None);
+        let remedy = look(Some((2 << 20) + 1), None).unwrap();
+        assert!(remedy.contains("at most 2097152, or compression.type to zstd."), "{remedy}");
+        assert_eq!(look(Some(8 << 20), Some("zstd")), None);
+        let remedy = look(Some(64 << 20), Some("zstd")).unwrap();
+        assert!(remedy.ends_with("at most 67107840."), "{remedy}");
+        assert_eq!(look(None, Some("gzip")), None, "not told");
     }
 }
