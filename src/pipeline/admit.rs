@@ -296,10 +296,12 @@ impl Engine {
 
     fn go_on_to_charge(&mut self, slot: Slot) {
         let Some(entry) = self.entry(slot) else { return };
+        // An owner before us that does not know it yet may ask for what is young, with the bodies that it makes.
+        let is_young = entry.is_young && entry.attempts == 0 && entry.same_recipe;
         if entry.mismatch {
             self.step(slot, Step::Due);
             self.due.push_back(slot);
-        } else if entry.first == FirstAttempt::Never || (entry.is_young && entry.attempts == 0) {
+        } else if entry.first == FirstAttempt::Never || is_young {
             self.step(slot, Step::Fresh);
             if let Some(p) = self.partition(slot) {
                 p.fresh.insert(slot.offset);

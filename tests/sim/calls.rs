@@ -2,7 +2,7 @@
 //! lost, late, or the moment at which the process dies. What a call does where it arrives is in `services`.
 
 use tollbridge::adapters::memory::gateway::book::Ticket;
-use tollbridge::domain::id::{Offset, Partition};
+use tollbridge::domain::id::{Epoch, Offset, Partition};
 use tollbridge::pipeline::{Call, CallId, Reply, Survey};
 use tollbridge::ports::gateway::Answer;
 use tollbridge::ports::publisher::{Committing, PublishError};
@@ -13,6 +13,7 @@ use tollbridge::ports::store::StoreError;
 use crate::faults::{Kind, Stage};
 use crate::holes::Hole;
 use crate::plan::{MS, Micros, S, micros};
+use crate::plants::Plant;
 use crate::process::Life;
 use crate::world::{Happening, World, cut};
 
@@ -73,10 +74,19 @@ impl World {
         }
         self.say(|| format!("{life:?} -> {name} {} {}", id.0, cut(&format!("{call:?}"))));
         let place = self.place_of(life, &call);
+        if let Some((partition, epoch)) = epoch_of(&call)
+            && let Some(up) = self.running_mut(life)
+        {
+            up.epochs.insert(partition, epoch);
+        }
         match &call {
             Call::Charge(charge) => {
                 let recipe = self.running(life).map_or(0, |up| up.recipe);
                 self.oracle.charge_leaves(self.now, charge, (place, recipe));
+                self.check_held_by_redis(life, charge, place);
+            }
+            Call::Store(batch) if self.plan.plant == Some(Plant::RemovedTooEarly) => {
+                self.remove_too_early(life, &batch.rows);
             }
             Call::Admit { partition, entries, .. } => {
                 let of = |e: &Entry| (e.key.id.as_str().to_owned(), (*partition, e.key.offset));
@@ -214,6 +224,18 @@ impl World {
                 (self.now + self.travel(room(&apply.call))).min(apply.deadline.max(self.now));
             self.answer_at(back, &apply, reply);
         }
+    }
+}
+
+/// Of a call that changes a queue.
+pub fn epoch_of(call: &Call) -> Option<(Partition, Epoch)> {
+    match call {
+        Call::Claim { partition, epoch }
+        | Call::Admit { partition, epoch, .. }
+        | Call::Settle { partition, epoch, .. }
+        | Call::Mark { partition, epoch, .. }
+        | Call::Remove { partition, epoch, .. } => Some((*partition, *epoch)),
+        _ => None,
     }
 }
 

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use serde::{Deserialize, Serialize};
 
 use crate::holes::{self, SEEDS_FOR_ONE};
 use crate::plan::Plan;
+use crate::plants::{self, Plant};
 use crate::search::{commit, explain, run};
 
 /// Failing runs that are explained; more are only counted.
@@ -34,7 +35,6 @@ pub struct Sum {
 impl Sum {
     /// Runs a plan for each number, on all cores.
     pub fn of(numbers: Range<u64>, plan: impl Fn(u64) -> Plan + Sync) -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let next = AtomicU64::new(numbers.start);
         let work = || {
             let mut sum = Self::default();
@@ -48,7 +48,7 @@ impl Sum {
         };
         let mut all = Self::default();
         std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
+            let workers: Vec<_> = (0..cores()).map(|_| scope.spawn(work)).collect();
             for worker in workers {
                 all.join(worker.join().expect("a run that ends"));
             }
@@ -181,10 +181,39 @@ pub fn add_regressions(failing: &[u64]) {
     let mut text = fs::read_to_string(regressions_file()).expect("the list of regressions");
     for seed in failing.iter().filter(|seed| !known.contains(seed)).take(EXPLAINED_MAX) {
         let violation = run(&Plan::draw(*seed), false).violation.unwrap_or_default();
-        let first_line = violation.lines().next().unwrap_or_default();
+        let first_line: String = violation.chars().take_while(|c| *c != '\n').take(80).collect();
         text.push_str(&format!("{seed} at {}: {first_line}\n", commit()));
     }
     if !failing.is_empty() {
         fs::write(regressions_file(), text).expect("the list of regressions");
     }
+}
+
+/// How many seeds it takes to find a planted bug, and what is then said.
+pub type Found = Option<(u64, String)>;
+
+/// Looks for every planted bug, several at a time.
+pub fn find_plants(seeds: u64) -> Vec<(Plant, Found)> {
+    let look = |plant: Plant| {
+        let violation = |seed| {
+            let plan = Plan { plant: Some(plant), ..Plan::draw(seed) };
+            run(&plan, false).violation.map(|why| (seed + 1, why.chars().take(90).collect()))
+        };
+        (0..seeds).find_map(violation)
+    };
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let next = || plants::ALL.get(next.fetch_add(1, Ordering::Relaxed));
+        std::iter::from_fn(next).map(|plant| (*plant, look(*plant))).collect::<Vec<_>>()
+    };
+    let mut found: Vec<(Plant, Found)> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..cores()).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().flat_map(|worker| worker.join().expect("runs that end")).collect()
+    });
+    found.sort_by_key(|(plant, _)| plants::ALL.iter().position(|p| p == plant));
+    found
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }

@@ -90,9 +90,13 @@ pub enum Kind {
     Kick(usize),
     /// Its wall clock jumps, and back at the end of the span.
     ClockJump(usize, i64),
+    /// Every clock but the gateway's is wrong, by the same.
+    ClocksWrong(i64),
     QueueWipe,
     QueueForgetsEpoch(Partition),
     QueueForgetsNewest(usize),
+    /// Some entries are evicted.
+    QueueEvicts(usize),
     QueueFull,
     QueueSlow,
     QueueDown,
@@ -109,6 +113,8 @@ pub enum Kind {
     /// Requests arrive after nobody waits for them any more.
     GatewayArrivalsLate,
     CommitTorn(Torn),
+    /// Each request of a transaction takes its time.
+    CommitSlow,
     BrokerDown,
 }
 
@@ -125,6 +131,9 @@ impl Kind {
         }
     }
 }
+
+/// Far beyond everything that a run lasts.
+const DAY: i64 = 86_400_000_000;
 
 const CALLS: [&str; 16] = [
     "committed",
@@ -191,6 +200,9 @@ pub fn draw(dice: &mut fastrand::Rng, shape: &Shape) -> Vec<Fault> {
             let before = at.saturating_sub(5 * S);
             faults.push(Fault { at: before, lasting: at - before, chance: 50, kind: lost });
         }
+        if let Kind::ClocksWrong(_) = kind {
+            faults.extend(around_wrong_clocks(dice, shape, at, lasting));
+        }
         if let Kind::Upgrade(who) = kind {
             faults.extend(around_an_upgrade(dice, at, who));
         }
@@ -198,6 +210,23 @@ pub fn draw(dice: &mut fastrand::Rng, shape: &Shape) -> Vec<Fault> {
     }
     faults.sort_by_key(|fault| fault.at);
     faults
+}
+
+/// What makes wrong clocks worth something: a take-over while they are wrong, requests without an answer, and a next
+/// owner that comes when the keys have run out.
+fn around_wrong_clocks(
+    dice: &mut fastrand::Rng,
+    shape: &Shape,
+    at: Micros,
+    lasting: Micros,
+) -> Vec<Fault> {
+    let long = if dice.bool() { micros(shape.key_ttl) } else { 0 };
+    let lost = Kind::GatewayRepliesLost;
+    vec![
+        Fault { at: at + 50 * MS, lasting: 200 * MS, chance: 100, kind: Kind::Outage },
+        Fault { at, lasting, chance: 50, kind: lost },
+        Fault { at: at + lasting, lasting: long + S, chance: 100, kind: Kind::Outage },
+    ]
 }
 
 /// What makes an upgrade worth something: requests without an answer before it, and nothing but Kafka to tell a
@@ -217,7 +246,8 @@ fn around_an_upgrade(dice: &mut fastrand::Rng, at: Micros, who: usize) -> Vec<Fa
 
 fn process(dice: &mut fastrand::Rng, shape: &Shape) -> Kind {
     let who = dice.usize(..shape.processes);
-    match dice.u8(0..13) {
+    match dice.u8(0..15) {
+        13 => Kind::ClocksWrong(if dice.bool() { DAY } else { -DAY }),
         12 => Kind::Upgrade(who),
         0..2 => Kind::Crash(who),
         2..6 => {
@@ -237,7 +267,8 @@ fn process(dice: &mut fastrand::Rng, shape: &Shape) -> Kind {
 
 fn queue(dice: &mut fastrand::Rng, shape: &Shape) -> Kind {
     let partitions = &shape.settings.partitions;
-    match dice.u8(0..8) {
+    match dice.u8(0..9) {
+        8 => Kind::QueueEvicts(dice.usize(1..=8)),
         0 => Kind::QueueWipe,
         1 => Kind::QueueForgetsEpoch(partitions[dice.usize(..partitions.len())]),
         2 => Kind::QueueForgetsNewest(dice.usize(1..=30)),
@@ -268,7 +299,8 @@ fn gateway(dice: &mut fastrand::Rng) -> Kind {
 
 fn kafka(dice: &mut fastrand::Rng, shape: &Shape) -> Kind {
     let torn = [Torn::Applied, Torn::NotApplied, Torn::Open, Torn::Prepared, Torn::Delayed];
-    match dice.u8(0..8) {
+    match dice.u8(0..9) {
+        8 => Kind::CommitSlow,
         0 => Kind::BrokerDown,
         1..3 => Kind::Kick(dice.usize(..shape.processes)),
         _ => Kind::CommitTorn(torn[dice.usize(..torn.len())]),
@@ -279,9 +311,14 @@ fn lasting(dice: &mut fastrand::Rng, shape: &Shape, kind: &Kind) -> Micros {
     let brief = dice.u64(10..=3_000) * MS;
     let long = micros(shape.key_ttl) + dice.u64(0..=60) * S;
     match kind {
-        Kind::QueueWipe | Kind::QueueForgetsEpoch(_) | Kind::QueueForgetsNewest(_) => 0,
+        Kind::QueueWipe
+        | Kind::QueueForgetsEpoch(_)
+        | Kind::QueueForgetsNewest(_)
+        | Kind::QueueEvicts(_) => 0,
         // Long enough for the call to be made.
         Kind::CrashAt(..) => 40 * S,
+        Kind::ClocksWrong(_) => 5 * S + brief,
+        Kind::Freeze(_) if dice.u8(0..6) == 0 => long,
         Kind::Freeze(_) => shape.session / 2 + dice.u64(..3 * shape.session),
         Kind::Outage | Kind::Crash(_) | Kind::GatewayRequestsLost | Kind::GatewayRepliesLost
             if dice.u8(0..5) == 0 =>

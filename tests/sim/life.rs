@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use tollbridge::domain::id::RecipeHash;
 use tollbridge::pipeline::{CallId, Effect, Engine, Event, Formats, Reply};
+use tollbridge::ports::publisher::Committing;
 use tollbridge::ports::queue::Admission;
 use tollbridge::ports::source::SourceEvent;
 use tollbridge::wire::events::{EventCodec, EventsFormat};
@@ -12,6 +13,7 @@ use tollbridge::wire::transaction::{Decoder, Format};
 
 use crate::faults::Stage;
 use crate::plan::{GROUP, MS};
+use crate::plants::Plant;
 use crate::process::{Client, Life, Running};
 use crate::world::{Command, Happening, World, cut};
 
@@ -33,7 +35,9 @@ impl World {
         p.life.number += 1;
         let life = p.life;
         let recipe = p.recipe;
-        let engine = Engine::new(settings, formats(recipe), seed, p.now(self.now));
+        // A version that forgets to say that its bodies are others.
+        let says = if self.plan.plant == Some(Plant::RecipeUnchanged) { 0 } else { recipe };
+        let engine = Engine::new(settings, formats(says), seed, p.now(self.now));
         p.up = Some(Box::new(Running {
             engine,
             recipe,
@@ -53,6 +57,10 @@ impl World {
             numbers: BTreeMap::new(),
             stopping: false,
             committing: false,
+            epochs: BTreeMap::new(),
+            saying: Vec::new(),
+            said: BTreeMap::new(),
+            runs_since: self.now,
         }));
         self.say(|| format!("{life:?} starts"));
         let delay = self.dice.u64(10 * MS..500 * MS);
@@ -84,7 +92,7 @@ impl World {
                 return;
             }
         }
-        let uptime = self.processes[life.process].uptime;
+        let uptime = self.processes[life.process].booted_before();
         let Some(up) = self.running_mut(life) else { return };
         up.wake += 1;
         let (number, at) = (up.wake, up.engine.wake_at().0.saturating_sub(uptime));
@@ -98,7 +106,8 @@ impl World {
         let effect = match effect {
             Effect::Call(id, mut call) => {
                 if let Some(plant) = self.plan.plant {
-                    plant.call(&mut call, number);
+                    let recipe = self.running(life).map_or(0, |up| up.recipe);
+                    plant.call(&mut call, number, recipe);
                 }
                 return self.issue(life, id, call);
             }
@@ -151,7 +160,7 @@ impl World {
 
     pub fn reply(&mut self, life: Life, id: CallId, name: &'static str, mut reply: Reply) {
         if let Some(plant) = self.plan.plant {
-            plant.reply(&mut reply);
+            self.plant_in_reply(plant, (life, id), &mut reply);
         }
         if self.dies_at((life, id), name, Stage::Reply) {
             return;
@@ -160,9 +169,21 @@ impl World {
         self.acknowledge(life, id, &reply);
         if let Some(up) = self.running_mut(life) {
             up.numbers.remove(&id);
-            up.committing &= !matches!(reply, Reply::Committing(_));
+            if let Reply::Committing(committing) = &reply {
+                up.committing = false;
+                let saying = std::mem::take(&mut up.saying);
+                if *committing == Committing::Clean {
+                    up.said.extend(saying.into_iter().map(|point| (point.partition, point)));
+                }
+            }
         }
         self.tell(life, Event::Reply(id, reply));
+    }
+
+    fn plant_in_reply(&self, plant: Plant, (life, id): (Life, CallId), reply: &mut Reply) {
+        let wall = self.processes[life.process].now(self.now).wall;
+        let admitting = self.running(life).and_then(|up| up.admitting.get(&id));
+        plant.reply(reply, wall, admitting.map_or(0, Vec::len));
     }
 
     /// Remembers for which entries this life has an acknowledgement.

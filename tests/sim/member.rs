@@ -161,6 +161,7 @@ impl World {
     }
 
     pub fn next_rebalance(&mut self, life: Life) {
+        let plant = self.plan.plant;
         let is_incremental = self.plan.shape.is_incremental;
         let Some(up) = self.running_mut(life) else { return };
         let client = &mut up.client;
@@ -183,6 +184,11 @@ impl World {
                 self.emit(life, SourceEvent::Assigned { ticket, partitions: list });
             }
             Rebalance::Revoked { partitions, lost } => {
+                let is_untold = match plant {
+                    Some(Plant::RevocationIgnored) => !lost,
+                    Some(Plant::UnfencedCommit) => lost,
+                    _ => false,
+                };
                 if up.committing {
                     self.oracle.meets(Hole::RevokedInCommit);
                 }
@@ -192,9 +198,14 @@ impl World {
                 for (partition, fetched) in &mut up.fetched {
                     fetched.closed |= partitions.contains(partition);
                 }
-                let list = partitions.iter().copied().collect();
+                let list: Vec<_> = partitions.iter().copied().collect();
                 client.open = Some(Open { ticket, assigned: false, partitions });
-                if self.plan.plant == Some(Plant::RevocationIgnored) && !lost {
+                up.said.retain(|partition, _| !list.contains(partition));
+                if is_untold {
+                    return self.command(life, Command::Release(ticket));
+                }
+                if plant == Some(Plant::NoBarrier) && !lost {
+                    self.emit(life, SourceEvent::Revoked { ticket, partitions: list, lost });
                     return self.command(life, Command::Release(ticket));
                 }
                 self.emit(life, SourceEvent::Revoked { ticket, partitions: list, lost });

@@ -92,7 +92,11 @@ impl Oracle {
             is_faultless: plan.faults.is_empty(),
             may_doubt_early: plan.faults.iter().any(|fault| {
                 let contradicts = fault.kind == Kind::Gateway(Mood::WrongAmount);
-                contradicts || matches!(fault.kind, Kind::ClockJump(..) | Kind::Upgrade(_))
+                contradicts
+                    || matches!(
+                        fault.kind,
+                        Kind::ClockJump(..) | Kind::ClocksWrong(_) | Kind::Upgrade(_)
+                    )
             }),
             may_decide_differently: plan.faults.iter().any(|fault| {
                 let unkept = [Mood::DeclineAhead, Mood::DeclineUnkept];
@@ -126,6 +130,11 @@ impl Oracle {
     /// Whether the transaction was charged at this place or another.
     pub fn is_charged(&self, id: &TransactionId) -> bool {
         self.charges.iter().any(|charge| charge.id == *id)
+    }
+
+    /// Whether Kafka was told that it is finished.
+    pub fn is_finished(&self, partition: Partition, offset: Offset) -> bool {
+        self.told.get(&partition).is_some_and(|told| told.is_finished(offset))
     }
 
     pub fn is_told(&self, place: &At) -> bool {

@@ -1,132 +1,150 @@
-//! Planted bugs: what the pipeline, an adapter or an operator could get wrong, done on purpose between the pipeline
-//! and the world. A suite that does not find each of them is not finished.
+//! Planted bugs: what the pipeline, an adapter or an operator could get wrong. Each is named by what it breaks. How
+//! it is done, a few lines between the pipeline and its world, is in `planting`: nothing of it is compiled into the
+//! program. A suite that does not find each of them is not finished.
 
-use tollbridge::domain::answer::Answer;
-use tollbridge::domain::id::Offset;
-use tollbridge::domain::offsets::Mark;
-use tollbridge::pipeline::{Begin, Call, Reply, Settings};
-use tollbridge::ports::publisher::{CommitPoint, Committing};
-use tollbridge::ports::store::Stored;
-use tollbridge::wire::metadata::Metadata;
-
+/// A bug, and what it breaks: an invariant of the map, or the promise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Plant {
     /// Offsets are committed, their events are not written.
     OffsetsWithoutEvents,
     /// Events are written in a transaction that commits no offsets.
     EventsWithoutOffsets,
+    /// Offsets are committed plainly, beside the transaction that holds their events.
+    OffsetsOutside,
+    /// What was told last is committed plainly while a transaction is open.
+    PlainBesideOpen,
     /// What is below the cut and unfinished is left out.
     UnfinishedForgotten,
+    /// The watermark is the last finished offset and one, whatever lies below.
+    WatermarkIsLast,
+    /// To fit the cap, finished offsets are told as unfinished although their events are published.
+    ReportedLeftOut,
     /// The dispatch bound is not raised over what is asked for.
     BoundForgotten,
+    /// Requests leave while the commit that raises the bound above them is still on its way.
+    BoundTooLate,
     /// Marks say that first attempts are younger than they are.
     MarksYounger,
+    /// A mark in the future counts as now.
+    FutureMarkBelieved,
     /// A commit without a clear answer is taken for done.
     UnclearIsClean,
     /// After an unclear commit the same producer goes on.
     NoNewProducer,
-    /// A revocation is answered without anyone being told: commits go on, as who we are by then.
+    /// After an unclear commit the committed offsets are not read again.
+    NotReadAgain,
+    /// A process that lost its membership commits all the same, as nobody.
+    UnfencedCommit,
+    /// A revocation is answered at once, while a commit is under way that names its member as it is by then.
+    NoBarrier,
+    /// A revocation is not told to anyone: commits go on for partitions of before, as the member of now.
     RevocationIgnored,
     /// The store says that a batch is in before it is.
     StoredTooEarly,
+    /// Redis is cleared of what is on its way to the store.
+    RemovedTooEarly,
+    /// Declines leave no row.
+    DeclinesNotStored,
+    /// A row that another place has is taken for ours.
+    ConflictIgnored,
     /// The store is not asked before a first attempt.
     StoreNotAsked,
     /// A decline of a repeat counts like one of the first attempt.
     RepeatedDeclineBelieved,
+    /// Whatever is not a success is a decline.
+    StatusIsDecline,
+    /// A timeout counts as a request that never left.
+    LostIsNotSent,
     /// Every attempt has a key of its own.
     KeyPerAttempt,
     /// The body changes from attempt to attempt.
     BodyChanges,
+    /// A version with other bodies does not say so.
+    RecipeUnchanged,
+    /// What the version before may have asked for counts as this version's after the first commit.
+    RecipeForgotten,
     /// The configuration says that keys live longer than they do.
     KeysLiveShorter,
+    /// Spans of time are measured by the wall clock.
+    WallClockMeasures,
     /// A group without offsets begins at the end.
     BeginsAtTheEnd,
+    /// An admission counts before Redis has said so.
+    AdmissionNotAwaited,
+    /// That Redis has lost its newest writes is not noticed.
+    LossUnnoticed,
+    /// A script runs where Redis has no epoch at all.
+    EpochTrusted,
 }
 
-pub const ALL: [Plant; 15] = [
+pub const ALL: [Plant; 35] = [
     Plant::OffsetsWithoutEvents,
     Plant::EventsWithoutOffsets,
+    Plant::OffsetsOutside,
+    Plant::PlainBesideOpen,
     Plant::UnfinishedForgotten,
+    Plant::WatermarkIsLast,
+    Plant::ReportedLeftOut,
     Plant::BoundForgotten,
+    Plant::BoundTooLate,
     Plant::MarksYounger,
+    Plant::FutureMarkBelieved,
     Plant::UnclearIsClean,
     Plant::NoNewProducer,
+    Plant::NotReadAgain,
+    Plant::UnfencedCommit,
+    Plant::NoBarrier,
     Plant::RevocationIgnored,
     Plant::StoredTooEarly,
+    Plant::RemovedTooEarly,
+    Plant::DeclinesNotStored,
+    Plant::ConflictIgnored,
     Plant::StoreNotAsked,
     Plant::RepeatedDeclineBelieved,
+    Plant::StatusIsDecline,
+    Plant::LostIsNotSent,
     Plant::KeyPerAttempt,
     Plant::BodyChanges,
+    Plant::RecipeUnchanged,
+    Plant::RecipeForgotten,
     Plant::KeysLiveShorter,
+    Plant::WallClockMeasures,
     Plant::BeginsAtTheEnd,
+    Plant::AdmissionNotAwaited,
+    Plant::LossUnnoticed,
+    Plant::EpochTrusted,
 ];
 
 impl Plant {
-    pub fn settings(self, settings: &mut Settings) {
+    /// What it breaks: an invariant of ARCHITECTURE.md, or a part of the promise itself.
+    pub fn breaks(self) -> &'static str {
         match self {
-            Self::KeysLiveShorter => settings.key_life.ttl *= 4,
-            Self::BeginsAtTheEnd => settings.begin = Begin::Latest,
-            _ => {}
+            Self::OffsetsWithoutEvents
+            | Self::UnfinishedForgotten
+            | Self::WatermarkIsLast
+            | Self::BeginsAtTheEnd => "promise: reported",
+            Self::EventsWithoutOffsets | Self::ReportedLeftOut => "promise: reported once",
+            Self::OffsetsOutside | Self::PlainBesideOpen => "INV-1",
+            Self::UnfencedCommit | Self::NoBarrier | Self::RevocationIgnored => "INV-2",
+            Self::UnclearIsClean | Self::NoNewProducer | Self::NotReadAgain => "INV-3",
+            Self::BoundForgotten
+            | Self::BoundTooLate
+            | Self::StoreNotAsked
+            | Self::AdmissionNotAwaited
+            | Self::LossUnnoticed => "INV-4",
+            Self::MarksYounger
+            | Self::FutureMarkBelieved
+            | Self::LostIsNotSent
+            | Self::BodyChanges
+            | Self::RecipeUnchanged
+            | Self::RecipeForgotten
+            | Self::KeysLiveShorter
+            | Self::WallClockMeasures => "INV-5",
+            Self::RepeatedDeclineBelieved | Self::StatusIsDecline => "INV-6",
+            Self::EpochTrusted => "INV-7",
+            Self::StoredTooEarly | Self::RemovedTooEarly => "INV-8",
+            Self::KeyPerAttempt => "promise: charged once",
+            Self::DeclinesNotStored | Self::ConflictIgnored => "promise: stored once",
         }
-    }
-
-    /// On its way out.
-    pub fn call(self, call: &mut Call, number: u64) {
-        match (self, call) {
-            (Self::OffsetsWithoutEvents, Call::Commit { messages, .. })
-                if number.is_multiple_of(4) =>
-            {
-                messages.clear();
-            }
-            (Self::EventsWithoutOffsets, Call::Commit { points, .. })
-                if number.is_multiple_of(4) =>
-            {
-                points.clear();
-            }
-            (Self::UnfinishedForgotten, Call::Commit { points, .. }) => {
-                alter(points, |metadata, _| metadata.unfinished.clear());
-            }
-            (Self::BoundForgotten, Call::Commit { points, .. }) => {
-                alter(points, |metadata, watermark| metadata.bound = watermark);
-            }
-            (Self::MarksYounger, Call::Commit { points, .. }) => {
-                alter(points, |metadata, _| metadata.marks.iter_mut().for_each(younger));
-            }
-            (Self::BodyChanges, Call::Charge(charge)) => {
-                let mut body = charge.body.to_vec();
-                body.extend(std::iter::repeat_n(b' ', usize::try_from(number % 5).unwrap_or(0)));
-                charge.body = body.into();
-            }
-            _ => {}
-        }
-    }
-
-    /// On its way back.
-    pub fn reply(self, reply: &mut Reply) {
-        match (self, reply) {
-            (Self::UnclearIsClean, Reply::Committing(committing)) => {
-                *committing = Committing::Clean
-            }
-            (Self::StoreNotAsked, Reply::Asked(Ok(rows))) => rows.clear(),
-            (Self::RepeatedDeclineBelieved, Reply::Answer(Answer::Response(response))) => {
-                response.replayed = true;
-            }
-            (Self::StoredTooEarly, Reply::Stored(result)) if result.is_err() => {
-                *result = Ok(vec![Stored::New; 64]);
-            }
-            _ => {}
-        }
-    }
-}
-
-fn younger(mark: &mut Mark) {
-    mark.minute += 3;
-}
-
-fn alter(points: &mut [CommitPoint], change: impl Fn(&mut Metadata, Offset)) {
-    for point in points {
-        let Ok(mut metadata) = Metadata::decode(point.watermark, &point.metadata) else { continue };
-        change(&mut metadata, point.watermark);
-        point.metadata = metadata.encode(point.watermark);
     }
 }

@@ -3,9 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use tollbridge::domain::id::{Offset, Partition, Version};
+use tollbridge::domain::id::{Epoch, Offset, Partition, Version};
 use tollbridge::domain::time::{Boot, Now, Wall};
 use tollbridge::pipeline::{CallId, Engine};
+use tollbridge::ports::publisher::CommitPoint;
 use tollbridge::ports::source::Ticket;
 
 use crate::plan::Micros;
@@ -30,7 +31,11 @@ pub struct Process {
     pub up: Option<Box<Running>>,
     pub skew: i64,
     pub jump: i64,
+    /// By how much every clock is wrong.
+    pub wrong: i64,
     pub uptime: Micros,
+    /// A planted bug: spans of time come from the wall clock, its jumps included.
+    pub measures_by_wall: bool,
     /// Which version of the bodies its next life makes.
     pub recipe: u32,
 }
@@ -60,6 +65,13 @@ pub struct Running {
     /// What admissions that are under way are about.
     pub admitting: BTreeMap<CallId, Vec<Named>>,
     pub stopping: bool,
+    /// The epoch of its latest call for each partition.
+    pub epochs: BTreeMap<Partition, Epoch>,
+    /// What its latest commit says, and what its last clean one said: for planted bugs.
+    pub saying: Vec<CommitPoint>,
+    pub said: BTreeMap<Partition, CommitPoint>,
+    /// Since when it runs without a break.
+    pub runs_since: Micros,
     /// A commit of it is under way.
     pub committing: bool,
 }
@@ -107,7 +119,14 @@ pub struct Fetched {
 impl Process {
     pub fn now(&self, now: Micros) -> Now {
         let wall = EPOCH + i64::try_from(now).unwrap_or(i64::MAX) + self.skew + self.jump;
-        Now { boot: Boot(self.uptime + now), wall: Wall(wall) }
+        let wall = wall + self.wrong;
+        Now { boot: Boot(self.booted_before() + now), wall: Wall(wall) }
+    }
+
+    /// How long before the run its clock began to count.
+    pub fn booted_before(&self) -> Micros {
+        let jump = if self.measures_by_wall { self.jump } else { 0 };
+        self.uptime.saturating_add_signed(jump)
     }
 }
 

@@ -5,14 +5,16 @@ use std::collections::BTreeSet;
 use tollbridge::adapters::memory::gateway::{Applied, Whim, book::Ticket};
 use tollbridge::domain::id::Partition;
 use tollbridge::pipeline::{Call, Reply, Survey};
-use tollbridge::ports::gateway::{Answer, Response};
+use tollbridge::ports::gateway::Answer;
 use tollbridge::ports::publisher::Membership;
 use tollbridge::ports::queue::QueueError;
+use tollbridge::ports::store::Batch;
 
 use crate::calls::{Apply, Late, Room, refused, room, timed_out};
 use crate::faults::{Kind, Mood};
 use crate::holes::Hole;
 use crate::plan::{GROUP, MS, TOPIC, micros};
+use crate::planting::declined_ahead;
 use crate::plants::Plant;
 use crate::process::wall;
 use crate::world::{Happening, World};
@@ -55,6 +57,7 @@ impl World {
                 let all = self.plan.shape.settings.partitions.iter().copied();
                 let all: BTreeSet<Partition> = all.collect();
                 let ignored = self.plan.plant == Some(Plant::RevocationIgnored);
+                let as_nobody = self.plan.plant == Some(Plant::UnfencedCommit);
                 if self.running(apply.life)?.client.generation < 0 {
                     self.oracle.meets(Hole::NothingJoined);
                 }
@@ -62,12 +65,17 @@ impl World {
                 let client = &up.client;
                 let number = up.snapshot.0 + 1;
                 up.snapshot = (number, client.generation, client.member_id.clone());
-                Some(Reply::Membership(Ok(Membership {
+                let mut membership = Membership {
                     snapshot: number,
                     generation: client.generation,
                     member_id: client.member_id.clone(),
-                    owned: if ignored { all } else { client.owned.clone() },
-                })))
+                    owned: if ignored { all.clone() } else { client.owned.clone() },
+                };
+                if as_nobody && membership.generation < 0 {
+                    let member_id = "nobody".to_owned();
+                    membership = Membership { generation: 0, member_id, owned: all, ..membership };
+                }
+                Some(Reply::Membership(Ok(membership)))
             }
             Call::Renew => {
                 let up = self.running(apply.life)?;
@@ -82,6 +90,9 @@ impl World {
                 self.took_effect(effective);
                 self.running_mut(apply.life)?.producer_epoch = Some(epoch);
                 Some(Reply::Renewed(Ok(())))
+            }
+            Call::Committed(partitions) if self.believes(apply.life, partitions) => {
+                self.believed(apply.life, partitions)
             }
             Call::Committed(partitions) => match self.brokers.committed(partitions) {
                 Some(committed) => Some(Reply::Committed(Ok(committed))),
@@ -98,35 +109,16 @@ impl World {
         }
     }
 
-    fn carry_out_queue(&mut self, apply: &Apply) -> Reply {
-        let queue = self.queue.clone();
-        match &apply.call {
-            Call::Claim { partition, epoch } => Reply::QueueDone(queue.claim(*partition, *epoch)),
-            Call::Admit { partition, epoch, entries } => {
-                Reply::Admitted(queue.admit(*partition, *epoch, entries))
-            }
-            Call::Settle { partition, epoch, entries } => {
-                Reply::Moved(queue.settle(*partition, *epoch, entries))
-            }
-            Call::Mark { partition, epoch, entries } => {
-                Reply::Moved(queue.mark(*partition, *epoch, entries))
-            }
-            Call::Remove { partition, epoch, keys } => {
-                Reply::QueueDone(queue.remove(*partition, *epoch, keys))
-            }
-            Call::Missing { partition, epoch, keys } => {
-                Reply::Missing(queue.missing(*partition, *epoch, keys))
-            }
-            Call::Scan { partition, cursor } => Reply::Page(Ok(queue.scan(*partition, *cursor))),
-            Call::Depths(partitions) => Reply::Depths(Ok(queue.depths(partitions))),
-            call => unreachable!("no call to the queue: {call:?}"),
-        }
-    }
-
     fn carry_out_store(&mut self, call: &Call) -> Reply {
         match call {
             Call::Ask(ids) => Reply::Asked(Ok(self.store.ask(ids))),
-            Call::Store(batch) => Reply::Stored(self.store.store(batch)),
+            Call::Store(batch) => {
+                let mut store = |batch: &Batch| self.store.store(batch);
+                Reply::Stored(match self.plan.plant {
+                    Some(plant) => plant.store(batch, store),
+                    None => store(batch),
+                })
+            }
             Call::AddSources(starts) => {
                 self.store.add_sources(starts);
                 Reply::SourcesAdded(Ok(()))
@@ -171,6 +163,10 @@ impl World {
         match self.gateway.apply(wall(self.now), charge, &whim) {
             Applied::Answered(response) => {
                 self.oracle.look_at_ledger(self.gateway.ledger(), apply.place);
+                let response = match self.plan.plant {
+                    Some(plant) => plant.answer(response, || declined_ahead(&charge.body)),
+                    None => response,
+                };
                 Some(Reply::Answer(Answer::Response(response)))
             }
             Applied::Late(ticket) => {
@@ -228,14 +224,4 @@ impl World {
             self.after(MS, Happening::Reply(life, id, "charge", Box::new(reply)));
         }
     }
-}
-
-/// What a gateway says that checks a limit before anything else; nothing of it is kept.
-fn declined_ahead(body: &[u8]) -> Response {
-    let mut record: serde_json::Value = serde_json::from_slice(body).expect("our own body");
-    record["id"] = "ch_limit".into();
-    record["status"] = "declined".into();
-    record["code"] = "limit_exceeded".into();
-    let body = record.to_string().into();
-    Response { status: 200, replayed: false, retry_after: None, body }
 }

@@ -45,9 +45,21 @@ impl World {
                 self.processes[process].jump = by;
                 self.oracle.meets(Hole::ClockJumped);
             }
-            Kind::QueueWipe => self.queue.wipe(),
-            Kind::QueueForgetsEpoch(partition) => self.queue.lose_epoch(partition),
+            Kind::ClocksWrong(by) => {
+                self.processes.iter_mut().for_each(|process| process.wrong = by);
+                self.oracle.meets(Hole::ClockJumped);
+            }
+            Kind::QueueEvicts(entries) => self.evict(entries),
+            Kind::QueueWipe => {
+                self.redis_failed_at = self.now;
+                self.queue.wipe();
+            }
+            Kind::QueueForgetsEpoch(partition) => {
+                self.redis_failed_at = self.now;
+                self.queue.lose_epoch(partition);
+            }
             Kind::QueueForgetsNewest(writes) => {
+                self.redis_failed_at = self.now;
                 if self.queue.lose_newest(writes) > 0 {
                     self.oracle.meets(Hole::TailLost);
                 }
@@ -61,9 +73,14 @@ impl World {
 
     pub fn strike_ends(&mut self, i: usize) {
         self.active.remove(&i);
+        // As a fault of Redis may just have been; it costs little to wait a while after each.
+        self.redis_failed_at = self.now;
         self.armed.remove(&i);
         match self.plan.faults[i].kind {
             Kind::ClockJump(process, _) => self.processes[process].jump = 0,
+            Kind::ClocksWrong(_) => {
+                self.processes.iter_mut().for_each(|process| process.wrong = 0);
+            }
             Kind::QueueFull => {
                 let full = self.active.iter().any(|i| self.plan.faults[*i].kind == Kind::QueueFull);
                 self.queue.set_full(full);
@@ -74,6 +91,20 @@ impl World {
                 self.after(0, Happening::Heartbeat(life));
             }
             _ => {}
+        }
+    }
+
+    fn evict(&mut self, entries: usize) {
+        self.redis_failed_at = self.now;
+        let partitions = self.plan.shape.settings.partitions.clone();
+        for _ in 0..entries {
+            let partition = partitions[self.dice.usize(..partitions.len())];
+            let archived = u64::from(self.dice.bool());
+            let found = self.queue.scan(partition, Some(archived)).found;
+            if !found.is_empty() {
+                let at = self.dice.usize(..found.len());
+                self.queue.lose_entry(partition, &found[at].key.id);
+            }
         }
     }
 
@@ -203,6 +234,7 @@ impl World {
             return;
         }
         up.frozen_until = None;
+        up.runs_since = now;
         let missed = std::mem::take(&mut up.inbox);
         self.say(|| format!("{life:?} goes on"));
         for what in missed {

@@ -60,8 +60,17 @@ impl World {
             return self.commit_ends(life, id, Err("no producer, or an old snapshot".to_owned()));
         };
         let transactional_id = up.transactional_id.clone();
-        if generation < 0 || member_id.is_empty() {
+        let as_nobody = self.plan.plant == Some(Plant::UnfencedCommit);
+        if (generation < 0 || member_id.is_empty()) && !as_nobody {
             return self.commit_ends(life, id, Err("not joined".to_owned()));
+        }
+        if let Some(up) = self.running_mut(life) {
+            up.saying.clone_from(&points);
+        }
+        let says_nothing = messages.is_empty();
+        if self.plan.plant == Some(Plant::BoundTooLate) && says_nothing {
+            let reply = Box::new(Reply::Committing(Committing::Clean));
+            self.after(0, Happening::Reply(life, id, "commit", reply));
         }
         let who = Committer { transactional_id, producer_epoch, generation, member_id };
         let (began, step) = (self.now, Step::Produce);
@@ -84,8 +93,11 @@ impl World {
         let number = match t.step {
             Step::Produce => self.brokers.produce(&t.who, std::mem::take(&mut t.messages)),
             Step::AddOffsets => {
+                self.plant_before_offsets(&mut t);
                 let cap = self.plan.shape.settings.metadata_chars_max;
-                self.brokers.add_offsets(&t.who, std::mem::take(&mut t.points), cap)
+                let added = self.brokers.add_offsets(&t.who, std::mem::take(&mut t.points), cap);
+                self.plant_after_offsets(&t);
+                added
             }
             Step::End => return self.end_transaction(&t),
         };
@@ -104,8 +116,41 @@ impl World {
             }
         }
         t.step = if t.step == Step::Produce { Step::AddOffsets } else { Step::End };
-        let delay = self.dice.u64(MS / 2..10 * MS);
+        let slow = self.struck(|kind| *kind == Kind::CommitSlow).is_some();
+        let delay = self.dice.u64(MS / 2..if slow { 3 * S } else { 10 * MS });
         self.after(delay, Happening::Transact(Box::new(t)));
+    }
+
+    /// Planted bugs around the offsets of a transaction.
+    fn plant_before_offsets(&mut self, t: &mut Transact) {
+        match self.plan.plant {
+            Some(Plant::NoBarrier) => {
+                if let Some(up) = self.running(t.life) {
+                    t.who.generation = up.client.generation;
+                    t.who.member_id.clone_from(&up.client.member_id);
+                }
+            }
+            Some(Plant::OffsetsOutside) => {
+                let points = std::mem::take(&mut t.points);
+                self.commit_plainly(&t.who, points);
+            }
+            _ => {}
+        }
+    }
+
+    fn plant_after_offsets(&mut self, t: &Transact) {
+        if self.plan.plant == Some(Plant::PlainBesideOpen)
+            && let Some(up) = self.running(t.life)
+        {
+            let said = up.said.values().cloned().collect();
+            self.commit_plainly(&t.who, said);
+        }
+    }
+
+    /// An offset commit outside any transaction, as a consumer makes it; only planted bugs do.
+    fn commit_plainly(&mut self, who: &Committer, points: Vec<CommitPoint>) {
+        let effective = self.brokers.commit_plainly(who, points);
+        self.took_effect(effective);
     }
 
     /// A process that is to die in its commit does so after any of the requests.
@@ -142,6 +187,10 @@ impl World {
     }
 
     fn commit_ends(&mut self, life: Life, id: CallId, result: Result<(), String>) {
+        let is_answered = self.running(life).is_none_or(|up| !up.numbers.contains_key(&id));
+        if is_answered && self.plan.plant == Some(Plant::BoundTooLate) {
+            return;
+        }
         let committing = match result {
             Ok(()) => Committing::Clean,
             Err(why) => {

@@ -9,6 +9,7 @@ use tollbridge::adapters::memory::gateway::MemoryGateway;
 use tollbridge::adapters::memory::queue::MemoryQueue;
 use tollbridge::adapters::memory::store::StoreTables;
 use tollbridge::domain::id::Partition;
+use tollbridge::domain::time::Wall;
 use tollbridge::pipeline::{CallId, Event, Reply};
 use tollbridge::ports::source::{SourceEvent, Start, Ticket};
 
@@ -19,6 +20,7 @@ use crate::holes::Hole;
 use crate::kafka::{Brokers, Committer};
 use crate::oracle::Oracle;
 use crate::plan::{MS, Micros, Plan, S, STORE};
+use crate::plants::Plant;
 use crate::process::{Life, Process, Running, wall};
 use crate::transact::{Stray, Transact};
 use crate::workload::Workload;
@@ -77,6 +79,8 @@ pub struct World {
     pub gateway: MemoryGateway,
     pub workload: Rc<Workload>,
     pub oracle: Oracle,
+    /// When Redis last lost or refused something.
+    pub redis_failed_at: Micros,
     /// Faults whose span is on.
     pub active: BTreeSet<usize>,
     /// Deaths that wait for their call.
@@ -104,7 +108,9 @@ impl World {
                 up: None,
                 skew: plan.shape.skews[process],
                 jump: 0,
+                wrong: 0,
                 uptime: dice.u64(1..1_000_000) * S,
+                measures_by_wall: plan.plant == Some(Plant::WallClockMeasures),
                 recipe: 0,
             })
             .collect();
@@ -120,6 +126,7 @@ impl World {
             gateway: MemoryGateway::new(plan.shape.key_ttl),
             oracle: Oracle::new(&plan, &workload),
             workload,
+            redis_failed_at: 0,
             active: BTreeSet::new(),
             armed: BTreeSet::new(),
             landed: BTreeMap::new(),
@@ -170,8 +177,9 @@ impl World {
         while let Some(((at, _), what)) = self.heap.pop_first() {
             self.now = at;
             self.steps += 1;
-            self.queue.set_now(wall(at));
-            self.store.now = wall(at);
+            let shown = Wall(wall(at).0 + self.processes[0].wrong);
+            self.queue.set_now(shown);
+            self.store.now = shown;
             self.happen(what);
             if self.over || !self.oracle.violations.is_empty() {
                 return;

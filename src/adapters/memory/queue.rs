@@ -52,6 +52,29 @@ impl MemoryQueue {
         self.state().part(partition).epoch = None;
     }
 
+    /// Loses one entry, wherever it is.
+    pub fn lose_entry(&self, partition: Partition, id: &TransactionId) {
+        let mut state = self.state();
+        let part = state.part(partition);
+        part.temp.remove(id);
+        part.archive.remove(id);
+    }
+
+    /// Where an id stands, and whether in the archive queue.
+    #[must_use]
+    pub fn find(&self, partition: Partition, id: &TransactionId) -> Option<(Offset, bool)> {
+        let mut state = self.state();
+        let part = state.part(partition);
+        let archived = part.archive.get(id).map(|held| (held.offset, true));
+        archived.or_else(|| part.temp.get(id).map(|held| (held.offset, false)))
+    }
+
+    /// The epoch that stands.
+    #[must_use]
+    pub fn epoch(&self, partition: Partition) -> Option<Epoch> {
+        self.state().part(partition).epoch
+    }
+
     /// While full, admission is refused, even of what is there already; all else goes on.
     pub fn set_full(&self, full: bool) {
         self.state().full = full;

@@ -1,0 +1,182 @@
+//! Planting: what each bug changes on the way from the pipeline to its world and back. Which bugs there are is in
+//! `plants`; those that change what a room does are where that room is simulated.
+
+use bytes::Bytes;
+use tollbridge::domain::answer::Answer;
+use tollbridge::domain::id::{Offset, Partition, RecipeHash};
+use tollbridge::domain::offsets::Mark;
+use tollbridge::domain::outcome::Fate;
+use tollbridge::domain::retry::minute_of;
+use tollbridge::domain::time::Wall;
+use tollbridge::pipeline::{Begin, Call, Reply, Settings};
+use tollbridge::ports::gateway::Response;
+use tollbridge::ports::publisher::{CommitPoint, Committing};
+use tollbridge::ports::queue::{Admission, Moved};
+use tollbridge::ports::source::Committed;
+use tollbridge::ports::store::{Batch, StoreError, Stored};
+use tollbridge::wire::gateway::RECIPE;
+use tollbridge::wire::metadata::Metadata;
+
+use crate::plants::Plant;
+use crate::process::Life;
+use crate::world::World;
+
+impl Plant {
+    pub fn settings(self, settings: &mut Settings) {
+        match self {
+            Self::KeysLiveShorter => settings.key_life.ttl *= 4,
+            Self::BeginsAtTheEnd => settings.begin = Begin::Latest,
+            _ => {}
+        }
+    }
+
+    /// On its way out. `number` is the effect's, `recipe` the version of the bodies.
+    pub fn call(self, call: &mut Call, number: u64, recipe: u32) {
+        match (self, call) {
+            (Self::OffsetsWithoutEvents, Call::Commit { messages, .. })
+                if number.is_multiple_of(4) =>
+            {
+                messages.clear();
+            }
+            (Self::EventsWithoutOffsets, Call::Commit { points, .. })
+                if number.is_multiple_of(4) =>
+            {
+                points.clear();
+            }
+            (Self::BodyChanges, Call::Charge(charge)) => {
+                let mut body = charge.body.to_vec();
+                body.extend(std::iter::repeat_n(b' ', usize::try_from(number % 5).unwrap_or(0)));
+                charge.body = body.into();
+            }
+            (_, Call::Commit { points, .. }) => {
+                for point in points {
+                    self.point(point, recipe);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn point(self, point: &mut CommitPoint, recipe: u32) {
+        let Ok(mut metadata) = Metadata::decode(point.watermark, &point.metadata) else { return };
+        match self {
+            Self::UnfinishedForgotten => metadata.unfinished.clear(),
+            Self::WatermarkIsLast => {
+                metadata.unfinished.clear();
+                point.watermark = metadata.cut;
+            }
+            Self::ReportedLeftOut if metadata.unfinished.len() > 1 => {
+                let half = metadata.unfinished.len() / 2;
+                metadata.cut = metadata.unfinished[half];
+                metadata.unfinished.truncate(half);
+            }
+            Self::BoundForgotten => metadata.bound = point.watermark,
+            Self::MarksYounger => metadata.marks.iter_mut().for_each(younger),
+            Self::RecipeForgotten => metadata.recipe = RecipeHash(RECIPE.0 + recipe),
+            _ => return,
+        }
+        point.metadata = metadata.encode(point.watermark);
+    }
+
+    /// On its way back. `wall` is the process's clock.
+    pub fn reply(self, reply: &mut Reply, wall: Wall, admitting: usize) {
+        match (self, reply) {
+            (Self::UnclearIsClean, Reply::Committing(committing)) => {
+                *committing = Committing::Clean;
+            }
+            (Self::StoreNotAsked, Reply::Asked(Ok(rows))) => rows.clear(),
+            (Self::RepeatedDeclineBelieved, Reply::Answer(Answer::Response(response))) => {
+                response.replayed = true;
+            }
+            (Self::LostIsNotSent, Reply::Answer(answer)) => {
+                if let Answer::Lost(why) = answer {
+                    *answer = Answer::NotSent(std::mem::take(why));
+                }
+            }
+            (Self::StoredTooEarly, Reply::Stored(result)) if result.is_err() => {
+                *result = Ok(vec![Stored::New; 64]);
+            }
+            (Self::ConflictIgnored, Reply::Stored(Ok(stored))) => stored.fill(Stored::New),
+            (Self::AdmissionNotAwaited, Reply::Admitted(result)) if result.is_err() => {
+                *result = Ok(vec![Admission::New; admitting]);
+            }
+            (Self::LossUnnoticed, Reply::Missing(Ok(missing))) => missing.clear(),
+            (Self::LossUnnoticed, Reply::Moved(Ok(moved))) => moved.fill(Moved::Done),
+            (Self::FutureMarkBelieved, Reply::Committed(Ok(all))) => {
+                for (watermark, text) in all.iter_mut().filter_map(|c| c.point.as_mut()) {
+                    believe(*watermark, text, minute_of(wall));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// What the gateway's client makes of an answer.
+    pub fn answer(self, response: Response, declined: impl FnOnce() -> Response) -> Response {
+        let is_decline = self == Self::StatusIsDecline && response.status >= 400;
+        if is_decline { declined() } else { response }
+    }
+
+    /// What the store does with a batch.
+    pub fn store(
+        self,
+        batch: &Batch,
+        store: impl FnOnce(&Batch) -> Result<Vec<Stored>, StoreError>,
+    ) -> Result<Vec<Stored>, StoreError> {
+        if self != Self::DeclinesNotStored {
+            return store(batch);
+        }
+        let is_kept: Vec<bool> = batch.rows.iter().map(|r| r.fate != Fate::Declined).collect();
+        let kept = batch.rows.iter().zip(&is_kept).filter(|(_, kept)| **kept);
+        let rows = kept.map(|(row, _)| row.clone()).collect();
+        let mut stored = store(&Batch { token: batch.token.clone(), rows })?.into_iter();
+        let each = is_kept.iter().map(|kept| kept.then(|| stored.next()).flatten());
+        Ok(each.map(|stored| stored.unwrap_or(Stored::New)).collect())
+    }
+}
+
+impl World {
+    /// A planted bug: after an unclear commit a process goes on with what it said last.
+    pub fn believes(&self, life: Life, partitions: &[Partition]) -> bool {
+        self.plan.plant == Some(Plant::NotReadAgain)
+            && self
+                .running(life)
+                .is_some_and(|up| partitions.iter().all(|p| up.said.contains_key(p)))
+    }
+
+    pub fn believed(&self, life: Life, partitions: &[Partition]) -> Option<Reply> {
+        let up = self.running(life)?;
+        let committed = |partition: &Partition| {
+            let said = up.said.get(partition);
+            Committed {
+                partition: *partition,
+                point: said.map(|said| (said.watermark, said.metadata.clone())),
+                low: Offset(0),
+                high: Offset(self.brokers.logs.get(partition).map_or(0, |log| log.end)),
+            }
+        };
+        Some(Reply::Committed(Ok(partitions.iter().map(committed).collect())))
+    }
+}
+
+fn younger(mark: &mut Mark) {
+    mark.minute += 3;
+}
+
+fn believe(watermark: Offset, text: &mut String, minute: u32) {
+    let Ok(mut metadata) = Metadata::decode(watermark, text) else { return };
+    for mark in &mut metadata.marks {
+        mark.minute = mark.minute.min(minute);
+    }
+    *text = metadata.encode(watermark);
+}
+
+/// What a gateway says that checks a limit before anything else; nothing of it is kept.
+pub fn declined_ahead(body: &Bytes) -> Response {
+    let mut record: serde_json::Value = serde_json::from_slice(body).expect("our own body");
+    record["id"] = "ch_limit".into();
+    record["status"] = "declined".into();
+    record["code"] = "limit_exceeded".into();
+    let body = record.to_string().into();
+    Response { status: 200, replayed: false, retry_after: None, body }
+}

@@ -1,0 +1,158 @@
+//! Redis, as the world sees it: what a script does where it arrives, and what must be true of it whatever a process
+//! believes. The queues themselves are `adapters::memory`'s.
+
+use std::sync::Arc;
+
+use tollbridge::domain::id::{Epoch, Offset, Partition};
+use tollbridge::domain::outcome::Outcome;
+use tollbridge::pipeline::{Call, CallId, Reply};
+use tollbridge::ports::gateway::Charge;
+use tollbridge::ports::queue::{EntryKey, QueueError};
+
+use crate::calls::{Apply, epoch_of};
+use crate::faults::Kind;
+use crate::plan::{MS, Micros, S, micros};
+use crate::plants::Plant;
+use crate::process::Life;
+use crate::world::{Happening, World};
+
+impl World {
+    pub fn carry_out_queue(&mut self, apply: &Apply) -> Reply {
+        let stood = epoch_of(&apply.call).map(|(partition, _)| self.queue.epoch(partition));
+        self.check_removal(&apply.call);
+        let mut reply = self.script(&apply.call);
+        if self.plan.plant == Some(Plant::EpochTrusted)
+            && let Some((partition, epoch)) = epoch_of(&apply.call)
+            && matches!(error_of(&reply), Some(QueueError::Epoch { found: None }))
+            && self.queue.claim(partition, epoch).is_ok()
+        {
+            reply = self.script(&apply.call);
+        }
+        self.check_epoch(&apply.call, stood.flatten(), &reply);
+        reply
+    }
+
+    fn script(&self, call: &Call) -> Reply {
+        let queue = &self.queue;
+        match call {
+            Call::Claim { partition, epoch } => Reply::QueueDone(queue.claim(*partition, *epoch)),
+            Call::Admit { partition, epoch, entries } => {
+                Reply::Admitted(queue.admit(*partition, *epoch, entries))
+            }
+            Call::Settle { partition, epoch, entries } => {
+                Reply::Moved(queue.settle(*partition, *epoch, entries))
+            }
+            Call::Mark { partition, epoch, entries } => {
+                Reply::Moved(queue.mark(*partition, *epoch, entries))
+            }
+            Call::Remove { partition, epoch, keys } => {
+                Reply::QueueDone(queue.remove(*partition, *epoch, keys))
+            }
+            Call::Missing { partition, epoch, keys } => {
+                Reply::Missing(queue.missing(*partition, *epoch, keys))
+            }
+            Call::Scan { partition, cursor } => Reply::Page(Ok(queue.scan(*partition, *cursor))),
+            Call::Depths(partitions) => Reply::Depths(Ok(queue.depths(partitions))),
+            call => unreachable!("no call to the queue: {call:?}"),
+        }
+    }
+
+    /// A script runs only for the epoch that stands.
+    fn check_epoch(&mut self, call: &Call, stood: Option<Epoch>, reply: &Reply) {
+        let Some((partition, epoch)) = epoch_of(call) else { return };
+        let is_write = !matches!(call, Call::Claim { .. });
+        if is_write && error_of(reply).is_none() && stood != Some(epoch) {
+            let name = call.name();
+            self.oracle.fail(format!("{name} ran on {partition} for {epoch:?}, {stood:?} stood"));
+        }
+    }
+
+    /// What is approved stays until Kafka was told of it, or at least until its row is stored.
+    fn check_removal(&mut self, call: &Call) {
+        let Call::Remove { partition, epoch, keys } = call else { return };
+        if self.queue.epoch(*partition) != Some(*epoch) {
+            return;
+        }
+        for EntryKey { id, offset } in keys {
+            let is_archived = self.queue.find(*partition, id) == Some((*offset, true));
+            let is_stored = !self.store.ask(std::slice::from_ref(id)).is_empty();
+            if is_archived && !is_stored && !self.oracle.is_finished(*partition, *offset) {
+                let place = format!("{id} at {partition}@{offset}");
+                self.oracle.fail(format!("{place} leaves the archive queue before it is stored"));
+            }
+        }
+    }
+
+    /// A request leaves only where Redis holds its entry; what Redis has lost is put back within a sweep.
+    pub fn check_held_by_redis(
+        &mut self,
+        life: Life,
+        charge: &Charge,
+        place: Option<(Partition, Offset)>,
+    ) {
+        if self.is_redis_failing() {
+            self.redis_failed_at = self.now;
+        }
+        let Some((partition, offset)) = place else { return };
+        let Some(runs_since) = self.running(life).map(|up| up.runs_since) else { return };
+        let whole_since = self.redis_failed_at.max(runs_since);
+        let is_owner = self.brokers.group.owner(partition) == Some(life);
+        let held = self.queue.find(partition, &charge.id);
+        if is_owner && held != Some((offset, false)) && self.now > whole_since + self.refilling() {
+            let place = format!("{} at {partition}@{offset}", charge.id);
+            self.oracle.fail(format!("{place} is asked for and redis has {held:?}"));
+        }
+    }
+
+    /// Redis loses, refuses or delays something these days.
+    fn is_redis_failing(&self) -> bool {
+        self.active.iter().any(|i| {
+            matches!(
+                self.plan.faults[*i].kind,
+                Kind::QueueFull
+                    | Kind::QueueSlow
+                    | Kind::QueueDown
+                    | Kind::QueueRequestsLost
+                    | Kind::QueueRepliesLost
+            )
+        })
+    }
+
+    /// Within this time what Redis has lost is noticed and put back.
+    fn refilling(&self) -> Micros {
+        let set = &self.plan.shape.settings;
+        micros(set.sweep_interval) * 3 + micros(set.retry_cap) * 2 + 10 * S
+    }
+
+    /// A planted bug.
+    pub fn remove_too_early(&mut self, life: Life, rows: &[Arc<Outcome>]) {
+        let Some(up) = self.running(life) else { return };
+        let removals: Vec<Call> = rows
+            .iter()
+            .filter_map(|row| {
+                let (partition, offset) = (row.source.partition, row.source.offset);
+                let epoch = *up.epochs.get(&partition)?;
+                let keys = vec![EntryKey { id: row.transaction_id.clone(), offset }];
+                Some(Call::Remove { partition, epoch, keys })
+            })
+            .collect();
+        for call in removals {
+            let (issued, deadline) = (self.now, self.now + S);
+            let id = CallId(u64::MAX);
+            let call =
+                Apply { life, id, call, issued, deadline, answered: false, place: None, recipe: 0 };
+            self.after(MS, Happening::Arrive(Box::new(call)));
+        }
+    }
+}
+
+/// Why a call to the queue failed.
+pub fn error_of(reply: &Reply) -> Option<&QueueError> {
+    match reply {
+        Reply::QueueDone(result) => result.as_ref().err(),
+        Reply::Admitted(result) => result.as_ref().err(),
+        Reply::Moved(result) => result.as_ref().err(),
+        Reply::Missing(result) => result.as_ref().err(),
+        _ => None,
+    }
+}
