@@ -1,5 +1,7 @@
 //! A record of the source topic, as Kafka holds it: bytes whose meaning nobody has read yet.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use super::id::Offset;
@@ -19,6 +21,7 @@ pub struct Record {
 /// A record header; names may repeat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
-    pub name: String,
+    /// Borrowed where it is one of ours.
+    pub name: Cow<'static, str>,
     pub value: Option<Bytes>,
 }

@@ -109,12 +109,8 @@ impl fmt::Debug for PayloadHash {
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut out = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        out.push(DIGITS[usize::from(byte >> 4)].into());
-        out.push(DIGITS[usize::from(byte & 15)].into());
-    }
-    out
+    let pair = |byte: &u8| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
+    String::from_utf8(bytes.iter().flat_map(pair).collect()).unwrap_or_default()
 }
 
 /// The inverse of [`hex`] for a fixed length; `None` where the length or a digit is wrong.

@@ -83,12 +83,13 @@ impl Engine {
             && let Some(slot) = self.flusher.waiting.pop_front()
         {
             let Some(entry) = self.entry(slot) else { continue };
-            let Step::Decided(outcome) = &entry.step else { continue };
             // Redis has lost it meanwhile: it comes again once it is back.
             if entry.wanted_queue() != Some(entry.queue) {
                 continue;
             }
-            let row = Arc::new(Outcome { stored_at, ..(**outcome).clone() });
+            let Step::Decided(outcome) = &mut entry.step else { continue };
+            Arc::make_mut(outcome).stored_at = stored_at;
+            let row = Arc::clone(outcome);
             self.step(slot, Step::Flushing(Arc::clone(&row)));
             rows.push(row);
             slots.push(slot);

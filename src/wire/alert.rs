@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use apache_avro::Schema;
+use bytes::BytesMut;
 use serde::{Deserialize, Serialize};
 
 use super::datum::{self, AvroType};
@@ -40,7 +41,8 @@ struct Fields {
     message: String,
 }
 
-pub(super) fn encode(alert: &Alert, avro: Option<AvroType>) -> Vec<u8> {
+/// Writes it behind what `out` holds.
+pub(super) fn write(out: &mut BytesMut, alert: &Alert, avro: Option<AvroType>) {
     // Avro has no unsigned numbers; nothing that is counted comes near the end of these.
     let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     let fields = Fields {
@@ -56,7 +58,7 @@ pub(super) fn encode(alert: &Alert, avro: Option<AvroType>) -> Vec<u8> {
         at: alert.at.0,
         message: alert.message.clone(),
     };
-    datum::encode(&fields, &SCHEMA, avro)
+    datum::write(out, &fields, &SCHEMA, avro);
 }
 
 /// Reads the value of an event, in whichever of the formats it was written.

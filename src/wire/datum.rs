@@ -4,6 +4,7 @@
 use apache_avro::Schema;
 use apache_avro::reader::datum::GenericDatumReader;
 use apache_avro::writer::datum::GenericDatumWriter;
+use bytes::{BufMut, BytesMut};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -26,23 +27,30 @@ pub(super) fn schema(json: &str) -> Schema {
     }
 }
 
-/// The bytes of `fields`, as JSON where `avro` is `None`.
+/// Writes `fields` behind what `out` holds, as JSON where `avro` is `None`.
 ///
 /// # Panics
 /// Where schema and fields don't fit each other; both are compiled in, and tests write all of them.
-pub(super) fn encode(fields: &impl Serialize, schema: &Schema, avro: Option<AvroType>) -> Vec<u8> {
-    let Some(avro) = avro else {
-        // Writing strings and integers into memory has no way to fail.
-        return serde_json::to_vec(fields).unwrap_or_default();
+pub(super) fn write(
+    out: &mut BytesMut,
+    fields: &impl Serialize,
+    schema: &Schema,
+    avro: Option<AvroType>,
+) {
+    let written = match avro {
+        None => serde_json::to_writer(out.writer(), fields).map_err(|why| why.to_string()),
+        Some(avro) => {
+            if let AvroType::Framed(id) = avro {
+                out.put_u8(0);
+                out.put_u32(id);
+            }
+            let writer = GenericDatumWriter::builder(schema).build();
+            let written = writer.and_then(|writer| writer.write_ser(&mut out.writer(), fields));
+            written.map(|_| ()).map_err(|why| why.to_string())
+        }
     };
-    let mut out = match avro {
-        AvroType::Plain => Vec::new(),
-        AvroType::Framed(id) => [&[0][..], &id.to_be_bytes()].concat(),
-    };
-    let writer = GenericDatumWriter::builder(schema).build();
-    match writer.and_then(|writer| writer.write_ser(&mut out, fields)) {
-        Ok(_) => out,
-        Err(why) => panic!("a built-in schema does not fit: {why}"),
+    if let Err(why) = written {
+        panic!("a built-in schema does not fit: {why}");
     }
 }
 

@@ -10,7 +10,7 @@
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use super::events::{About, Event, EventCodec, header, is_traceparent, trace_headers};
+use super::events::{About, Event, EventCodec, Sheet, header, is_traceparent, trace_headers};
 use crate::domain::id::{Place, TransactionId};
 use crate::domain::outcome::{EventId, Fate, Outcome};
 use crate::domain::record::{Header, Record};
@@ -171,8 +171,8 @@ fn cut(source: &Record, mut own: Vec<Header>, bytes_max: usize) -> Event {
 
 fn cut_headers(part: &str, bytes: usize, sha256: String) -> [Header; 2] {
     [
-        header(&format!("tollbridge-cut-{part}-length"), bytes.to_string()),
-        header(&format!("tollbridge-cut-{part}-sha256"), sha256),
+        header(format!("tollbridge-cut-{part}-length"), bytes.to_string()),
+        header(format!("tollbridge-cut-{part}-sha256"), sha256),
     ]
 }
 
@@ -213,18 +213,19 @@ fn own_headers(codec: &EventCodec, letter: &DeadLetter<'_>) -> Vec<Header> {
     headers.extend(reason_headers(letter));
     headers.extend(connect_headers(codec, letter, &message));
     headers.extend(spring_headers(codec, letter, &message));
-    let kind = format!("transaction.{}", reason.fate());
-    headers.extend(codec.cloud_headers(&About {
+    let about = About {
         id: &event_id,
-        kind: &kind,
+        kind: ["transaction.", reason.fate().as_str()],
         at: letter.at,
         subject: letter.transaction_id.map(TransactionId::as_str),
-    }));
+    };
+    let mut sheet = Sheet::new();
+    codec.cloud_headers(&mut headers, &mut sheet, &about);
     // The source's own trace context stands there already.
     let source = &letter.record.headers;
     let traced = source.iter().rfind(|header| header.name.eq_ignore_ascii_case("traceparent"));
     if !traced.and_then(|h| h.value.as_ref()).is_some_and(|value| is_traceparent(value)) {
-        headers.extend(trace_headers(&[], letter.event_id.0));
+        trace_headers(&mut headers, &mut sheet, &[], letter.event_id.0);
     }
     headers
 }
@@ -264,7 +265,7 @@ fn connect_headers(codec: &EventCodec, letter: &DeadLetter<'_>, message: &str) -
         ("exception.class.name", class.to_owned()),
         ("exception.message", message.to_owned()),
     ]
-    .map(|(name, value)| header(&format!("__connect.errors.{name}"), value))
+    .map(|(name, value)| header(format!("__connect.errors.{name}"), value))
     .into()
 }
 
@@ -286,7 +287,7 @@ fn spring_headers(codec: &EventCodec, letter: &DeadLetter<'_>, message: &str) ->
         ("exception-fqcn", Bytes::from_static(letter.reason.class().as_bytes())),
         ("exception-message", Bytes::from(message.to_owned())),
     ]);
-    let named = |(name, value): (&str, Bytes)| header(&format!("kafka_dlt-{name}"), value);
+    let named = |(name, value): (&str, Bytes)| header(format!("kafka_dlt-{name}"), value);
     values.into_iter().map(named).collect()
 }
 

@@ -1,7 +1,9 @@
 //! Events as Kafka takes them: key, value and headers. One codec for all topics, so that they carry the same
 //! CloudEvents headers (binary mode) and W3C trace context. Which topic an event goes to is not decided here.
 
-use bytes::Bytes;
+use std::borrow::Cow;
+
+use bytes::{Bytes, BytesMut};
 use sha2::{Digest, Sha256};
 
 use super::datum::AvroType;
@@ -44,13 +46,39 @@ pub struct Event {
 pub struct EventCodec {
     format: EventsFormat,
     group: String,
+    /// `/tollbridge/` and the group.
+    source: Bytes,
+}
+
+/// The bytes of an outcome and of its headers, roughly.
+const OUTCOME_BYTES: usize = 1024;
+/// The same of headers alone.
+const HEADERS_BYTES: usize = 256;
+
+/// One allocation for the bytes of an event: each part is written behind the one before, and cut off.
+#[derive(Debug)]
+pub(super) struct Sheet(BytesMut);
+
+impl Sheet {
+    pub(super) fn new() -> Self {
+        Self(BytesMut::with_capacity(HEADERS_BYTES))
+    }
+
+    fn cut(&mut self, write: impl FnOnce(&mut BytesMut)) -> Bytes {
+        write(&mut self.0);
+        self.0.split().freeze()
+    }
+
+    fn text(&mut self, parts: &[&str]) -> Bytes {
+        self.cut(|out| parts.iter().for_each(|part| out.extend_from_slice(part.as_bytes())))
+    }
 }
 
 /// What CloudEvents wants to know of an event.
 pub(super) struct About<'a> {
     pub id: &'a str,
-    /// Behind `dev.tollbridge.`
-    pub kind: &'a str,
+    /// Behind `dev.tollbridge.`, in two halves.
+    pub kind: [&'a str; 2],
     pub at: Wall,
     pub subject: Option<&'a str>,
 }
@@ -59,7 +87,9 @@ impl EventCodec {
     /// `group` is the consumer group: the events' source. Of a longer name the first 200 characters are told.
     #[must_use]
     pub fn new(format: EventsFormat, group: &str) -> Self {
-        Self { format, group: dead_letter::shortened(group) }
+        let group = dead_letter::shortened(group);
+        let source = format!("/tollbridge/{group}").into();
+        Self { format, group, source }
     }
 
     pub(super) fn group(&self) -> &str {
@@ -92,19 +122,20 @@ impl EventCodec {
     ) -> Event {
         let id = outcome.event_id.to_hex();
         let at = outcome.stored_at.or(outcome.decided_at).unwrap_or(outcome.admitted_at);
-        let kind = format!("transaction.{}", outcome.fate);
+        let kind = ["transaction.", outcome.fate.as_str()];
         let subject = Some(outcome.transaction_id.as_str());
-        let mut headers = vec![self.content_type()];
-        headers.extend(self.cloud_headers(&About { id: &id, kind: &kind, at, subject }));
-        headers.extend(trace_headers(source.map_or(&[], |s| &s.headers), outcome.event_id.0));
+        let mut sheet = Sheet(BytesMut::with_capacity(OUTCOME_BYTES));
+        let avro = self.avro_type(|ids| ids.0);
+        let value = sheet.cut(|out| outcome::write(out, outcome, &id, avro));
+        let mut headers = Vec::with_capacity(OUTCOME_HEADERS_MAX);
+        headers.push(self.content_type());
+        self.cloud_headers(&mut headers, &mut sheet, &About { id: &id, kind, at, subject });
+        let context = source.map_or(&[][..], |source| &source.headers);
+        trace_headers(&mut headers, &mut sheet, context, outcome.event_id.0);
         if let Some(resolves) = resolves {
             headers.push(header(RESOLVES, resolves.to_hex()));
         }
-        Event {
-            key: Some(key(source, &outcome.transaction_id)),
-            value: Some(outcome::encode(outcome, self.avro_type(|ids| ids.0)).into()),
-            headers,
-        }
+        Event { key: Some(key(source, &outcome.transaction_id)), value: Some(value), headers }
     }
 
     /// The event of a transaction that was rejected, is a duplicate or in doubt. `bytes_max` is what the topic holds
@@ -117,18 +148,19 @@ impl EventCodec {
     /// The event of an alert; keyed by its rule, so that raising and clearing keep their order.
     #[must_use]
     pub fn alert(&self, alert: &Alert) -> Event {
-        let kind = format!("alert.{}", alert.state.as_str());
+        let kind = ["alert.", alert.state.as_str()];
         // The raising and the clearing are two events.
         let id = format!("{}:{}", alert.alert_id, alert.state.as_str());
         let mut seed = [0; 16];
         seed.copy_from_slice(&Sha256::digest(&id)[..16]);
-        let about = About { id: &id, kind: &kind, at: alert.at, subject: Some(&alert.rule) };
+        let about = About { id: &id, kind, at: alert.at, subject: Some(&alert.rule) };
+        let mut sheet = Sheet::new();
         let mut headers = vec![self.content_type()];
-        headers.extend(self.cloud_headers(&about));
-        headers.extend(trace_headers(&[], seed));
+        self.cloud_headers(&mut headers, &mut sheet, &about);
+        trace_headers(&mut headers, &mut sheet, &[], seed);
         Event {
             key: Some(Bytes::copy_from_slice(alert.rule.as_bytes())),
-            value: Some(alert::encode(alert, self.avro_type(|ids| ids.1)).into()),
+            value: Some(sheet.cut(|out| alert::write(out, alert, self.avro_type(|ids| ids.1)))),
             headers,
         }
     }
@@ -152,21 +184,29 @@ impl EventCodec {
         }
     }
 
-    pub(super) fn cloud_headers(&self, about: &About<'_>) -> Vec<Header> {
-        let mut headers = vec![
+    pub(super) fn cloud_headers(
+        &self,
+        headers: &mut Vec<Header>,
+        sheet: &mut Sheet,
+        about: &About<'_>,
+    ) {
+        let [family, member] = about.kind;
+        headers.extend([
             header("ce_specversion", "1.0"),
-            header("ce_type", format!("dev.tollbridge.{}", about.kind)),
-            header("ce_source", format!("/tollbridge/{}", self.group)),
-            header("ce_id", about.id.to_owned()),
-            header("ce_time", rfc3339(about.at)),
-        ];
-        headers.extend(about.subject.map(|subject| header("ce_subject", subject.to_owned())));
-        headers
+            header("ce_type", sheet.text(&["dev.tollbridge.", family, member])),
+            header("ce_source", self.source.clone()),
+            header("ce_id", sheet.text(&[about.id])),
+            header("ce_time", sheet.text(&[&rfc3339(about.at)])),
+        ]);
+        headers.extend(about.subject.map(|subject| header("ce_subject", sheet.text(&[subject]))));
     }
 }
 
-pub(super) fn header(name: &str, value: impl Into<Bytes>) -> Header {
-    Header { name: name.to_owned(), value: Some(value.into()) }
+/// Of an outcome: the content type, six of CloudEvents, two of the trace, one of a resolution.
+const OUTCOME_HEADERS_MAX: usize = 10;
+
+pub(super) fn header(name: impl Into<Cow<'static, str>>, value: impl Into<Bytes>) -> Header {
+    Header { name: name.into(), value: Some(value.into()) }
 }
 
 fn key(source: Option<&Record>, id: &TransactionId) -> Bytes {
@@ -177,26 +217,32 @@ fn key(source: Option<&Record>, id: &TransactionId) -> Bytes {
 
 /// The source's trace context where it has a valid one, else a new trace that follows from `seed`: the same event
 /// has the same trace, whoever writes it.
-pub(super) fn trace_headers(source: &[Header], seed: [u8; 16]) -> Vec<Header> {
+pub(super) fn trace_headers(
+    headers: &mut Vec<Header>,
+    sheet: &mut Sheet,
+    source: &[Header],
+    seed: [u8; 16],
+) {
     let value =
         |name: &str| source.iter().rfind(|h| h.name.eq_ignore_ascii_case(name))?.value.as_ref();
     let Some(parent) = value("traceparent").filter(|parent| is_traceparent(parent)) else {
-        let id = hex(&seed);
-        // All zeros mean no trace at all.
-        let nonzero = |digits: &str| {
-            if digits.bytes().all(|d| d == b'0') {
-                "1".repeat(digits.len())
-            } else {
-                digits.to_owned()
-            }
-        };
-        let span = id.get(..16).unwrap_or_default();
-        let made = format!("00-{}-{}-00", nonzero(&id), nonzero(span));
-        return vec![header("traceparent", made)];
+        let (trace, span) = (hex(&nonzero(seed)), hex(&nonzero(first_half(seed))));
+        headers.push(header("traceparent", sheet.text(&["00-", &trace, "-", &span, "-00"])));
+        return;
     };
-    let mut headers = vec![header("traceparent", parent.clone())];
+    headers.push(header("traceparent", parent.clone()));
     headers.extend(value("tracestate").map(|state| header("tracestate", state.clone())));
-    headers
+}
+
+/// All zeros mean no trace at all.
+fn nonzero<const N: usize>(id: [u8; N]) -> [u8; N] {
+    if id == [0; N] { [0x11; N] } else { id }
+}
+
+fn first_half(id: [u8; 16]) -> [u8; 8] {
+    let mut half = [0; 8];
+    half.copy_from_slice(&id[..8]);
+    half
 }
 
 /// `00-<32 digits>-<16 digits>-<2 digits>`, lower case, ids not zero; a later version may have more behind a dash.

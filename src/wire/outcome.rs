@@ -4,6 +4,7 @@
 use std::sync::LazyLock;
 
 use apache_avro::Schema;
+use bytes::BytesMut;
 
 use super::datum::{self, AvroType};
 use super::row::Row;
@@ -23,27 +24,28 @@ pub enum BadOutcome {
     Field(&'static str),
 }
 
-pub(super) fn encode(outcome: &Outcome, avro: Option<AvroType>) -> Vec<u8> {
+/// Writes it behind what `out` holds. `event_id` is the outcome's own in hexadecimal digits.
+pub(super) fn write(out: &mut BytesMut, outcome: &Outcome, event_id: &str, avro: Option<AvroType>) {
     let row = Row {
-        event_id: outcome.event_id.to_hex(),
-        fate: outcome.fate.as_str().to_owned(),
-        transaction_id: outcome.transaction_id.as_str().to_owned(),
-        account_id: outcome.account_id.clone(),
+        event_id,
+        fate: outcome.fate.as_str(),
+        transaction_id: outcome.transaction_id.as_str(),
+        account_id: &outcome.account_id,
         amount: outcome.amount.minor_units(),
-        currency: outcome.currency.as_str().to_owned(),
-        gateway_id: outcome.gateway_id.clone(),
-        code: outcome.code.clone(),
+        currency: outcome.currency.as_str(),
+        gateway_id: outcome.gateway_id.as_deref(),
+        code: outcome.code.as_deref(),
         attempts: outcome.attempts.into(),
-        source_topic: outcome.source.topic.as_ref().to_owned(),
+        source_topic: &outcome.source.topic,
         source_partition: outcome.source.partition.0,
         source_offset: outcome.source.offset.0,
-        payload_hash: outcome.payload_hash.to_hex(),
+        payload_hash: &outcome.payload_hash.to_hex(),
         created_at: outcome.created_at.0,
         admitted_at: outcome.admitted_at.0,
         decided_at: outcome.decided_at.map(|at| at.0),
         stored_at: outcome.stored_at.map(|at| at.0),
     };
-    datum::encode(&row, &SCHEMA, avro)
+    datum::write(out, &row, &SCHEMA, avro);
 }
 
 /// Reads the value of an event, in whichever of the formats it was written.

@@ -16,20 +16,20 @@ use crate::domain::transaction::PayloadHash;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 // As the record in the events' schema is named.
 #[serde(rename = "Outcome")]
-pub struct Row {
-    pub event_id: String,
-    pub fate: String,
-    pub transaction_id: String,
-    pub account_id: String,
+pub struct Row<Text = String> {
+    pub event_id: Text,
+    pub fate: Text,
+    pub transaction_id: Text,
+    pub account_id: Text,
     pub amount: i64,
-    pub currency: String,
-    pub gateway_id: Option<String>,
-    pub code: Option<String>,
+    pub currency: Text,
+    pub gateway_id: Option<Text>,
+    pub code: Option<Text>,
     pub attempts: i64,
-    pub source_topic: String,
+    pub source_topic: Text,
     pub source_partition: i32,
     pub source_offset: i64,
-    pub payload_hash: String,
+    pub payload_hash: Text,
     pub created_at: i64,
     pub admitted_at: i64,
     pub decided_at: Option<i64>,

@@ -251,7 +251,10 @@ fn planted_event(place: &Place) {
     let headers: Vec<Header> = event
         .headers
         .iter()
-        .map(|(name, value)| Header { name: name.clone(), value: value.clone().map(Into::into) })
+        .map(|(name, value)| Header {
+            name: name.clone().into(),
+            value: value.clone().map(Into::into),
+        })
         .collect();
     let feeder = Feeder::new(&settings::kafka(&place.loaded())).unwrap();
     let feed = Feed {

@@ -229,7 +229,7 @@ unsafe fn record(message: *mut sys::rd_kafka_message_t, offset: Offset) -> Recor
         let key = copies.next().flatten();
         let value = copies.next().flatten();
         let headers = names.into_iter().zip(copies);
-        let headers = headers.map(|(name, value)| Header { name, value }).collect();
+        let headers = headers.map(|(name, value)| Header { name: name.into(), value }).collect();
         Record { offset, key, value, headers, timestamp_ms: timestamp(message) }
     }
 }

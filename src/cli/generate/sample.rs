@@ -261,7 +261,7 @@ impl Iterator for Samples {
 
 fn avro_header() -> Header {
     let value = bytes::Bytes::from_static(b"avro/binary");
-    Header { name: "content-type".to_owned(), value: Some(value) }
+    Header { name: "content-type".into(), value: Some(value) }
 }
 
 #[cfg(test)]

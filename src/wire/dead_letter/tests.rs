@@ -18,7 +18,7 @@ fn place(offset: i64) -> Place {
 
 fn record() -> Record {
     let named = |name: &str, value: Option<&'static [u8]>| Header {
-        name: name.into(),
+        name: name.to_owned().into(),
         value: value.map(Bytes::from_static),
     };
     Record {
@@ -212,7 +212,7 @@ fn our_own_headers_fit_in_the_least_room() {
     let record = Record {
         key: Some(vec![1; 9_000].into()),
         value: Some(vec![2; 90_000].into()),
-        headers: vec![header(&long, vec![3; 9_000])],
+        headers: vec![header(long.clone(), vec![3; 9_000])],
         timestamp_ms: Some(i64::MIN),
         ..record()
     };
@@ -252,7 +252,7 @@ proptest! {
         limit in BYTES_MIN..60_000,
     ) {
         let bytes = |n: usize| Bytes::from(vec![b'x'; n]);
-        let headers = headers.iter().map(|(name, value)| Header { name: "n".repeat(*name), value: value.map(bytes) });
+        let headers = headers.iter().map(|(name, value)| Header { name: "n".repeat(*name).into(), value: value.map(bytes) });
         let record = Record { key: key.map(bytes), value: value.map(bytes), headers: headers.collect(), ..record() };
         let whole = letter_of(&record, REJECTED, usize::MAX);
         let event = letter_of(&record, REJECTED, limit);

@@ -25,7 +25,7 @@ fn vector(name: &str) -> Vector {
     let vector = all.as_array().unwrap().iter().find(|vector| vector["name"] == name);
     let vector = vector.unwrap_or_else(|| panic!("no vector {name:?}"));
     let headers = vector["headers"].as_array().unwrap().iter().map(|header| Header {
-        name: header[0].as_str().unwrap().to_owned(),
+        name: header[0].as_str().unwrap().to_owned().into(),
         value: Some(bytes(header[1].as_str().unwrap())),
     });
     let record = Record {

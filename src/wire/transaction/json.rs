@@ -42,18 +42,45 @@ impl<'de> Visitor<'de> for DraftVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Draft, A::Error> {
         let mut draft = Draft::default();
         let mut unknown = BTreeSet::new();
-        while let Some(name) = map.next_key::<String>()? {
-            if let Some(field) = Field::parse(&name) {
-                draft.put(field, map.next_value()?);
-            } else {
-                map.next_value::<IgnoredAny>()?;
-                if unknown.contains(&name) {
-                    draft.repeated(&name);
+        while let Some(name) = map.next_key()? {
+            match name {
+                Name::Known(field) => draft.put(field, map.next_value()?),
+                Name::Unknown(name) => {
+                    map.next_value::<IgnoredAny>()?;
+                    if unknown.contains(&name) {
+                        draft.repeated(&name);
+                    }
+                    unknown.insert(name);
                 }
-                unknown.insert(name);
             }
         }
         Ok(draft)
+    }
+}
+
+/// A field's name.
+enum Name {
+    Known(Field),
+    Unknown(String),
+}
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(NameVisitor)
+    }
+}
+
+struct NameVisitor;
+
+impl Visitor<'_> for NameVisitor {
+    type Value = Name;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Name, E> {
+        Ok(Field::parse(name).map_or_else(|| Name::Unknown(name.to_owned()), Name::Known))
     }
 }
 

@@ -22,7 +22,7 @@ fn record(value: impl Into<Bytes>) -> Record {
 }
 
 fn header(name: &str, value: &[u8]) -> Header {
-    Header { name: name.to_owned(), value: Some(value.to_vec().into()) }
+    Header { name: name.to_owned().into(), value: Some(value.to_vec().into()) }
 }
 
 fn decoder(format: Format) -> Decoder {
