@@ -247,8 +247,12 @@ impl Tracker {
         limits: PlanLimits,
         fit: impl Fn(Offset, &[Offset]) -> usize,
     ) -> Plan {
-        let left: Vec<Offset> =
-            self.unfinished.iter().copied().filter(|o| ready.binary_search(o).is_err()).collect();
+        let mut reportable = ready.iter().copied().peekable();
+        let is_left = |offset: &Offset| {
+            while reportable.next_if(|ready| ready < offset).is_some() {}
+            reportable.next_if_eq(offset).is_none()
+        };
+        let left: Vec<Offset> = self.unfinished.iter().copied().filter(is_left).collect();
         let first = left.first().copied().unwrap_or_else(|| self.horizon());
         let fitting = fit(first, &left);
         // What fitted once fits for ever, so the cut never falls; the horizon may stand beyond the list.
