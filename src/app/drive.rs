@@ -121,20 +121,27 @@ async fn take_what_is_there<S, P, Q, G, D, C: Clock>(
     events: &mut UnboundedReceiver<SourceEvent>,
     calls: &mut Calls<'_>,
 ) {
-    // Lets the tasks of connections run, so that their answers are in before we look.
-    tokio::task::yield_now().await;
     let mut taken = 0;
-    while taken < EVENTS_MAX
-        && let Ok(event) = events.try_recv()
-    {
-        engine.handle(ports.clock.now(), Event::Source(event));
-        taken += 1;
-    }
-    while taken < EVENTS_MAX && !calls.is_empty() {
-        let next = futures_util::future::poll_immediate(calls.next()).await;
-        let Some(Some(done)) = next else { return };
-        take(engine, ports, observer, done);
-        taken += 1;
+    loop {
+        // Looks at the sockets, so that what has come is in before we do.
+        tokio::task::yield_now().await;
+        let before = taken;
+        while taken < EVENTS_MAX
+            && let Ok(event) = events.try_recv()
+        {
+            engine.handle(ports.clock.now(), Event::Source(event));
+            taken += 1;
+        }
+        while taken < EVENTS_MAX && !calls.is_empty() {
+            let next = futures_util::future::poll_immediate(calls.next()).await;
+            let Some(Some(done)) = next else { break };
+            take(engine, ports, observer, done);
+            taken += 1;
+        }
+        // The set of calls ends a look early where calls wake themselves, so it is looked at until nothing comes.
+        if taken == before || taken == EVENTS_MAX {
+            return;
+        }
     }
 }
 
