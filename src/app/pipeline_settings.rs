@@ -22,6 +22,10 @@ const MESSAGE_BYTES_DEFAULT: usize = 1_048_588;
 /// A few hundred milliseconds of charging ahead at full rate. It is also how many never attempted transactions may
 /// count as attempted after a crash.
 const BOUND_LEAD: i64 = 4096;
+/// What is read ahead of the gateway, in calls that may be in flight, and at least: enough for the time that Redis
+/// and the store take to take it in. More would only lie about until it is cold.
+const CALLS_AHEAD: usize = 4;
+const AHEAD_MIN: usize = 2048;
 
 pub(super) fn of(
     config: &Config,
@@ -64,6 +68,7 @@ pub(super) fn of(
         dead_letter_bytes_max: dead_letter.clamp(DEAD_LETTER_BYTES_MIN, MESSAGE_BYTES_DEFAULT),
         in_flight_max: config.gateway.max_in_flight,
         temp_max: config.redis.max_temp,
+        ahead_max: (config.gateway.max_in_flight * CALLS_AHEAD).max(AHEAD_MIN),
         archive_max: config.redis.max_archive,
         queue_batch_max: 500,
         ask_batch_max: 1000,

@@ -2,7 +2,7 @@
 
 use super::engine::Engine;
 use super::message::Effect;
-use super::owned::Phase;
+use super::owned::{Owned, Phase};
 use crate::domain::id::Partition;
 
 /// The most records asked for at once.
@@ -11,6 +11,8 @@ const CHUNK_MAX: usize = 1024;
 /// Why nothing more is asked for; a metric label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Pause {
+    /// Enough waits for its first request.
+    AheadFull,
     TempFull,
     ArchiveFull,
     RedisFull,
@@ -20,7 +22,8 @@ pub enum Pause {
 }
 
 impl Pause {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
+        Self::AheadFull,
         Self::TempFull,
         Self::ArchiveFull,
         Self::RedisFull,
@@ -32,6 +35,7 @@ impl Pause {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::AheadFull => "ahead_full",
             Self::TempFull => "temp_full",
             Self::ArchiveFull => "archive_full",
             Self::RedisFull => "redis_full",
@@ -67,24 +71,28 @@ impl Engine {
             return;
         }
         let owned = self.owned.len().max(1);
-        let chunk = (self.set.temp_max / (2 * owned)).clamp(1, CHUNK_MAX);
+        let ahead_max = self.set.ahead_max;
+        let chunk = (self.set.temp_max.min(ahead_max) / (2 * owned)).clamp(1, CHUNK_MAX);
         self.shorten_demands(chunk);
         let open: usize = self.owned.values().map(|p| p.demanded).sum();
         // One record a partition must always be possible: one that is idle keeps its demand open for ever.
         let most = self.set.temp_max.max(owned);
         let mut room = most.saturating_sub(self.entries_len() - self.archived() + open);
-        let hungry: Vec<Partition> = self
-            .running()
-            .filter(|p| p.demanded == 0 && p.stopped.is_none())
-            .map(|p| p.partition)
-            .collect();
-        for partition in hungry {
+        // Whole chunks only: what leaves one by one would else be asked for one by one.
+        let mut chunks = ahead_max.max(2 * owned).saturating_sub(self.ahead() + open) / chunk;
+        for partition in self.hungry() {
+            if chunks == 0 {
+                self.gauges.pauses.insert(Pause::AheadFull);
+                return;
+            }
+            chunks -= 1;
             let records = chunk.min(room);
             if records == 0 {
                 self.gauges.pauses.insert(Pause::TempFull);
                 return;
             }
             room -= records;
+            self.next_fed = Partition(partition.0 + 1);
             let Some(p) = self.owned.get_mut(&partition) else { continue };
             p.demanded = records;
             let version = p.version;
@@ -97,6 +105,23 @@ impl Engine {
     pub(super) fn archived(&self) -> usize {
         let held_back = self.owned.values().map(|p| p.held_back).sum();
         self.approved.saturating_sub(held_back)
+    }
+
+    /// Partitions whose last demand has come, in turn: where there is not room for all, each has its day.
+    fn hungry(&self) -> Vec<Partition> {
+        let wants = |p: &&Owned| p.demanded == 0 && p.stopped.is_none();
+        let mut hungry: Vec<Partition> =
+            self.running().filter(wants).map(|p| p.partition).collect();
+        let first = hungry.partition_point(|partition| *partition < self.next_fed);
+        hungry.rotate_left(first);
+        hungry
+    }
+
+    /// What waits for its first request, or for what has to come before it; without what Redis or the store is being
+    /// asked about.
+    fn ahead(&self) -> usize {
+        let of = |p: &Owned| p.to_admit.len() + p.fresh.len();
+        self.owned.values().map(of).sum::<usize>() + self.to_ask.len()
     }
 
     /// Where more partitions have come, those that were there before give up what they asked for beyond their share:

@@ -87,6 +87,8 @@ pub struct Engine {
     pub(super) in_flight_again: usize,
     /// The partition that goes first at the next dispatch.
     pub(super) next_served: Partition,
+    /// The partition that is asked first for more records.
+    pub(super) next_fed: Partition,
     pub(super) swept_at: Boot,
     pub(super) approved: usize,
     pub(super) gate: super::charge::Gate,
@@ -131,6 +133,7 @@ impl Engine {
             in_flight: 0,
             in_flight_again: 0,
             next_served: Partition(0),
+            next_fed: Partition(0),
             swept_at: now.boot,
             approved: 0,
             gate: super::charge::Gate::default(),

@@ -46,6 +46,8 @@ pub struct Settings {
     pub in_flight_max: usize,
     /// Transactions before their approval, whatever they wait for.
     pub temp_max: usize,
+    /// Transactions that wait for their first request: beyond that nothing is gained by reading on.
+    pub ahead_max: usize,
     /// Approved transactions, until they are deleted from Redis.
     pub archive_max: usize,
     /// Entries in one call to Redis.

@@ -55,6 +55,7 @@ labels! {
 labels! {
     /// Why intake pauses.
     Pause {
+        AheadFull = "ahead_full",
         TempFull = "temp_full",
         ArchiveFull = "archive_full",
         RedisFull = "redis_full",

@@ -148,6 +148,7 @@ fn settings(dice: &mut fastrand::Rng, key_life: KeyLife, session: Micros) -> Set
         metadata_chars_max: if dice.bool() { 4096 } else { dice.usize(96..=102) },
         dead_letter_bytes_max: 1 << 20,
         in_flight_max: in_flight,
+        ahead_max: 2 * in_flight,
         temp_max: in_flight + dice.usize(0..=40),
         archive_max: rows + dice.usize(0..=40),
         queue_batch_max: dice.usize(1..=16),
