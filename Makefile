@@ -97,7 +97,7 @@ faults: $(if $(filter upgraded-and-back,$(SCENARIO)),before) suite ## Kills, cut
 	@$(TARGET)/debug/faults $(if $(SCENARIO),run $(SCENARIO) $(or $(SEED),1),list)
 
 campaign: before suite ## RUNS= of these over all scenarios, seeds from SEED= on, into tests/faults/LEDGER.csv; goes on where it stopped
-	@$(TARGET)/debug/faults campaign $(or $(RUNS),15) $(or $(SEED),1)
+	@$(TARGET)/debug/faults campaign $(or $(RUNS),19) $(or $(SEED),1)
 
 bench: install ## Measurements; ITEM= picks one
 	@tests/rig/install.sh wrk

@@ -36,6 +36,7 @@ pub struct World {
     /// The product's binary of an earlier commit, where there is one.
     pub before: Option<PathBuf>,
     frozen: Mutex<BTreeSet<String>>,
+    visiting: Mutex<BTreeSet<String>>,
     watched: Mutex<Watched>,
     began: Instant,
 }
@@ -77,6 +78,7 @@ impl World {
             processors,
             before: std::env::var_os("TOLLBRIDGE_BEFORE").map(PathBuf::from),
             frozen: Mutex::default(),
+            visiting: Mutex::default(),
             watched: Mutex::default(),
             began: Instant::now(),
         })
@@ -125,6 +127,21 @@ impl World {
         let thawed = processor.resume();
         lock(&self.frozen).remove(&processor.name);
         thawed
+    }
+
+    /// A processor that does not run and that no other lane has taken; until [`World::send_off`].
+    #[must_use]
+    pub fn invite(&self) -> Option<&Processor> {
+        let mut visiting = lock(&self.visiting);
+        let is_free = |p: &&Processor| p.pid().is_none() && !visiting.contains(&p.name);
+        let guest = self.processors.iter().find(is_free)?;
+        visiting.insert(guest.name.clone());
+        Some(guest)
+    }
+
+    /// It may be taken again.
+    pub fn send_off(&self, guest: &Processor) {
+        lock(&self.visiting).remove(&guest.name);
     }
 
     /// What a processor says of a counter, summed over these series.

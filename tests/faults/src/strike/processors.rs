@@ -79,9 +79,7 @@ fn freeze(world: &World, dice: &mut Dice) -> Result<Seen> {
 }
 
 fn join_and_leave(world: &World, dice: &mut Dice) -> Result<Seen> {
-    let Some(guest) = world.processors.iter().find(|p| p.pid().is_none()) else {
-        return Ok(None);
-    };
+    let Some(guest) = world.invite() else { return Ok(None) };
     let before = world.counts(REBALANCES);
     guest.start()?;
     let joined = holds_within(REBALANCE_LIMIT, || !world.owned(guest).is_empty());
@@ -93,6 +91,7 @@ fn join_and_leave(world: &World, dice: &mut Dice) -> Result<Seen> {
         // How it ends under load is seen in its log; that nothing is lost by it, at the end.
         guest.terminate(STOP_LIMIT).ok();
     }
+    world.send_off(guest);
     let how = if killed { "was killed" } else { "left" };
     dice.pause(0, 1_500);
     let seen = world.grows(&before, REBALANCE_LIMIT);
