@@ -166,6 +166,20 @@ pub const SCENARIOS: &[Scenario] = &[
             &[gateway::KILL, gateway::SILENCE, gateway::LATE],
         ],
     ),
+    Scenario::new(
+        "everything-at-once-consumer",
+        "the same in a group of the newer protocol, with guests that come and go",
+        Store::Postgres,
+        &[
+            &[processors::KILL, processors::FREEZE],
+            &[processors::JOIN_AND_LEAVE],
+            &[kafka::KILL, kafka::CUT, kafka::SILENCE],
+            &[redis::WIPE, redis::KILL, redis::CUT, redis::FULL],
+            &[store::KILL, store::CUT, store::FREEZE, store::READ_ONLY],
+            &[gateway::KILL, gateway::SILENCE, gateway::LATE],
+        ],
+    )
+    .storm(Group::Consumer),
 ];
 
 /// The scenario of this name.
