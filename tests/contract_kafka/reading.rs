@@ -10,6 +10,7 @@ use tollbridge::domain::id::{Offset, Partition, Version};
 use tollbridge::domain::record::Header;
 use tollbridge::ports::publisher::{Committing, Publisher, Topic};
 use tollbridge::ports::source::{Source, SourceEvent};
+use tollbridge_rig::shared_kafka;
 
 use crate::stage::{BOTH, Member, PATIENCE, Stage, message, numbers, offsets, start};
 
@@ -197,6 +198,27 @@ async fn a_batch_that_unpacks_past_its_bound_stops_the_partition() {
     };
     assert!(why.contains("at offset 3"), "{why}");
     member.silence(QUIET).await;
+    member.source.leave().await;
+}
+
+/// Where the topic packs all with zstd, that holds for whatever producers send.
+#[tokio::test]
+async fn a_topic_that_packs_with_zstd_bounds_what_other_codecs_unpack_to() {
+    let mut stage = Stage::new(Protocol::Classic, 1);
+    stage.settings.topics.transactions += "-zstd";
+    let packed = [("compression.type", "zstd")];
+    shared_kafka().create_topic_with(stage.topic(), 1, &packed).unwrap();
+    stage.feed(0, numbers(0, 3));
+    feed_one_batch(&stage, "gzip", 100);
+
+    let mut member = stage.member();
+    member.take_all(1).await;
+    member.demand(0, 1, 50);
+    assert_eq!(offsets(&member.records(0, 1, 3).await), [0, 1, 2]);
+    let SourceEvent::Stopped { why, .. } = member.next().await else {
+        panic!("it should have stopped");
+    };
+    assert!(why.contains("at offset 3"), "{why}");
     member.source.leave().await;
 }
 
