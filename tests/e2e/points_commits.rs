@@ -75,6 +75,8 @@ fn point_03_an_unclear_commit_leads_to_a_reread_and_no_second_event() {
 fn point_08_no_request_leaves_at_or_above_the_bound_that_kafka_holds() {
     let plan = Plan { kafka_link: true, postgres: true, ..Plan::default() }
         .patient()
+        // So much is read ahead for it.
+        .set("gateway.max_in_flight", "2000")
         .set("kafka.session_timeout", "\"120s\"")
         .set("kafka.transaction_timeout", "\"110s\"")
         .set("kafka.request_timeout", "\"60s\"");

@@ -239,3 +239,21 @@ fn point_17_bounds_pause_the_intake_and_say_why() {
     assert_eq!(processor.terminate(), Some(0));
     world.balance();
 }
+
+/// Far below the bounds: what would only wait stays in Kafka. 2,048 may wait for their first request, beside a
+/// thousand that the store is being asked about.
+#[test]
+fn point_17_no_more_is_read_ahead_than_the_gateway_soon_needs() {
+    let world = World::new(Plan { postgres: true, ..Plan::default() }.patient());
+    let processor = world.start_warm("one");
+    let paused = || processor.metric("tollbridge_intake_paused", "reason=\"ahead_full\"");
+    world.store_link.cut();
+    world.publish(0, &ids("tx", 4000));
+    wait("the end of reading ahead", || world.depths().0 >= 2000 && paused() == 1);
+    stays("as much", WHILE, || world.depths().0 <= 3100);
+    world.store_link.pass();
+    world.wait_done();
+    wait("the end of the pause", || paused() == 0);
+    assert_eq!(processor.terminate(), Some(0));
+    world.balance();
+}
