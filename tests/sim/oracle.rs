@@ -86,7 +86,7 @@ impl Oracle {
             workload: Rc::clone(workload),
             ttl: micros(life.ttl),
             usable: micros(life.usable()),
-            apart: plan.shape.margin() / 4,
+            apart: plan.shape.margin() / 2,
             asks_always: plan.shape.settings.ask_store == AskStore::Always,
             metadata_chars_max: plan.shape.settings.metadata_chars_max,
             is_faultless: plan.faults.is_empty(),
