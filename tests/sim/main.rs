@@ -142,12 +142,6 @@ fn canonical() -> Plan {
     plan
 }
 
-/// Every moment of the canonical run at which a process may die: each stage of each effect.
-fn moments() -> Vec<(u64, Stage)> {
-    let effects = run(&canonical(), false).effects;
-    (1..=effects).flat_map(|effect| Stage::ALL.map(|stage| (effect, stage))).collect()
-}
-
 fn with_crashes(moments: &[(u64, Stage)]) -> Plan {
     let crash = |(effect, stage): &(u64, Stage)| {
         let kind = Kind::CrashAtEffect(*effect, *stage);
@@ -158,34 +152,30 @@ fn with_crashes(moments: &[(u64, Stage)]) -> Plan {
 
 #[test]
 fn every_single_crash() {
-    let moments = moments();
+    let moments = run(&canonical(), false).moments;
     let plan = |i: u64| with_crashes(&moments[usize::try_from(i).expect("an index")..][..1]);
     let sum = Sum::of(0..moments.len() as u64, plan);
     println!("{} moments, {} crashes", moments.len(), sum.crashes);
     sum.check(plan);
-    // A stage that an effect does not have kills nobody; each has at least one.
-    assert!(sum.crashes * 5 >= moments.len() as u64, "too few moments were reached");
+    // Those that come long after everything is told come too late for their fault.
+    assert!(sum.crashes * 10 >= moments.len() as u64 * 9, "too few moments were reached");
 }
 
-/// A run with one crash goes another way afterwards, so the second is numbered in the run that the first leads to.
+/// A run with one crash goes another way afterwards: the second moment is one of what it then leads to.
 #[test]
 #[ignore = "takes minutes: make sim-pairs"]
 fn every_pair_of_crashes() {
-    let reached = |crashes: &[(u64, Stage)]| {
-        let ran = run(&with_crashes(crashes), false);
-        (ran.crashes == crashes.len() as u64).then_some(ran.effects)
-    };
     let mut pairs = Vec::new();
-    for first in moments() {
-        let Some(effects) = reached(&[first]) else { continue };
-        let later = first.0..=effects;
-        pairs.extend(later.flat_map(|at| Stage::ALL.map(|stage| [first, (at, stage)])));
+    for first in run(&canonical(), false).moments {
+        let after = run(&with_crashes(&[first]), false).moments;
+        let later = after.into_iter().skip_while(|moment| *moment != first).skip(1);
+        pairs.extend(later.map(|second| [first, second]));
     }
     let plan = |i: u64| with_crashes(&pairs[usize::try_from(i).expect("an index")]);
     let sum = Sum::of(0..pairs.len() as u64, plan);
     println!("{} pairs, {} crashes", pairs.len(), sum.crashes);
     sum.check(plan);
-    assert!(sum.crashes > pairs.len() as u64, "no second crash was reached");
+    assert!(sum.crashes * 10 >= pairs.len() as u64 * 18, "too few pairs were reached");
 }
 
 /// Each of the planted bugs must be found, or the oracle is no oracle.

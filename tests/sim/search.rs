@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::hash::Hasher;
 
+use crate::faults::Stage;
 use crate::holes::Met;
 use crate::plan::Plan;
 use crate::world::World;
@@ -14,8 +15,8 @@ pub struct Ran {
     pub violation: Option<String>,
     pub steps: u64,
     pub crashes: u64,
-    /// Calls and other effects, each a moment at which a process may die.
-    pub effects: u64,
+    /// Every moment at which a process might have died: the effect's number, and its stage.
+    pub moments: Vec<(u64, Stage)>,
     /// How often each kind of fault struck.
     pub landed: BTreeMap<String, u64>,
     /// Faults of the plan that struck at least once.
@@ -31,7 +32,7 @@ pub fn run(plan: &Plan, talks: bool) -> Ran {
         violation: world.oracle.violations.first().cloned(),
         steps: world.steps,
         crashes: world.crashes,
-        effects: world.effects,
+        moments: world.moments,
         hash: world.hash.finish(),
         faults_landed: world.faults_landed.len() as u64,
         landed: world.landed,

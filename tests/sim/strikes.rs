@@ -154,9 +154,10 @@ impl World {
         name: &'static str,
         stage: Stage,
     ) -> bool {
-        if self.armed.is_empty() || self.running(life).is_none() {
+        if self.running(life).is_none() {
             return false;
         }
+        self.moments.push((effect, stage));
         let waits = |i: &usize| match self.plan.faults[*i].kind {
             Kind::CrashAt(process, at, on) => process == life.process && at == name && on == stage,
             Kind::CrashAtEffect(number, on) => number == effect && on == stage,

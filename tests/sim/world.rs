@@ -91,6 +91,8 @@ pub struct World {
     pub steps: u64,
     /// Calls and other effects: each a moment at which a process may die.
     pub effects: u64,
+    /// Each moment at which a process might have died, in the order in which they came.
+    pub moments: Vec<(u64, Stage)>,
     pub hash: DefaultHasher,
     pub talks: bool,
     pub settled_at: Option<Micros>,
@@ -134,6 +136,7 @@ impl World {
             crashes: 0,
             steps: 0,
             effects: 0,
+            moments: Vec::new(),
             hash: DefaultHasher::new(),
             talks,
             settled_at: None,
