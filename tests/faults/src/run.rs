@@ -6,7 +6,7 @@ use crate::book::{Entry, Verdict};
 use crate::dice::Dice;
 use crate::readers::Readers;
 use crate::scenario::{Group, Scenario};
-use crate::world::{World, failed};
+use crate::world::{RESIDENTS, World, failed};
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -106,9 +106,9 @@ fn carry_out(plan: &Plan, entry: &mut Entry) -> Result<()> {
     fs::remove_dir_all(&plan.folder).ok();
     let stack = Stack::start(options(plan))?;
     let names = ["processor-1", "processor-2", "guest-1", "guest-2"];
-    let world = World::new(stack, &names[..2 + plan.scenario.guests])?;
+    let world = World::new(stack, &names[..RESIDENTS + plan.scenario.guests])?;
     let readers = Readers::start(&world.stack)?;
-    world.start(&world.processors[..2])?;
+    world.start(&world.processors[..RESIDENTS])?;
     if !world.settles() {
         return Err(Error::new("the two processors did not share the partitions"));
     }

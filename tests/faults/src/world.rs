@@ -13,6 +13,8 @@ use tollbridge_rig::{Error, Processor, Result, Stack};
 
 /// How often a look is taken.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Processors that always run, unless a fault has just ended one.
+pub const RESIDENTS: usize = 2;
 const SETTLE_LIMIT: Duration = Duration::from_secs(30);
 
 /// What the watch has seen over the whole run.
@@ -129,12 +131,12 @@ impl World {
         thawed
     }
 
-    /// A processor that does not run and that no other lane has taken; until [`World::send_off`].
+    /// One beside the two that always run, and that no other lane has taken; until [`World::send_off`].
     #[must_use]
     pub fn invite(&self) -> Option<&Processor> {
         let mut visiting = lock(&self.visiting);
         let is_free = |p: &&Processor| p.pid().is_none() && !visiting.contains(&p.name);
-        let guest = self.processors.iter().find(is_free)?;
+        let guest = self.processors.iter().skip(RESIDENTS).find(is_free)?;
         visiting.insert(guest.name.clone());
         Some(guest)
     }
