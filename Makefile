@@ -52,7 +52,7 @@ sim: ## SEEDS= runs of the simulation from SEED_START= on; goes on where it was 
 sim-test: ## 10,000 runs, every single crash of a small one, every planted bug; within three minutes
 	@SEEDS=10000 SEED_START=0 PLANT_SEEDS=10000 $(SIM) -- --nocapture --test-threads=1
 
-sim-pairs: ## Every two crashes of a small run of the simulation; five minutes
+sim-pairs: ## Every two crashes of a small run of the simulation; two minutes
 	@$(SIM) every_pair_of_crashes -- --ignored --nocapture
 
 plants: ## Which planted bugs the simulation finds, and within how many runs

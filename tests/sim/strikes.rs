@@ -157,7 +157,10 @@ impl World {
         if self.running(life).is_none() {
             return false;
         }
-        self.moments.push((effect, stage));
+        // Later than the last fault there is none that could still strike.
+        if self.plan.faults.is_empty() || self.now < self.plan.faults_end() {
+            self.moments.push((effect, stage));
+        }
         let waits = |i: &usize| match self.plan.faults[*i].kind {
             Kind::CrashAt(process, at, on) => process == life.process && at == name && on == stage,
             Kind::CrashAtEffect(number, on) => number == effect && on == stage,
