@@ -189,14 +189,7 @@ async fn a_batch_that_unpacks_past_its_bound_stops_the_partition() {
     stage.feed(0, numbers(0, 3));
     feed_one_batch(&stage, "zstd", 100);
 
-    let mut member = stage.member();
-    member.take_all(1).await;
-    member.demand(0, 1, 50);
-    assert_eq!(offsets(&member.records(0, 1, 3).await), [0, 1, 2]);
-    let SourceEvent::Stopped { why, .. } = member.next().await else {
-        panic!("it should have stopped");
-    };
-    assert!(why.contains("at offset 3"), "{why}");
+    let mut member = stops_at_the_batch(&stage).await;
     member.silence(QUIET).await;
     member.source.leave().await;
 }
@@ -211,6 +204,12 @@ async fn a_topic_that_packs_with_zstd_bounds_what_other_codecs_unpack_to() {
     stage.feed(0, numbers(0, 3));
     feed_one_batch(&stage, "gzip", 100);
 
+    let member = stops_at_the_batch(&stage).await;
+    member.source.leave().await;
+}
+
+/// A member that has read the three records before a batch, and stopped there.
+async fn stops_at_the_batch(stage: &Stage) -> Member {
     let mut member = stage.member();
     member.take_all(1).await;
     member.demand(0, 1, 50);
@@ -219,7 +218,7 @@ async fn a_topic_that_packs_with_zstd_bounds_what_other_codecs_unpack_to() {
         panic!("it should have stopped");
     };
     assert!(why.contains("at offset 3"), "{why}");
-    member.source.leave().await;
+    member
 }
 
 /// The other codecs have no bound but the size of the batch: however much it unpacks to, all of it is read. For snappy,

@@ -67,9 +67,7 @@ impl Oracle {
         if of(Fate::Archived) == 1 && row.fate != Fate::Archived {
             return Err("archived, and the row is not");
         }
-        let elsewhere =
-            |fate: Fate| places.iter().any(|p| self.fates.get(p) == Some(&fate) && *p == at);
-        if elsewhere(Fate::Duplicate) && !in_doubt {
+        if self.fates.get(&at) == Some(&Fate::Duplicate) && !in_doubt {
             return Err("a duplicate of itself");
         }
         Ok(())

@@ -43,7 +43,7 @@ impl Sum {
                 if number >= numbers.end {
                     return sum;
                 }
-                sum.add(number, &plan(number));
+                sum.join(Self::of_one(number, &plan(number)));
             }
         };
         let mut all = Self::default();
@@ -57,20 +57,16 @@ impl Sum {
         all
     }
 
-    fn add(&mut self, number: u64, plan: &Plan) {
+    fn of_one(number: u64, plan: &Plan) -> Self {
         let ran = run(plan, false);
-        self.seeds += 1;
-        self.steps += ran.steps;
-        self.crashes += ran.crashes;
-        self.faults_landed += ran.faults_landed;
-        for (name, count) in ran.landed {
-            *self.landed.entry(name).or_default() += count;
-        }
-        for (hole, count) in ran.met {
-            *self.met.entry(hole.name().to_owned()).or_default() += count;
-        }
-        if ran.violation.is_some() {
-            self.failing.push(number);
+        Self {
+            seeds: 1,
+            steps: ran.steps,
+            crashes: ran.crashes,
+            faults_landed: ran.faults_landed,
+            failing: ran.violation.map(|_| number).into_iter().collect(),
+            landed: ran.landed,
+            met: ran.met.into_iter().map(|(hole, n)| (hole.name().to_owned(), n)).collect(),
         }
     }
 

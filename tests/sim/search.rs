@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::hash::Hasher;
+use std::sync::LazyLock;
 
 use crate::faults::Stage;
 use crate::holes::Met;
@@ -74,11 +75,16 @@ pub fn explain(plan: &Plan) -> String {
     )
 }
 
-/// Of what a seed is a run: the same seed means something else in another state of the code.
-pub fn commit() -> String {
+/// Of what a seed is a run: the same seed means something else in another state of the code. Asked for once, before
+/// the tests change a file themselves.
+static COMMIT: LazyLock<String> = LazyLock::new(|| {
     let mut git = std::process::Command::new("git");
     let described = git.args(["describe", "--always", "--dirty"]).output();
     let text = described.ok().filter(|output| output.status.success());
     let text = text.and_then(|output| String::from_utf8(output.stdout).ok());
     text.map_or("an unknown commit".to_owned(), |text| text.trim().to_owned())
+});
+
+pub fn commit() -> &'static str {
+    &COMMIT
 }

@@ -76,17 +76,8 @@ pub fn audit(world: &World, readers: &Readers) -> Result<Audit> {
 
 /// When the producer made the event of each place.
 fn told(records: &Records) -> Result<BTreeMap<Place, i64>> {
-    let [archived, declined, dead] = &records.outcomes;
-    let mut told = BTreeMap::new();
-    for record in archived.iter().chain(declined) {
-        if record.header("tollbridge-resolves").is_none() {
-            told.insert(oracle::event(record)?.place, record.timestamp);
-        }
-    }
-    for record in dead {
-        told.insert(oracle::dead_letter(record)?.place, record.timestamp);
-    }
-    Ok(told)
+    let events = records.events()?.into_iter();
+    Ok(events.map(|(record, event)| (event.place, record.timestamp)).collect())
 }
 
 fn open_transactions(stack: &Stack, found: &mut Vec<String>) -> Result<()> {

@@ -84,15 +84,16 @@ impl Records {
         Ok(Self { source: source?, outcomes: [archived?, declined?, dead?] })
     }
 
-    /// What was reported, resolutions left out.
+    /// What was reported and in which record, resolutions left out.
     ///
     /// # Errors
     /// When an event cannot be read.
-    pub fn events(&self) -> Result<Vec<Outcome>> {
+    pub fn events(&self) -> Result<Vec<(&Record, Outcome)>> {
         let [archived, declined, dead] = &self.outcomes;
         let told = archived.iter().chain(declined);
         let told = told.filter(|record| record.header("tollbridge-resolves").is_none());
-        told.map(event).chain(dead.iter().map(dead_letter)).collect()
+        let told = told.map(|record| Ok((record, event(record)?)));
+        told.chain(dead.iter().map(|record| Ok((record, dead_letter(record)?)))).collect()
     }
 }
 
@@ -113,7 +114,7 @@ impl Evidence {
         let source = records.source.iter();
         Ok(Self {
             places: source.map(|record| (record.partition, record.offset)).collect(),
-            events: records.events()?,
+            events: records.events()?.into_iter().map(|(_, event)| event).collect(),
             rows: query(stack, ROWS)?.lines().map(row).collect::<Result<_>>()?,
             charges: charges(stack)?,
         })
@@ -224,11 +225,7 @@ impl Evidence {
     }
 }
 
-/// The event that a record of the topics `tx-archived` and `tx-declined` holds.
-///
-/// # Errors
-/// When it reads otherwise.
-pub fn event(record: &Record) -> Result<Outcome> {
+fn event(record: &Record) -> Result<Outcome> {
     let value = record.value.as_deref().unwrap_or_default();
     let event: Value = serde_json::from_slice(value).doing(|| "read an event as JSON".into())?;
     Ok(Outcome {
@@ -240,11 +237,7 @@ pub fn event(record: &Record) -> Result<Outcome> {
     })
 }
 
-/// What a dead letter tells of its source record.
-///
-/// # Errors
-/// When a header is missing.
-pub fn dead_letter(record: &Record) -> Result<Outcome> {
+fn dead_letter(record: &Record) -> Result<Outcome> {
     let header = |name: &str| {
         let missing = || Error::new(format!("a dead letter has no header {name}"));
         record.header(name).ok_or_else(missing)

@@ -1,13 +1,12 @@
 //! Faults of the gateway and of the way to it. What each answer says is scripted in the simulator besides.
 
-use super::{Fault, Seen, UNCLEAR_CALLS};
+use super::{Fault, Seen, UNCLEAR_CALLS, hold_some};
 use crate::dice::Dice;
 use crate::world::{Counts, World};
 use std::time::Duration;
 use tollbridge_rig::{Direction, Result};
 
 const EFFECT_LIMIT: Duration = Duration::from_secs(8);
-const HELD_LIMIT: Duration = Duration::from_secs(5);
 
 /// SIGKILL to the gateway, and a start on its ledger.
 pub const KILL: Fault = Fault { name: "kill-gateway", strike: kill };
@@ -32,8 +31,7 @@ fn kill(world: &World, dice: &mut Dice) -> Result<Seen> {
 fn silence(world: &World, dice: &mut Dice) -> Result<Seen> {
     let before = world.counts(UNCLEAR_CALLS);
     let link = &world.links().gateway;
-    link.hold(Direction::ToClient);
-    link.wait_held(Direction::ToClient, HELD_LIMIT).ok();
+    hold_some(link, Direction::ToClient);
     dice.pause(0, 4_000);
     link.sever();
     link.pass();
@@ -43,8 +41,7 @@ fn silence(world: &World, dice: &mut Dice) -> Result<Seen> {
 fn late(world: &World, dice: &mut Dice) -> Result<Seen> {
     let before = world.counts(UNCLEAR_CALLS);
     let link = &world.links().gateway;
-    link.hold(Direction::ToService);
-    link.wait_held(Direction::ToService, HELD_LIMIT).ok();
+    hold_some(link, Direction::ToService);
     dice.pause(1_100, 3_500);
     link.pass();
     Ok(seen(world, &before, "requests came late"))

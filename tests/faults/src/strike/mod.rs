@@ -10,7 +10,8 @@ pub mod store;
 
 use crate::dice::Dice;
 use crate::world::World;
-use tollbridge_rig::Result;
+use std::time::Duration;
+use tollbridge_rig::{Direction, Proxy, Result};
 
 /// What was seen of a fault; nothing where it hit nothing.
 pub type Seen = Option<String>;
@@ -22,6 +23,31 @@ pub struct Fault {
     pub name: &'static str,
     /// Strikes once and heals; an error is the suite's own, never the product's.
     pub strike: fn(&World, &mut Dice) -> Result<Seen>,
+}
+
+/// So long something to hold is waited for.
+const HELD_LIMIT: Duration = Duration::from_secs(5);
+
+/// Holds back what goes in this direction; whether anything came.
+fn hold_some(link: &Proxy, direction: Direction) -> bool {
+    link.hold(direction);
+    link.wait_held(direction, HELD_LIMIT).is_ok()
+}
+
+/// Requests are carried out, and their answers are lost with their connections; none is served for a while, or at once
+/// again. How many bytes of answers it were; nothing where none came. `pause_max`: milliseconds.
+fn lose_answers(link: &Proxy, dice: &mut Dice, pause_max: u64) -> Option<u64> {
+    let came = hold_some(link, Direction::ToClient);
+    dice.pause(0, pause_max);
+    let lost = link.held_bytes(Direction::ToClient);
+    if dice.once_in(2) {
+        link.cut();
+        dice.pause(100, 3_000);
+    } else {
+        link.sever();
+    }
+    link.pass();
+    came.then_some(lost)
 }
 
 /// A series of metrics: a name, and what its labels contain.

@@ -1,13 +1,12 @@
 //! Faults of Redis. All that it holds may be lost at any instant: it is a cache of what Kafka and the owners know.
 
-use super::{FULL_PAUSE, Fault, REDIS_LOSSES, Seen};
+use super::{FULL_PAUSE, Fault, REDIS_LOSSES, Seen, lose_answers};
 use crate::dice::Dice;
 use crate::world::World;
 use std::time::Duration;
 use tollbridge_rig::{Direction, Error, Reply, Result};
 
 const EFFECT_LIMIT: Duration = Duration::from_secs(15);
-const HELD_LIMIT: Duration = Duration::from_secs(5);
 
 /// FLUSHALL.
 pub const WIPE: Fault = Fault { name: "wipe-redis", strike: wipe };
@@ -15,7 +14,6 @@ pub const WIPE: Fault = Fault { name: "wipe-redis", strike: wipe };
 pub const KILL: Fault = Fault { name: "kill-redis", strike: kill };
 /// A script was carried out, and its answer is lost.
 pub const CUT: Fault = Fault { name: "cut-redis-mid-script", strike: cut };
-
 /// It takes nothing new, then has room again.
 pub const FULL: Fault = Fault { name: "redis-full", strike: full };
 /// SIGSTOP for longer than an answer is waited for, then SIGCONT.
@@ -51,19 +49,8 @@ fn kill(world: &World, dice: &mut Dice) -> Result<Seen> {
 }
 
 fn cut(world: &World, dice: &mut Dice) -> Result<Seen> {
-    let link = &world.links().redis;
-    link.hold(Direction::ToClient);
-    let came = link.wait_held(Direction::ToClient, HELD_LIMIT).is_ok();
-    dice.pause(0, 400);
-    let lost = link.held_bytes(Direction::ToClient);
-    if dice.once_in(2) {
-        link.cut();
-        dice.pause(100, 3_000);
-    } else {
-        link.sever();
-    }
-    link.pass();
-    Ok((came && lost > 0).then(|| format!("{lost} bytes of answers were lost")))
+    let lost = lose_answers(&world.links().redis, dice, 400).filter(|lost| *lost > 0);
+    Ok(lost.map(|lost| format!("{lost} bytes of answers were lost")))
 }
 
 fn full(world: &World, dice: &mut Dice) -> Result<Seen> {

@@ -1,13 +1,12 @@
 //! Faults of a store that is a server: killed, or cut off, with commits whose answers never arrive.
 
-use super::{Fault, STORE_RETRIES, Seen};
+use super::{Fault, STORE_RETRIES, Seen, hold_some, lose_answers};
 use crate::dice::Dice;
 use crate::world::World;
 use std::time::Duration;
 use tollbridge_rig::{Direction, Error, Postgres, Result};
 
 const EFFECT_LIMIT: Duration = Duration::from_secs(15);
-const HELD_LIMIT: Duration = Duration::from_secs(5);
 
 /// SIGKILL to PostgreSQL and its sessions while answers are on their way, and a start on its data.
 pub const KILL: Fault = Fault { name: "kill-postgres-in-commit", strike: kill };
@@ -26,8 +25,7 @@ fn kill(world: &World, dice: &mut Dice) -> Result<Seen> {
     let postgres = postgres(world)?;
     let before = world.counts(STORE_RETRIES);
     let link = &world.links().store;
-    link.hold(Direction::ToClient);
-    link.wait_held(Direction::ToClient, HELD_LIMIT).ok();
+    hold_some(link, Direction::ToClient);
     dice.pause(0, 300);
     postgres.kill();
     link.sever();
@@ -40,20 +38,10 @@ fn kill(world: &World, dice: &mut Dice) -> Result<Seen> {
 
 fn cut(world: &World, dice: &mut Dice) -> Result<Seen> {
     let before = world.counts(STORE_RETRIES);
-    let link = &world.links().store;
-    link.hold(Direction::ToClient);
-    let came = link.wait_held(Direction::ToClient, HELD_LIMIT).is_ok();
-    dice.pause(0, 500);
-    let lost = link.held_bytes(Direction::ToClient);
-    if dice.once_in(2) {
-        link.cut();
-        dice.pause(100, 3_000);
-    } else {
-        link.sever();
-    }
-    link.pass();
-    let seen = world.grows(&before, EFFECT_LIMIT).filter(|_| came);
-    Ok(seen.map(|count| format!("{lost} bytes of answers lost; {count} batches tried again")))
+    let lost = lose_answers(&world.links().store, dice, 500);
+    let seen = lost.zip(world.grows(&before, EFFECT_LIMIT));
+    Ok(seen
+        .map(|(lost, count)| format!("{lost} bytes of answers lost; {count} batches tried again")))
 }
 
 fn freeze(world: &World, dice: &mut Dice) -> Result<Seen> {
