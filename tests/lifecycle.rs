@@ -256,9 +256,10 @@ fn lives() -> Vec<KeyLife> {
 fn ages(life: KeyLife) -> Vec<i64> {
     let us = |time: Duration| i64::try_from(time.as_micros()).unwrap();
     let corners = [Duration::ZERO, life.usable(), life.usable() + life.margin() / 2, life.ttl];
+    let ahead = us(life.margin() / 2);
     let mut all: Vec<i64> =
         corners.iter().flat_map(|corner| [us(*corner) - 1, us(*corner), us(*corner) + 1]).collect();
-    all.extend([-61_000_000, us(life.ttl) * 10 + 120_000_000]);
+    all.extend([-61_000_000, -ahead - 1, -ahead, 1 - ahead, us(life.ttl) * 10 + 120_000_000]);
     all.sort_unstable();
     all
 }
@@ -300,7 +301,11 @@ fn is_young(case: &Unresolved, life: KeyLife, age: i64) -> bool {
         FirstAttempt::Never => true,
         // The boot clock never goes back: earlier than the first attempt is as good as at it.
         FirstAttempt::Own(_) => age <= limit,
-        FirstAttempt::Inherited { .. } => (0..=limit).contains(&age),
+        // Whose clock the mark is from may be ahead of ours by as much as the margin leaves room for.
+        FirstAttempt::Inherited { .. } => {
+            let ahead = i64::try_from(life.margin().as_micros() / 2).unwrap();
+            (-ahead..=limit).contains(&age)
+        }
     }
 }
 

@@ -180,7 +180,7 @@ fn clock(config: &Config, part: &str, theirs: Wall) -> Option<Finding> {
     let life = KeyLife { ttl: config.gateway.key_ttl, deadline: config.gateway.timeout };
     let ours = SystemClock.now().wall;
     let off = Duration::from_micros(ours.0.abs_diff(theirs.0));
-    let most = life.margin() / 4;
+    let most = life.apart_max();
     (off > most).then(|| {
         let why = format!(
             "its clock and ours are {} s apart, at most {} s are bearable",

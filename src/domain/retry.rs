@@ -26,6 +26,13 @@ impl KeyLife {
     pub fn usable(&self) -> Duration {
         self.ttl.saturating_sub(self.margin())
     }
+
+    /// How far a host's clock may be from that of the store. Two hosts are then at most twice as far apart, which
+    /// uses up half of the margin.
+    #[must_use]
+    pub fn apart_max(&self) -> Duration {
+        self.margin() / 4
+    }
 }
 
 /// When the first request for a transaction may have left.
@@ -48,8 +55,13 @@ impl FirstAttempt {
             Self::Own(at) => now.boot.since(at) <= life.usable(),
             Self::Inherited { minute } => {
                 let since = now.wall.0 - minute_start(minute).0;
-                // A mark in the future can't be believed: it counts as run out.
-                u64::try_from(since).is_ok_and(|us| Duration::from_micros(us) <= life.usable())
+                let micros = Duration::from_micros(since.unsigned_abs());
+                match since {
+                    0.. => micros <= life.usable(),
+                    // The clock of who wrote the mark was ahead of ours. Further than clocks may be apart it can't
+                    // be believed: it counts as run out.
+                    _ => micros <= life.apart_max() * 2,
+                }
             }
         }
     }
@@ -170,9 +182,16 @@ mod tests {
     }
 
     #[test]
-    fn an_inherited_mark_in_the_future_counts_as_run_out() {
-        let first = FirstAttempt::Inherited { minute: 101 };
-        assert!(!first.is_key_safe(LIFE, at(100)));
+    fn an_inherited_mark_is_believed_as_far_in_the_future_as_clocks_may_be_apart() {
+        let first = FirstAttempt::Inherited { minute: 103 };
+        assert_eq!(LIFE.apart_max(), Duration::from_secs(90));
+        let ahead = |seconds: i64| {
+            let start = minute_start(103).0;
+            Now { boot: Boot(0), wall: Wall(start - seconds * 1_000_000) }
+        };
+        assert!(first.is_key_safe(LIFE, ahead(0)));
+        assert!(first.is_key_safe(LIFE, ahead(180)));
+        assert!(!first.is_key_safe(LIFE, ahead(181)));
     }
 
     #[test]

@@ -149,7 +149,7 @@ impl Engine {
 
     /// The others must answer, and their clocks must agree with ours.
     fn check_survey(&mut self, survey: &Survey) -> Result<(), String> {
-        let apart_max = self.set.key_life.margin() / 4;
+        let apart_max = self.set.key_life.apart_max();
         let wall = self.now_untrusted.wall;
         let store = survey.store.as_ref().map_err(ToString::to_string);
         self.gauges.trouble.store = store.as_ref().err().cloned();

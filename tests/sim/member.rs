@@ -73,8 +73,14 @@ impl World {
             up.client.rejoin_wanted = true;
             return;
         }
+        // Who has joined a round hears its end before it joins the next one.
+        let (id, heard) = (up.client.member_id.clone(), up.client.generation);
+        if self.brokers.group.epoch_of(&id) > heard {
+            return self.after(MS, Happening::Rejoin(life));
+        }
+        let Some(up) = self.running_mut(life) else { return };
         up.client.rejoin_wanted = false;
-        let (id, owned) = (up.client.member_id.clone(), up.client.owned.clone());
+        let owned = up.client.owned.clone();
         if self.brokers.group.joining.is_none() {
             return;
         }

@@ -109,8 +109,8 @@ fn shape(dice: &mut fastrand::Rng) -> Shape {
     let session = dice.u64(3..=10) * S;
     let life = KeyLife { ttl: key_ttl, deadline };
     let settings = settings(dice, life, session);
-    // As far apart as a take-over just lets pass.
-    let apart_max = i64::try_from(micros(life.margin()) / 4).unwrap_or(0) - 1;
+    // As far apart as a take-over just lets pass, less what an answer needs to arrive: it ages on the way.
+    let apart_max = micros(life.apart_max()).saturating_sub(200 * MS).cast_signed();
     Shape {
         processes,
         settings: Settings { sweep_min_age: min_age, sweep_interval, ..settings },
