@@ -1,15 +1,40 @@
-//! The balance at the end of a run: charges, rows and fates, joined by id. The rules that hold at every moment are in
-//! `oracle`.
+//! The balance at the end of a run: charges, rows and fates, joined by id; and whether the end is reached. The rules
+//! that hold at every moment are in `oracle`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use tollbridge::domain::id::TransactionId;
+use tollbridge::domain::id::{Partition, TransactionId};
 use tollbridge::domain::outcome::{Fate, Outcome};
+use tollbridge::wire::metadata::Metadata;
 
-use crate::oracle::{At, Charged, Oracle};
+use crate::kafka::Brokers;
+use crate::oracle::{At, Charged, Oracle, Told};
 
 impl Oracle {
+    /// Every record has its fate, and the watermarks say so.
+    pub fn is_all_told(&self, brokers: &Brokers) -> bool {
+        let untold = |at: &&At| !self.fates.contains_key(*at);
+        let told = self.fates.len() + self.lost.iter().filter(untold).count();
+        told == self.workload.all.len() && self.lagging(brokers).is_none()
+    }
+
+    fn lagging(&self, brokers: &Brokers) -> Option<Partition> {
+        let stands = |partition| self.told.get(partition).map_or(0, |told| told.watermark.0);
+        brokers.logs.iter().find(|(p, log)| stands(p) < log.end).map(|(p, _)| *p)
+    }
+
+    pub fn untold(&self, brokers: &Brokers) -> String {
+        let untold: Vec<At> =
+            self.workload.all.keys().filter(|at| !self.fates.contains_key(at)).copied().collect();
+        let mut text = format!("{untold:?}, lagging {:?}", self.lagging(brokers));
+        for (partition, Told { watermark, metadata }) in &self.told {
+            let Metadata { cut, bound, epoch, .. } = metadata;
+            text += &format!("\n  {partition}: {watermark} cut {cut} bound {bound} {epoch:?}");
+        }
+        text
+    }
+
     /// Joins charges, rows and fates.
     pub fn at_the_end(&mut self, rows: &[Outcome], left_in_redis: u64) {
         if left_in_redis > 0 {
@@ -37,6 +62,9 @@ impl Oracle {
         places: &BTreeSet<At>,
         row: Option<&Outcome>,
     ) -> Result<(), &'static str> {
+        if self.has_lost(id) {
+            return Ok(());
+        }
         let row = row.ok_or("there is no row")?;
         let of = |fate| places.iter().filter(move |at| self.fates.get(at) == Some(&fate)).count();
         let at = (row.source.partition, row.source.offset);

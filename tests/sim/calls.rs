@@ -85,8 +85,11 @@ impl World {
                 self.oracle.charge_leaves(self.now, charge, (place, recipe));
                 self.check_held_by_redis(life, charge, place);
             }
-            Call::Store(batch) if self.plan.plant == Some(Plant::RemovedTooEarly) => {
-                self.remove_too_early(life, &batch.rows);
+            Call::Store(batch) => {
+                self.check_archived(life, &batch.rows);
+                if self.plan.plant == Some(Plant::RemovedTooEarly) {
+                    self.remove_too_early(life, &batch.rows);
+                }
             }
             Call::Admit { partition, entries, .. } => {
                 let of = |e: &Entry| (e.key.id.as_str().to_owned(), (*partition, e.key.offset));
@@ -253,19 +256,12 @@ pub fn timed_out(call: &Call) -> Reply {
 /// What a caller is told where nobody listens: surely not done, or not known to be.
 pub fn refused(call: &Call) -> Reply {
     let why = || "down".to_owned();
-    let queue = || QueueError::Transient(why());
     let store = || StoreError::Transient(why());
     match call {
         Call::Committed(_) => Reply::Committed(Err(SourceError::Transient(why()))),
         Call::Membership => Reply::Membership(Err(PublishError::Transient(why()))),
         Call::Commit { .. } => Reply::Committing(Committing::Unclear(why())),
         Call::Renew => Reply::Renewed(Err(PublishError::Transient(why()))),
-        Call::Claim { .. } | Call::Remove { .. } => Reply::QueueDone(Err(queue())),
-        Call::Admit { .. } => Reply::Admitted(Err(queue())),
-        Call::Settle { .. } | Call::Mark { .. } => Reply::Moved(Err(queue())),
-        Call::Missing { .. } => Reply::Missing(Err(queue())),
-        Call::Scan { .. } => Reply::Page(Err(queue())),
-        Call::Depths(_) => Reply::Depths(Err(queue())),
         Call::Charge(_) | Call::Lookup(_) => Reply::Answer(Answer::NotSent(why())),
         Call::Ask(_) => Reply::Asked(Err(store())),
         Call::Store(_) => Reply::Stored(Err(store())),
@@ -273,7 +269,20 @@ pub fn refused(call: &Call) -> Reply {
         Call::Survey => Reply::Survey(Box::new(Survey {
             store: Err(store()),
             sources: Err(store()),
-            queue: Err(queue()),
+            queue: Err(QueueError::Transient(why())),
         })),
+        call => failed_in_redis(call, QueueError::Transient(why())),
+    }
+}
+
+/// What a caller is told of a call to Redis that failed.
+pub fn failed_in_redis(call: &Call, error: QueueError) -> Reply {
+    match call {
+        Call::Admit { .. } => Reply::Admitted(Err(error)),
+        Call::Settle { .. } | Call::Mark { .. } => Reply::Moved(Err(error)),
+        Call::Missing { .. } => Reply::Missing(Err(error)),
+        Call::Scan { .. } => Reply::Page(Err(error)),
+        Call::Depths(_) => Reply::Depths(Err(error)),
+        _ => Reply::QueueDone(Err(error)),
     }
 }

@@ -8,7 +8,8 @@ impl World {
     pub fn look(&mut self) {
         let quiet = self.now > self.plan.faults_end()
             && self.now > self.plan.shape.published_by()
-            && self.active.is_empty();
+            && self.active.is_empty()
+            && self.tampered.is_empty();
         let told = quiet && self.oracle.is_all_told(&self.brokers);
         if !told {
             self.settled_at = None;
@@ -24,8 +25,8 @@ impl World {
             self.oracle.at_the_end(&rows, left);
             return;
         }
-        let start = self.plan.faults_end().max(self.plan.shape.published_by());
-        if !told && self.now > start + self.plan.shape.patience() {
+        let start = self.plan.faults_end().max(self.plan.shape.published_by()).max(self.mended_at);
+        if !told && self.tampered.is_empty() && self.now > start + self.plan.shape.patience() {
             let untold = self.oracle.untold(&self.brokers);
             let engines = self.describe();
             self.oracle.fail(format!("no fate in time: {untold}\n{engines}"));

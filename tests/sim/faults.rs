@@ -3,6 +3,7 @@
 
 use tollbridge::domain::id::Partition;
 
+use crate::operator::Tampering;
 use crate::plan::{MS, Micros, S, Shape, micros};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,6 +117,12 @@ pub enum Kind {
     /// Each request of a transaction takes its time.
     CommitSlow,
     BrokerDown,
+    /// Others commit for the group while it is empty; at the end of the span what stood there is brought back.
+    Tampered(Partition, Tampering),
+    /// Retention deletes so many records that have no fate yet; at the end of the span an operator accepts it.
+    Retention(Partition, usize),
+    /// Scripts end half-way, with an error.
+    QueueTorn,
 }
 
 impl Kind {
@@ -210,6 +217,25 @@ pub fn draw(dice: &mut fastrand::Rng, shape: &Shape) -> Vec<Fault> {
     }
     faults.sort_by_key(|fault| fault.at);
     faults
+}
+
+/// Rarer ones, drawn apart from the others so that these stay what they were.
+pub fn draw_more(dice: &mut fastrand::Rng, shape: &Shape) -> Option<Fault> {
+    let partitions = &shape.settings.partitions;
+    let partition = partitions[dice.usize(..partitions.len())];
+    let kind = match dice.u8(0..16) {
+        0 => Kind::Tampered(partition, Tampering::ALL[dice.usize(..Tampering::ALL.len())]),
+        1 => Kind::Retention(partition, dice.usize(..4)),
+        2 => Kind::QueueTorn,
+        _ => return None,
+    };
+    let at = dice.u64(0..shape.load_ends + 5 * S);
+    let lasting = match kind {
+        Kind::Tampered(..) => 2 * shape.session + dice.u64(5..=20) * S,
+        _ => dice.u64(1..=15) * S,
+    };
+    let chance = [20, 50, 100][dice.usize(..3)];
+    Some(Fault { at, lasting, chance, kind })
 }
 
 /// What makes wrong clocks worth something: a take-over while they are wrong, requests without an answer, and a next

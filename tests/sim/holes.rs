@@ -22,6 +22,8 @@ pub enum Hole {
     SameIdAgain,
     NoTransaction,
     GapPassed,
+    Refused,
+    RecordsDeleted,
     // Gateway
     ChargedUnheard,
     ChargedLate,
@@ -40,6 +42,7 @@ pub enum Hole {
     EpochLost,
     EntryLost,
     RedisFull,
+    ScriptTorn,
     FormerOwnerWrites,
     // Store and clocks
     RowUntold,
@@ -47,7 +50,7 @@ pub enum Hole {
     ClockJumped,
 }
 
-pub const ALL: [Hole; 32] = [
+pub const ALL: [Hole; 35] = [
     Hole::NothingJoined,
     Hole::RevokedInCommit,
     Hole::CommitRefused,
@@ -60,6 +63,8 @@ pub const ALL: [Hole; 32] = [
     Hole::SameIdAgain,
     Hole::NoTransaction,
     Hole::GapPassed,
+    Hole::Refused,
+    Hole::RecordsDeleted,
     Hole::ChargedUnheard,
     Hole::ChargedLate,
     Hole::ArrivedUnheard,
@@ -76,6 +81,7 @@ pub const ALL: [Hole; 32] = [
     Hole::EpochLost,
     Hole::EntryLost,
     Hole::RedisFull,
+    Hole::ScriptTorn,
     Hole::FormerOwnerWrites,
     Hole::RowUntold,
     Hole::StoredAgain,
@@ -98,6 +104,8 @@ impl Hole {
             Self::SameIdAgain => "one id at two offsets",
             Self::NoTransaction => "record that is no transaction",
             Self::GapPassed => "gap between offsets",
+            Self::Refused => "committed offset that nobody may trust",
+            Self::RecordsDeleted => "records deleted before they were processed",
             Self::ChargedUnheard => "charged and nobody heard",
             Self::ChargedLate => "charged after the caller gave up",
             Self::ArrivedUnheard => "request arrived after its caller gave up",
@@ -114,6 +122,7 @@ impl Hole {
             Self::EpochLost => "redis lost the epoch",
             Self::EntryLost => "redis lost an acknowledged entry",
             Self::RedisFull => "redis full",
+            Self::ScriptTorn => "redis script that ended half-way",
             Self::FormerOwnerWrites => "former owner writes to redis",
             Self::RowUntold => "row stored by an owner that died before it told",
             Self::StoredAgain => "row stored twice",

@@ -26,13 +26,15 @@ pub struct Brokers {
 pub struct Log {
     pub records: BTreeMap<Offset, Record>,
     pub end: i64,
+    /// The first offset that is still there.
+    pub low: i64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Point {
     pub watermark: Offset,
     pub metadata: String,
-    written: u64,
+    pub written: u64,
 }
 
 /// A transactional id.
@@ -199,22 +201,27 @@ impl Brokers {
     }
 
     /// A stable read: `None` while a transaction on one of these partitions is open.
-    pub fn committed(&self, partitions: &[Partition]) -> Option<Vec<Committed>> {
+    pub fn committed_stably(&self, partitions: &[Partition]) -> Option<Vec<Committed>> {
         let open = self.producers.values().filter_map(|producer| producer.open.as_ref());
         let mut points = open.flat_map(|open| &open.points);
         if points.any(|point| partitions.contains(&point.partition)) {
             return None;
         }
+        Some(self.committed(partitions))
+    }
+
+    /// What stands now, whatever is open.
+    pub fn committed(&self, partitions: &[Partition]) -> Vec<Committed> {
         let committed = |partition: &Partition| {
             let point = self.offsets.get(partition);
             Committed {
                 partition: *partition,
                 point: point.map(|point| (point.watermark, point.metadata.clone())),
-                low: Offset(0),
+                low: Offset(self.logs.get(partition).map_or(0, |log| log.low)),
                 high: Offset(self.logs.get(partition).map_or(0, |log| log.end)),
             }
         };
-        Some(partitions.iter().map(committed).collect())
+        partitions.iter().map(committed).collect()
     }
 
     pub fn append(&mut self, partition: Partition, record: Record) {

@@ -23,10 +23,14 @@ impl World {
         if self.processes[process].up.is_some() {
             return;
         }
+        if self.now < self.held_until {
+            return self.at(self.held_until, Happening::Start(process));
+        }
         let seed = self.dice.u64(..);
         let name = format!("p{process}");
         let mut settings =
             tollbridge::pipeline::Settings { instance: name.clone(), ..shape.settings.clone() };
+        settings.accept_offset_reset = self.accepts_reset;
         if let Some(plant) = self.plan.plant {
             plant.settings(&mut settings);
         }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use tollbridge::domain::id::Partition;
+use tollbridge::domain::id::{Offset, Partition};
 use tollbridge::ports::source::{SourceEvent, Ticket};
 
 use crate::group::{Assignment, Joined};
@@ -279,14 +279,24 @@ impl World {
             return self.after(20 * MS, Happening::Fetch(life, partition));
         }
         let chunk = self.dice.usize(1..=12);
-        let Some(up) = self.running_mut(life) else { return };
+        let plant = self.plan.plant;
+        let process = &mut self.processes[life.process];
+        let Some(up) = process.up.as_deref_mut().filter(|_| process.life == life) else { return };
         let is_open = up.client.open.is_some();
         let Some(f) = up.fetched.get_mut(&partition) else { return };
         if is_open || f.closed || f.demand == 0 {
             return;
         }
-        let (version, from, most) = (f.version, f.position, f.demand.min(chunk));
         let Some(log) = self.brokers.logs.get(&partition) else { return };
+        if f.position.0 < log.low && plant == Some(Plant::ReadsOnAtTheStart) {
+            f.position = Offset(log.low);
+        }
+        if f.position.0 < log.low {
+            f.closed = true;
+            let (version, why) = (f.version, "offset out of range".to_owned());
+            return self.emit(life, SourceEvent::Stopped { partition, version, why });
+        }
+        let (version, from, most) = (f.version, f.position, f.demand.min(chunk));
         let (records, position) = log.fetch(from, most);
         let at_end = position.0 == log.end;
         let Some(up) = self.running_mut(life) else { return };

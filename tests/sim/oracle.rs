@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use sha2::{Digest, Sha256};
 use tollbridge::adapters::memory::gateway::Entry;
-use tollbridge::domain::id::{Offset, Partition, TransactionId};
+use tollbridge::domain::id::{Epoch, Offset, Partition, TransactionId};
 use tollbridge::domain::outcome::Fate;
 use tollbridge::pipeline::{AskStore, Level, Note};
 use tollbridge::ports::gateway::Charge;
@@ -26,9 +26,9 @@ pub type At = (Partition, Offset);
 
 /// What Kafka was last told of a partition.
 #[derive(Debug)]
-struct Told {
-    watermark: Offset,
-    metadata: Metadata,
+pub(crate) struct Told {
+    pub(crate) watermark: Offset,
+    pub(crate) metadata: Metadata,
 }
 
 impl Told {
@@ -63,7 +63,15 @@ pub struct Oracle {
     /// A gateway that does not keep its declines.
     pub(crate) may_decide_differently: bool,
     pub(crate) fates: BTreeMap<At, Fate>,
-    told: BTreeMap<Partition, Told>,
+    pub(crate) told: BTreeMap<Partition, Told>,
+    /// Partitions whose committed offset is not what it should be.
+    pub distrusted: BTreeSet<Partition>,
+    /// Records that were deleted before they had a fate, and those of them that may be passed over.
+    pub(crate) lost: BTreeSet<At>,
+    pub(crate) skippable: BTreeSet<At>,
+    pub(crate) has_accepted: bool,
+    /// Who claimed a partition in Redis, with which epoch.
+    pub(crate) claims: BTreeMap<(Partition, Epoch), Life>,
     /// The highest offset for which a request has left.
     asked_to: BTreeMap<Partition, Offset>,
     /// When the earliest request left that arrived at the gateway.
@@ -104,6 +112,11 @@ impl Oracle {
             }),
             fates: BTreeMap::new(),
             told: BTreeMap::new(),
+            distrusted: BTreeSet::new(),
+            lost: BTreeSet::new(),
+            skippable: BTreeSet::new(),
+            has_accepted: false,
+            claims: BTreeMap::new(),
             asked_to: BTreeMap::new(),
             first: BTreeMap::new(),
             askers: BTreeMap::new(),
@@ -146,6 +159,9 @@ impl Oracle {
         let text = &note.text;
         let confused = text.starts_with("a reply") || text.contains("no longer on the topic");
         let refuses = text.starts_with("refused") && by_owner;
+        if refuses && note.partition.is_some_and(|partition| self.may_refuse(partition)) {
+            return self.meets(Hole::Refused);
+        }
         if note.level == Level::Error && (confused || refuses) {
             self.fail(format!("an owner says: {text}"));
         }
@@ -162,6 +178,9 @@ impl Oracle {
         let Some((partition, offset)) = place else {
             return self.fail(format!("{id} is asked for without an acknowledged temp entry"));
         };
+        if self.distrusted.contains(&partition) {
+            self.fail(format!("{id} is asked for; nobody knows how far {partition} has come"));
+        }
         let before = self.recipes.get(&(partition, offset)).copied();
         if before.is_some_and(|before| before != recipe) {
             self.fail(format!("{id} at {partition}@{offset} is asked for with another recipe"));
@@ -204,7 +223,9 @@ impl Oracle {
     /// What the promise leaves out: an id on two partitions whose first place stays open until the key has run out,
     /// and, where charging may go on without the store, an id that comes again during its outage.
     fn may_be_charged_again(&self, id: &TransactionId) -> bool {
-        self.workload.is_spread(id) || (!self.asks_always && self.workload.places[id].len() > 1)
+        self.workload.is_spread(id)
+            || (!self.asks_always && self.workload.places[id].len() > 1)
+            || self.has_lost(id)
     }
 
     pub fn look_at_ledger(&mut self, ledger: &[Entry], place: Option<At>) {
@@ -269,7 +290,7 @@ impl Oracle {
         };
         let (partition, offset) = place;
         let log = brokers.logs.get(&partition);
-        if log.is_none_or(|log| !log.records.contains_key(&offset)) {
+        if log.is_none_or(|log| offset.0 >= log.end) {
             self.fail(format!("an event of a record that is still to come: {place:?}"));
         }
         self.met_by(verdict);
@@ -289,8 +310,9 @@ impl Oracle {
         if verdict.fate == Fate::Archived && !self.charges.iter().any(|c| Some(&c.id) == id) {
             self.fail(format!("{place:?} is told as archived, and was never charged"));
         }
-        // Two places with different payloads, asked for by two processes at a time, are a case for a person.
-        let is_spread = id.is_some_and(|id| workload.is_spread(id));
+        // Two places with different payloads, asked for by two processes at a time, or one after the other that was
+        // lost, are a case for a person.
+        let is_spread = id.is_some_and(|id| workload.is_spread(id) || self.has_lost(id));
         if verdict.fate == Fate::InDoubt && self.is_faultless && !is_spread {
             self.fail(format!("{place:?} is in doubt, and nothing went wrong"));
         }
@@ -313,6 +335,9 @@ impl Oracle {
 
     fn point_told(&mut self, point: &CommitPoint, brokers: &Brokers) {
         let CommitPoint { partition, watermark, metadata } = point;
+        if self.distrusted.contains(partition) {
+            self.fail(format!("{partition} goes on beside an offset that can't be trusted"));
+        }
         // An older commit that comes late is not what stands now.
         let stands = brokers.offsets.get(partition);
         if stands.is_none_or(|s| s.watermark != *watermark || s.metadata != *metadata) {
@@ -351,31 +376,14 @@ impl Oracle {
             .all
             .range((*partition, Offset(0))..(*partition, Offset(end)))
             .map(|(place, _)| *place)
-            .find(|place| told.is_finished(place.1) && !self.fates.contains_key(place));
+            .find(|at| {
+                told.is_finished(at.1)
+                    && !self.fates.contains_key(at)
+                    && !self.skippable.contains(at)
+            });
         if let Some((_, offset)) = skipped {
             self.fail(format!("{partition}@{offset} is called finished and has no fate: {told:?}"));
         }
         self.told.insert(*partition, told);
-    }
-
-    /// Every record has its fate, and the watermarks say so.
-    pub fn is_all_told(&self, brokers: &Brokers) -> bool {
-        self.fates.len() == self.workload.all.len() && self.lagging(brokers).is_none()
-    }
-
-    fn lagging(&self, brokers: &Brokers) -> Option<Partition> {
-        let stands = |partition| self.told.get(partition).map_or(0, |told| told.watermark.0);
-        brokers.logs.iter().find(|(p, log)| stands(p) < log.end).map(|(p, _)| *p)
-    }
-
-    pub fn untold(&self, brokers: &Brokers) -> String {
-        let untold: Vec<At> =
-            self.workload.all.keys().filter(|at| !self.fates.contains_key(at)).copied().collect();
-        let mut text = format!("{untold:?}, lagging {:?}", self.lagging(brokers));
-        for (partition, Told { watermark, metadata }) in &self.told {
-            let Metadata { cut, bound, epoch, .. } = metadata;
-            text += &format!("\n  {partition}: {watermark} cut {cut} bound {bound} {epoch:?}");
-        }
-        text
     }
 }

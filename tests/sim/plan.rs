@@ -87,7 +87,12 @@ impl Plan {
         let mut dice = fastrand::Rng::with_seed(seed ^ 0x70b1_1b41_d6e5_eed5);
         let mut shape = shape(&mut dice);
         shape.is_incremental = seed % 4 == 3;
-        let faults = faults::draw(&mut dice, &shape);
+        let mut faults = faults::draw(&mut dice, &shape);
+        if !faults.is_empty() {
+            let mut dice = fastrand::Rng::with_seed(seed ^ 0x5c1d_9a27_0b3f_64e1);
+            faults.extend(faults::draw_more(&mut dice, &shape));
+            faults.sort_by_key(|fault| fault.at);
+        }
         Self { seed, shape, faults, plant: None }
     }
 

@@ -1,9 +1,11 @@
 //! Planting: what each bug changes on the way from the pipeline to its world and back. Which bugs there are is in
 //! `plants`; those that change what a room does are where that room is simulated.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use tollbridge::domain::answer::Answer;
-use tollbridge::domain::id::{Offset, Partition, RecipeHash};
+use tollbridge::domain::id::{Epoch, Offset, Partition, RecipeHash};
 use tollbridge::domain::offsets::Mark;
 use tollbridge::domain::outcome::Fate;
 use tollbridge::domain::retry::minute_of;
@@ -11,12 +13,13 @@ use tollbridge::domain::time::Wall;
 use tollbridge::pipeline::{Begin, Call, Reply, Settings};
 use tollbridge::ports::gateway::Response;
 use tollbridge::ports::publisher::{CommitPoint, Committing};
-use tollbridge::ports::queue::{Admission, Moved};
+use tollbridge::ports::queue::{Admission, Moved, QueueError};
 use tollbridge::ports::source::Committed;
 use tollbridge::ports::store::{Batch, StoreError, Stored};
 use tollbridge::wire::gateway::RECIPE;
 use tollbridge::wire::metadata::Metadata;
 
+use crate::plan::STORE;
 use crate::plants::Plant;
 use crate::process::Life;
 use crate::world::World;
@@ -26,6 +29,8 @@ impl Plant {
         match self {
             Self::KeysLiveShorter => settings.key_life.ttl *= 4,
             Self::BeginsAtTheEnd => settings.begin = Begin::Latest,
+            Self::LossSkipped => settings.accept_offset_reset = true,
+            Self::ProofNeverOld => settings.proof_age_max = Duration::from_secs(1_000_000),
             _ => {}
         }
     }
@@ -102,13 +107,45 @@ impl Plant {
             }
             (Self::LossUnnoticed, Reply::Missing(Ok(missing))) => missing.clear(),
             (Self::LossUnnoticed, Reply::Moved(Ok(moved))) => moved.fill(Moved::Done),
-            (Self::FutureMarkBelieved, Reply::Committed(Ok(all))) => {
+            (_, Reply::Committed(Ok(all))) => {
                 for (watermark, text) in all.iter_mut().filter_map(|c| c.point.as_mut()) {
-                    believe(*watermark, text, minute_of(wall));
+                    self.committed(*watermark, text, wall);
                 }
+            }
+            (Self::ErrorIsMoved, Reply::Moved(result)) if is_permanent(result) => {
+                *result = Ok(vec![Moved::Done; 64]);
             }
             _ => {}
         }
+    }
+
+    /// What is made of a committed offset.
+    fn committed(self, watermark: Offset, text: &mut String, wall: Wall) {
+        let read = Metadata::decode(watermark, text);
+        let mut metadata = match (self, read) {
+            (Self::MetadataWorkedAround, Err(_)) => Metadata {
+                cut: watermark,
+                unfinished: Vec::new(),
+                bound: watermark,
+                marks: Vec::new(),
+                epoch: Epoch(0),
+                store: STORE,
+                recipe: RECIPE,
+            },
+            (_, Err(_)) => return,
+            (_, Ok(metadata)) => metadata,
+        };
+        let minute = minute_of(wall);
+        match self {
+            Self::FutureMarkBelieved => {
+                metadata.marks.iter_mut().for_each(|mark| mark.minute = mark.minute.min(minute));
+            }
+            Self::OtherStoreAccepted => metadata.store = STORE,
+            Self::EpochNotRaised => metadata.epoch.0 = metadata.epoch.0.saturating_sub(1),
+            Self::MetadataWorkedAround => {}
+            _ => return,
+        }
+        *text = metadata.encode(watermark);
     }
 
     /// What the gateway's client makes of an answer.
@@ -151,7 +188,7 @@ impl World {
             Committed {
                 partition: *partition,
                 point: said.map(|said| (said.watermark, said.metadata.clone())),
-                low: Offset(0),
+                low: Offset(self.brokers.logs.get(partition).map_or(0, |log| log.low)),
                 high: Offset(self.brokers.logs.get(partition).map_or(0, |log| log.end)),
             }
         };
@@ -163,12 +200,8 @@ fn younger(mark: &mut Mark) {
     mark.minute += 3;
 }
 
-fn believe(watermark: Offset, text: &mut String, minute: u32) {
-    let Ok(mut metadata) = Metadata::decode(watermark, text) else { return };
-    for mark in &mut metadata.marks {
-        mark.minute = mark.minute.min(minute);
-    }
-    *text = metadata.encode(watermark);
+fn is_permanent(result: &Result<Vec<Moved>, QueueError>) -> bool {
+    matches!(result, Err(QueueError::Permanent(_)))
 }
 
 /// What a gateway says that checks a limit before anything else; nothing of it is kept.

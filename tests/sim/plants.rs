@@ -25,7 +25,7 @@ pub enum Plant {
     BoundTooLate,
     /// Marks say that first attempts are younger than they are.
     MarksYounger,
-    /// A mark in the future counts as now.
+    /// An inherited mark counts as now, however far in the future it is.
     FutureMarkBelieved,
     /// A commit without a clear answer is taken for done.
     UnclearIsClean,
@@ -75,9 +75,25 @@ pub enum Plant {
     LossUnnoticed,
     /// A script runs where Redis has no epoch at all.
     EpochTrusted,
+    /// A script that ended with an error half-way counts as done.
+    ErrorIsMoved,
+    /// A new owner takes the epoch of the one before it.
+    EpochNotRaised,
+    /// Metadata that can't be read counts as none.
+    MetadataWorkedAround,
+    /// Whose store the metadata names is not looked at.
+    OtherStoreAccepted,
+    /// Records that retention has deleted are passed over without a word, by a new owner.
+    LossSkipped,
+    /// The same by a reader whose offset is gone: it goes on where the topic begins.
+    ReadsOnAtTheStart,
+    /// Committed offsets are read beside a transaction that is still open.
+    ReadUnstable,
+    /// A proof of ownership never grows old.
+    ProofNeverOld,
 }
 
-pub const ALL: [Plant; 35] = [
+pub const ALL: [Plant; 43] = [
     Plant::OffsetsWithoutEvents,
     Plant::EventsWithoutOffsets,
     Plant::OffsetsOutside,
@@ -113,6 +129,14 @@ pub const ALL: [Plant; 35] = [
     Plant::AdmissionNotAwaited,
     Plant::LossUnnoticed,
     Plant::EpochTrusted,
+    Plant::ErrorIsMoved,
+    Plant::EpochNotRaised,
+    Plant::MetadataWorkedAround,
+    Plant::OtherStoreAccepted,
+    Plant::LossSkipped,
+    Plant::ReadsOnAtTheStart,
+    Plant::ReadUnstable,
+    Plant::ProofNeverOld,
 ];
 
 impl Plant {
@@ -122,16 +146,22 @@ impl Plant {
             Self::OffsetsWithoutEvents
             | Self::UnfinishedForgotten
             | Self::WatermarkIsLast
-            | Self::BeginsAtTheEnd => "promise: reported",
+            | Self::BeginsAtTheEnd
+            | Self::LossSkipped
+            | Self::ReadsOnAtTheStart => "promise: reported",
             Self::EventsWithoutOffsets | Self::ReportedLeftOut => "promise: reported once",
             Self::OffsetsOutside | Self::PlainBesideOpen => "INV-1",
             Self::UnfencedCommit | Self::NoBarrier | Self::RevocationIgnored => "INV-2",
-            Self::UnclearIsClean | Self::NoNewProducer | Self::NotReadAgain => "INV-3",
+            Self::UnclearIsClean
+            | Self::NoNewProducer
+            | Self::NotReadAgain
+            | Self::ReadUnstable => "INV-3",
             Self::BoundForgotten
             | Self::BoundTooLate
             | Self::StoreNotAsked
             | Self::AdmissionNotAwaited
-            | Self::LossUnnoticed => "INV-4",
+            | Self::LossUnnoticed
+            | Self::ProofNeverOld => "INV-4",
             Self::MarksYounger
             | Self::FutureMarkBelieved
             | Self::LostIsNotSent
@@ -141,8 +171,9 @@ impl Plant {
             | Self::KeysLiveShorter
             | Self::WallClockMeasures => "INV-5",
             Self::RepeatedDeclineBelieved | Self::StatusIsDecline => "INV-6",
-            Self::EpochTrusted => "INV-7",
-            Self::StoredTooEarly | Self::RemovedTooEarly => "INV-8",
+            Self::EpochTrusted | Self::EpochNotRaised => "INV-7",
+            Self::StoredTooEarly | Self::RemovedTooEarly | Self::ErrorIsMoved => "INV-8",
+            Self::MetadataWorkedAround | Self::OtherStoreAccepted => "INV-9",
             Self::KeyPerAttempt => "promise: charged once",
             Self::DeclinesNotStored | Self::ConflictIgnored => "promise: stored once",
         }

@@ -4,13 +4,14 @@
 use std::sync::Arc;
 
 use tollbridge::domain::id::{Epoch, Offset, Partition};
-use tollbridge::domain::outcome::Outcome;
+use tollbridge::domain::outcome::{Fate, Outcome};
 use tollbridge::pipeline::{Call, CallId, Reply};
 use tollbridge::ports::gateway::Charge;
 use tollbridge::ports::queue::{EntryKey, QueueError};
 
-use crate::calls::{Apply, epoch_of};
+use crate::calls::{Apply, epoch_of, failed_in_redis};
 use crate::faults::Kind;
+use crate::holes::Hole;
 use crate::plan::{MS, Micros, S, micros};
 use crate::plants::Plant;
 use crate::process::Life;
@@ -20,6 +21,9 @@ impl World {
     pub fn carry_out_queue(&mut self, apply: &Apply) -> Reply {
         let stood = epoch_of(&apply.call).map(|(partition, _)| self.queue.epoch(partition));
         self.check_removal(&apply.call);
+        if self.struck(|kind| *kind == Kind::QueueTorn).is_some() {
+            return self.tear_script(&apply.call);
+        }
         let mut reply = self.script(&apply.call);
         if self.plan.plant == Some(Plant::EpochTrusted)
             && let Some((partition, epoch)) = epoch_of(&apply.call)
@@ -28,8 +32,45 @@ impl World {
         {
             reply = self.script(&apply.call);
         }
-        self.check_epoch(&apply.call, stood.flatten(), &reply);
+        self.check_epoch(apply, stood.flatten(), &reply);
         reply
+    }
+
+    /// A script ends half-way, with an error: some of its lines are done, one of them may be so by half.
+    fn tear_script(&mut self, call: &Call) -> Reply {
+        let (mut done, rest) = (call.clone(), &mut None);
+        let lines = match &mut done {
+            Call::Admit { entries, .. } | Call::Mark { entries, .. } => {
+                let lines = self.dice.usize(..=entries.len());
+                entries.truncate(lines);
+                lines
+            }
+            Call::Settle { partition, epoch, entries } => {
+                let lines = self.dice.usize(..=entries.len());
+                *rest = entries.get(lines).cloned().map(|entry| (*partition, *epoch, entry));
+                entries.truncate(lines);
+                lines
+            }
+            Call::Remove { keys, .. } => {
+                let lines = self.dice.usize(..=keys.len());
+                keys.truncate(lines);
+                lines
+            }
+            call => return self.script(call),
+        };
+        let reply = self.script(&done);
+        if let Some(error) = error_of(&reply) {
+            return failed_in_redis(call, error.clone());
+        }
+        if let Some((partition, epoch, entry)) = rest
+            && let Err(error) = self.queue.settle_half(*partition, *epoch, entry)
+        {
+            return failed_in_redis(call, error);
+        }
+        if lines > 0 || rest.is_some() {
+            self.oracle.meets(Hole::ScriptTorn);
+        }
+        failed_in_redis(call, QueueError::Permanent("the script failed".to_owned()))
     }
 
     fn script(&self, call: &Call) -> Reply {
@@ -58,9 +99,13 @@ impl World {
     }
 
     /// A script runs only for the epoch that stands.
-    fn check_epoch(&mut self, call: &Call, stood: Option<Epoch>, reply: &Reply) {
+    fn check_epoch(&mut self, apply: &Apply, stood: Option<Epoch>, reply: &Reply) {
+        let call = &apply.call;
         let Some((partition, epoch)) = epoch_of(call) else { return };
         let is_write = !matches!(call, Call::Claim { .. });
+        if !is_write && error_of(reply).is_none() {
+            self.oracle.epoch_claimed(partition, epoch, apply.life);
+        }
         if is_write && error_of(reply).is_none() && stood != Some(epoch) {
             let name = call.name();
             self.oracle.fail(format!("{name} ran on {partition} for {epoch:?}, {stood:?} stood"));
@@ -79,6 +124,29 @@ impl World {
             if is_archived && !is_stored && !self.oracle.is_finished(*partition, *offset) {
                 let place = format!("{id} at {partition}@{offset}");
                 self.oracle.fail(format!("{place} leaves the archive queue before it is stored"));
+            }
+        }
+    }
+
+    /// What is approved goes to the store only from the archive queue, as long as Redis keeps what it was given.
+    pub fn check_archived(&mut self, life: Life, rows: &[Arc<Outcome>]) {
+        let late = |kind: &Kind| matches!(kind, Kind::QueueSlow);
+        if self.active.iter().any(|i| late(&self.plan.faults[*i].kind)) {
+            self.redis_lost_at = self.now;
+        }
+        let Some(runs_since) = self.running(life).map(|up| up.runs_since) else { return };
+        if self.now <= self.redis_lost_at.max(runs_since) + self.refilling() {
+            return;
+        }
+        for row in rows.iter().filter(|row| row.fate == Fate::Archived) {
+            let (partition, offset) = (row.source.partition, row.source.offset);
+            let held = self.queue.find(partition, &row.transaction_id);
+            // A batch of an earlier assignment goes on until the store has taken it.
+            let is_owner = self.brokers.group.owner(partition) == Some(life)
+                && !self.oracle.is_finished(partition, offset);
+            if is_owner && held != Some((offset, true)) {
+                let place = format!("{} at {partition}@{offset}", row.transaction_id);
+                self.oracle.fail(format!("{place} goes to the store and redis has {held:?}"));
             }
         }
     }
@@ -114,6 +182,7 @@ impl World {
                     | Kind::QueueDown
                     | Kind::QueueRequestsLost
                     | Kind::QueueRepliesLost
+                    | Kind::QueueTorn
             )
         })
     }

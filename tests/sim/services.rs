@@ -8,6 +8,7 @@ use tollbridge::pipeline::{Call, Reply, Survey};
 use tollbridge::ports::gateway::Answer;
 use tollbridge::ports::publisher::Membership;
 use tollbridge::ports::queue::QueueError;
+use tollbridge::ports::source::Committed;
 use tollbridge::ports::store::Batch;
 
 use crate::calls::{Apply, Late, Room, refused, room, timed_out};
@@ -94,7 +95,7 @@ impl World {
             Call::Committed(partitions) if self.believes(apply.life, partitions) => {
                 self.believed(apply.life, partitions)
             }
-            Call::Committed(partitions) => match self.brokers.committed(partitions) {
+            Call::Committed(partitions) => match self.committed_offsets(partitions) {
                 Some(committed) => Some(Reply::Committed(Ok(committed))),
                 // The client asks again until it is stable.
                 None if self.now + 50 * MS < apply.deadline => {
@@ -106,6 +107,13 @@ impl World {
                 None => Some(refused(&apply.call)),
             },
             _ => None,
+        }
+    }
+
+    fn committed_offsets(&self, partitions: &[Partition]) -> Option<Vec<Committed>> {
+        match self.plan.plant {
+            Some(Plant::ReadUnstable) => Some(self.brokers.committed(partitions)),
+            _ => self.brokers.committed_stably(partitions),
         }
     }
 

@@ -51,20 +51,22 @@ impl World {
             }
             Kind::QueueEvicts(entries) => self.evict(entries),
             Kind::QueueWipe => {
-                self.redis_failed_at = self.now;
+                self.redis_fails();
                 self.queue.wipe();
             }
             Kind::QueueForgetsEpoch(partition) => {
-                self.redis_failed_at = self.now;
+                self.redis_fails();
                 self.queue.lose_epoch(partition);
             }
             Kind::QueueForgetsNewest(writes) => {
-                self.redis_failed_at = self.now;
+                self.redis_fails();
                 if self.queue.lose_newest(writes) > 0 {
                     self.oracle.meets(Hole::TailLost);
                 }
             }
             Kind::QueueFull => self.queue.set_full(true),
+            Kind::Tampered(..) => return self.with_an_empty_group(Happening::Tamper(i)),
+            Kind::Retention(partition, unfinished) => self.delete_records(partition, unfinished),
             // They strike call by call.
             _ => return,
         }
@@ -86,6 +88,8 @@ impl World {
                 self.queue.set_full(full);
             }
             Kind::Stop(process) => self.after(100 * MS, Happening::Start(process)),
+            Kind::Tampered(partition, _) => self.mend(partition),
+            Kind::Retention(..) => self.accept_losses(),
             Kind::Kick(process) => {
                 let life = self.processes[process].life;
                 self.after(0, Happening::Heartbeat(life));
@@ -94,8 +98,14 @@ impl World {
         }
     }
 
-    fn evict(&mut self, entries: usize) {
+    /// It has lost something.
+    fn redis_fails(&mut self) {
         self.redis_failed_at = self.now;
+        self.redis_lost_at = self.now;
+    }
+
+    fn evict(&mut self, entries: usize) {
+        self.redis_fails();
         let partitions = self.plan.shape.settings.partitions.clone();
         for _ in 0..entries {
             let partition = partitions[self.dice.usize(..partitions.len())];
@@ -109,7 +119,7 @@ impl World {
     }
 
     /// A fault has had an effect.
-    fn count(&mut self, i: usize) {
+    pub fn count(&mut self, i: usize) {
         self.faults_landed.insert(i);
         *self.landed.entry(self.plan.faults[i].kind.name()).or_default() += 1;
     }
@@ -175,7 +185,7 @@ impl World {
         true
     }
 
-    fn crash_process(&mut self, process: usize, back: Micros) {
+    pub fn crash_process(&mut self, process: usize, back: Micros) {
         let life = self.processes[process].life;
         self.at(back, Happening::Start(process));
         if self.running(life).is_none() {

@@ -17,13 +17,16 @@ use crate::calls::{Apply, Late, Room, room};
 use crate::faults::Stage;
 use crate::group::Assignment;
 use crate::holes::Hole;
-use crate::kafka::{Brokers, Committer};
+use crate::kafka::{Brokers, Committer, Point};
 use crate::oracle::Oracle;
 use crate::plan::{MS, Micros, Plan, S, STORE};
 use crate::plants::Plant;
 use crate::process::{Life, Process, Running, wall};
 use crate::transact::{Stray, Transact};
 use crate::workload::Workload;
+
+/// No run takes so many; an ordinary one takes some thousands.
+const STEPS_MAX: u64 = 2_000_000;
 
 /// One thing that is going to happen.
 #[derive(Debug)]
@@ -51,6 +54,8 @@ pub enum Happening {
     Strike(usize),
     StrikeEnds(usize),
     Thaw(Life),
+    Tamper(usize),
+    Mend(Partition),
     EndByItself {
         transactional_id: String,
         number: u64,
@@ -81,6 +86,15 @@ pub struct World {
     pub oracle: Oracle,
     /// When Redis last lost or refused something.
     pub redis_failed_at: Micros,
+    /// When it last lost something, or a late request may have taken it away.
+    pub redis_lost_at: Micros,
+    /// What stood where others have committed, and when the last of it was brought back.
+    pub tampered: BTreeMap<Partition, Point>,
+    pub mended_at: Micros,
+    /// Until then the operator lets no process start.
+    pub held_until: Micros,
+    /// Processes are told to go on where records or offsets are gone.
+    pub accepts_reset: bool,
     /// Faults whose span is on.
     pub active: BTreeSet<usize>,
     /// Deaths that wait for their call.
@@ -129,6 +143,11 @@ impl World {
             oracle: Oracle::new(&plan, &workload),
             workload,
             redis_failed_at: 0,
+            redis_lost_at: 0,
+            tampered: BTreeMap::new(),
+            mended_at: 0,
+            held_until: 0,
+            accepts_reset: false,
             active: BTreeSet::new(),
             armed: BTreeSet::new(),
             landed: BTreeMap::new(),
@@ -180,6 +199,9 @@ impl World {
         while let Some(((at, _), what)) = self.heap.pop_first() {
             self.now = at;
             self.steps += 1;
+            if self.steps > STEPS_MAX {
+                self.oracle.fail(format!("no end after {} steps", self.steps));
+            }
             let shown = Wall(wall(at).0 + self.processes[0].wrong);
             self.queue.set_now(shown);
             self.store.now = shown;
@@ -229,6 +251,8 @@ impl World {
             Happening::Strike(i) => self.strike(i),
             Happening::StrikeEnds(i) => self.strike_ends(i),
             Happening::Thaw(life) => self.thaw(life),
+            Happening::Tamper(i) => self.tamper(i),
+            Happening::Mend(partition) => self.mend(partition),
             Happening::Arrive(apply) => self.arrive(*apply),
             Happening::Transact(transact) => self.transact(*transact),
             Happening::Stray(who, stray) => self.stray(&who, *stray),

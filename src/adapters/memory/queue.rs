@@ -60,6 +60,25 @@ impl MemoryQueue {
         part.archive.remove(id);
     }
 
+    /// Begins to move an entry, and fails: it is added where it should be, and not deleted where it was.
+    ///
+    /// # Errors
+    /// As the port.
+    pub fn settle_half(
+        &self,
+        partition: Partition,
+        epoch: Epoch,
+        entry: &Entry,
+    ) -> Result<(), QueueError> {
+        let lines = std::slice::from_ref(entry);
+        let each = self.state().write(partition, epoch, lines, |part, Entry { key, body }| {
+            if part.holds(Which::Temp, key) {
+                part.put(Which::Archive, &key.id, Some((key.offset, body)));
+            }
+        });
+        each.map(drop)
+    }
+
     /// Where an id stands, and whether in the archive queue.
     #[must_use]
     pub fn find(&self, partition: Partition, id: &TransactionId) -> Option<(Offset, bool)> {
