@@ -16,12 +16,13 @@ IS_THERE = $(or $(wildcard tests/$(1).rs),$(wildcard tests/$(1)/main.rs))
 SERVICELESS_HERE := $(foreach name,$(SERVICELESS),$(if $(call IS_THERE,$(name)),--test $(name)))
 
 .NOTPARALLEL:
-.PHONY: help install check format lint test test-claims sim sim-test sim-pairs plants release up down demo soak-demo \
-	before suite faults campaign bench build-cold
+.PHONY: help install check format lint test test-claims sim sim-test sim-pairs plants fuzz-all release up down demo \
+	soak-demo before suite faults campaign bench build-cold
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-24s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo; echo "  make demo STORE=postgres SEED=7; make soak-demo RUNS=30; make bench ITEM=name"
+	@echo "  make fuzz-all SECONDS=60 TARGETS=\"metadata config\""
 	@echo "  make faults lists the scenarios; make faults SCENARIO=redis-wiped SEED=7; make campaign RUNS=45 SEED=100"
 
 install: ## Finds or installs what builds and tests need (apt where root; Kafka from Maven)
@@ -57,6 +58,10 @@ sim-pairs: ## Every two crashes of a small run of the simulation; two minutes
 
 plants: ## Which planted bugs the simulation finds, and within how many runs
 	@PLANT_SEEDS=10000 $(SIM) planted_bugs_are_found -- --nocapture
+
+fuzz-all: ## Fuzzes all targets for SECONDS in all, building apart; TARGETS= picks some
+	@tests/rig/install.sh
+	@tests/fuzz/fuzz.sh $(or $(SECONDS),720) $(TARGETS)
 
 release:
 	@tests/rig/install.sh

@@ -151,10 +151,20 @@ fn file(path: &Path) -> Result<Layer, ConfigError> {
         ConfigError::general(&name, &error.to_string(), "Name a file that can be read.")
     })?;
     let data = Toml::string(&text).data().map_err(|error| {
-        ConfigError::general(&name, &error.to_string(), "Correct it: https://toml.io.")
+        let problem = without_source(&error.to_string());
+        ConfigError::general(&name, &problem, "Correct it: https://toml.io.")
     })?;
     let tree = data.into_values().next().unwrap_or_default();
     Ok(Layer { name, tree })
+}
+
+/// The parser's message in one line, less the lines of the file that it quotes behind a bar: they may hold a secret.
+fn without_source(message: &str) -> String {
+    let is_quoted = |line: &&str| {
+        let number = |c: char| c == ' ' || c.is_ascii_digit();
+        line.trim_start_matches(number).starts_with('|')
+    };
+    message.lines().filter(|line| !is_quoted(line)).collect::<Vec<_>>().join(": ")
 }
 
 /// `TOLLBRIDGE_GATEWAY__KEY_TTL` is `gateway.key_ttl`. Names that have dots or hyphens of their own are written

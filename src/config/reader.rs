@@ -265,12 +265,13 @@ impl<'a> Reader<'a> {
         }
         unknown.sort();
         for (key, is_section) in unknown {
-            if is_section {
-                self.refuse(&key, "it is a section", &format!("Write its keys under [{key}]."));
+            let (problem, remedy) = if is_section {
+                ("it is a section", format!("Write its keys under [{key}]."))
             } else {
-                let nearest = self.nearest(&key);
-                self.refuse(&key, "there is no such key", &format!("Did you mean {nearest}?"));
-            }
+                ("there is no such key", format!("Did you mean {}?", self.nearest(&key)))
+            };
+            // Without the value: it may be a password under a name that nobody expects.
+            self.note(&key, None, problem.to_owned(), remedy);
         }
         for variable in self.layers.undecided() {
             let meant = self.known.keys().map(|key| variable_of_key(key));

@@ -57,9 +57,13 @@ impl fmt::Debug for Secret {
 
 impl fmt::Display for SecretUrl {
     /// Masks the password before the `@`, and every query parameter that is named after one. Where a password holds
-    /// a bare `/`, `?` or `#`, everything up to the last `@` is masked: too much rather than too little.
+    /// a bare `/`, `?` or `#`, everything up to the last `@` is masked: too much rather than too little. What has no
+    /// `//` and names no file of SQLite's is no URL that we know, and any of it may be the password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some((scheme, rest)) = self.0.split_once("//") else { return f.write_str(&self.0) };
+        let Some((scheme, rest)) = self.0.split_once("//") else {
+            let is_file = self.0.is_empty() || self.scheme() == "sqlite";
+            return f.write_str(if is_file { &self.0 } else { "***" });
+        };
         write!(f, "{scheme}//")?;
         let rest = match rest.rsplit_once('@') {
             Some((user, rest)) => {
@@ -110,6 +114,9 @@ mod tests {
                 "postgres://h/db?user=u&password=***&sslmode=require",
             ),
             ("sqlite:tollbridge.db", "sqlite:tollbridge.db"),
+            ("redis:/u:pw@h", "***"),
+            ("pw", "***"),
+            ("", ""),
         ] {
             let secret = SecretUrl::new(url.to_owned());
             assert_eq!(secret.to_string(), shown);

@@ -1,4 +1,5 @@
-//! What the scripts' answers mean. Anything of an unexpected shape is an error, never a guess.
+//! What the scripts' answers mean. Anything of an unexpected shape is an error, never a guess. Public because it is
+//! fuzzed.
 
 use bytes::Bytes;
 use redis::Value;
@@ -8,7 +9,7 @@ use crate::domain::time::Wall;
 use crate::ports::queue::{Admission, Depth, EntryKey, Moved, QueueError, QueueHealth};
 
 /// One answer of `admit.lua` an entry.
-pub(super) fn admissions(reply: Value, count: usize) -> Result<Vec<Admission>, QueueError> {
+pub fn admissions(reply: Value, count: usize) -> Result<Vec<Admission>, QueueError> {
     list(reply, count)?.into_iter().map(admission).collect()
 }
 
@@ -36,12 +37,12 @@ fn body(value: &[u8]) -> Result<Bytes, QueueError> {
 }
 
 /// The place that a value begins with.
-pub(super) fn offset(value: &[u8]) -> Option<Offset> {
+pub fn offset(value: &[u8]) -> Option<Offset> {
     value.first_chunk().map(|first| Offset(i64::from_be_bytes(*first)))
 }
 
 /// One answer of `settle.lua` or `mark.lua` an entry.
-pub(super) fn moves(reply: Value, count: usize) -> Result<Vec<Moved>, QueueError> {
+pub fn moves(reply: Value, count: usize) -> Result<Vec<Moved>, QueueError> {
     let answers = list(reply, count)?;
     let each = answers.into_iter().map(|answer| match answer {
         Value::Int(1) => Ok(Moved::Done),
@@ -52,23 +53,26 @@ pub(super) fn moves(reply: Value, count: usize) -> Result<Vec<Moved>, QueueError
 }
 
 /// The keys at the positions that `missing.lua` names.
-pub(super) fn missing(reply: Value, keys: &[EntryKey]) -> Result<Vec<EntryKey>, QueueError> {
+pub fn missing(reply: Value, keys: &[EntryKey]) -> Result<Vec<EntryKey>, QueueError> {
     let Value::Array(positions) = reply else { return Err(odd("a list", &reply)) };
     let each = positions.into_iter().map(|position| {
         let Value::Int(at) = position else { return Err(odd("a position", &position)) };
-        let key = usize::try_from(at - 1).ok().and_then(|i| keys.get(i));
+        let at = at.checked_sub(1).and_then(|at| usize::try_from(at).ok());
+        let key = at.and_then(|at| keys.get(at));
         key.cloned().ok_or_else(|| odd("a position", &position))
     });
     each.collect()
 }
 
 /// A step of a scan: the next cursor, then the entries; an `Err` holds the name of one that can't be read.
-pub(super) struct Step {
+#[derive(Debug)]
+pub struct Step {
     pub cursor: u64,
     pub keys: Vec<Result<EntryKey, Vec<u8>>>,
 }
 
-pub(super) fn step(reply: Value) -> Result<Step, QueueError> {
+/// The answer of `scan.lua`.
+pub fn step(reply: Value) -> Result<Step, QueueError> {
     let Value::Array(items) = reply else { return Err(odd("a list", &reply)) };
     let mut items = items.into_iter();
     let cursor = items.next().and_then(|c| number(&c)).ok_or_else(|| broken("a cursor"))?;
@@ -88,13 +92,13 @@ fn key(name: &[u8], place: &[u8]) -> Option<EntryKey> {
 }
 
 /// Lengths of temp and archive in turn.
-pub(super) fn depths(lengths: &[u64]) -> Vec<Depth> {
+pub fn depths(lengths: &[u64]) -> Vec<Depth> {
     let pairs = lengths.chunks_exact(2);
     pairs.map(|pair| Depth { temp: pair[0], archive: pair[1] }).collect()
 }
 
 /// From the text of `INFO` and the answer to `TIME`.
-pub(super) fn health(info: &str, time: (i64, i64)) -> Result<QueueHealth, QueueError> {
+pub fn health(info: &str, time: (i64, i64)) -> Result<QueueHealth, QueueError> {
     let line = |name: &str| {
         let found = info.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(':'));
         found.map(str::trim).ok_or_else(|| broken(&format!("a line {name} in INFO")))
@@ -140,4 +144,19 @@ fn odd(expected: &str, found: &Value) -> QueueError {
         _ => "something else".to_owned(),
     };
     QueueError::Permanent(format!("the reply has {shape} in place of {expected}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_that_nobody_asked_about_are_refused() {
+        let keys = [EntryKey { id: TransactionId::parse("a").unwrap(), offset: Offset(1) }];
+        let ask = |at| missing(Value::Array(vec![Value::Int(at)]), &keys);
+        assert_eq!(ask(1).unwrap(), keys);
+        for at in [0, 2, -1, i64::MIN, i64::MAX] {
+            assert!(ask(at).is_err(), "{at}");
+        }
+    }
 }

@@ -10,7 +10,7 @@
 //!   admission writes over it. It is never deleted.
 //! - A call that was given up as `Transient` may still reach Redis, later than the calls after it.
 
-mod answers;
+pub mod answers;
 mod client;
 mod errors;
 mod keys;
