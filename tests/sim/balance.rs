@@ -42,6 +42,7 @@ impl Oracle {
         }
         let rows: BTreeMap<&TransactionId, &Outcome> =
             rows.iter().map(|row| (&row.transaction_id, row)).collect();
+        self.check_encores();
         let workload = Rc::clone(&self.workload);
         for (id, places) in &workload.places {
             if let Err(why) = self.balance(id, places, rows.get(id).copied()) {

@@ -48,9 +48,10 @@ pub enum Hole {
     RowUntold,
     StoredAgain,
     ClockJumped,
+    DoubtResolved,
 }
 
-pub const ALL: [Hole; 35] = [
+pub const ALL: [Hole; 36] = [
     Hole::NothingJoined,
     Hole::RevokedInCommit,
     Hole::CommitRefused,
@@ -86,6 +87,7 @@ pub const ALL: [Hole; 35] = [
     Hole::RowUntold,
     Hole::StoredAgain,
     Hole::ClockJumped,
+    Hole::DoubtResolved,
 ];
 
 impl Hole {
@@ -127,6 +129,7 @@ impl Hole {
             Self::RowUntold => "row stored by an owner that died before it told",
             Self::StoredAgain => "row stored twice",
             Self::ClockJumped => "clock jumped",
+            Self::DoubtResolved => "doubt resolved by a person",
         }
     }
 }

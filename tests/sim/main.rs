@@ -24,6 +24,7 @@ mod meeting;
 mod member;
 mod operator;
 mod oracle;
+mod person;
 mod plan;
 mod planting;
 mod plants;

@@ -70,17 +70,20 @@ pub struct Oracle {
     pub(crate) lost: BTreeSet<At>,
     pub(crate) skippable: BTreeSet<At>,
     pub(crate) has_accepted: bool,
+    /// Ids of which a person knows that they were not charged, and what was published again after a doubt.
+    pub(crate) freed: BTreeSet<TransactionId>,
+    pub(crate) encores: BTreeMap<At, TransactionId>,
     /// Who claimed a partition in Redis, with which epoch.
     pub(crate) claims: BTreeMap<(Partition, Epoch), Life>,
     /// The highest offset for which a request has left.
     asked_to: BTreeMap<Partition, Offset>,
     /// When the earliest request left that arrived at the gateway.
-    first: BTreeMap<TransactionId, Micros>,
+    pub(crate) first: BTreeMap<TransactionId, Micros>,
     /// Who asked first.
     askers: BTreeMap<TransactionId, Life>,
     /// With which version of the bodies a place was first asked for.
     recipes: BTreeMap<At, u32>,
-    bodies: BTreeMap<TransactionId, [u8; 32]>,
+    pub(crate) bodies: BTreeMap<TransactionId, [u8; 32]>,
     pub(crate) charges: Vec<Charged>,
     ledger_read: usize,
 }
@@ -116,6 +119,8 @@ impl Oracle {
             lost: BTreeSet::new(),
             skippable: BTreeSet::new(),
             has_accepted: false,
+            freed: BTreeSet::new(),
+            encores: BTreeMap::new(),
             claims: BTreeMap::new(),
             asked_to: BTreeMap::new(),
             first: BTreeMap::new(),

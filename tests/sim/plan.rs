@@ -25,6 +25,8 @@ pub struct Plan {
     pub seed: u64,
     pub shape: Shape,
     pub faults: Vec<Fault>,
+    /// Once all is told, somebody resolves what is in doubt, and it is published again.
+    pub has_person: bool,
     /// A bug that is planted.
     pub plant: Option<Plant>,
 }
@@ -93,7 +95,7 @@ impl Plan {
             faults.extend(faults::draw_more(&mut dice, &shape));
             faults.sort_by_key(|fault| fault.at);
         }
-        Self { seed, shape, faults, plant: None }
+        Self { seed, shape, faults, has_person: seed % 4 == 2, plant: None }
     }
 
     /// The end of the last fault.

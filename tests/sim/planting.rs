@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tollbridge::domain::answer::Answer;
 use tollbridge::domain::id::{Epoch, Offset, Partition, RecipeHash};
 use tollbridge::domain::offsets::Mark;
-use tollbridge::domain::outcome::Fate;
+use tollbridge::domain::outcome::{Fate, NOT_CHARGED};
 use tollbridge::domain::retry::minute_of;
 use tollbridge::domain::time::Wall;
 use tollbridge::pipeline::{Begin, Call, Reply, Settings};
@@ -90,6 +90,14 @@ impl Plant {
                 *committing = Committing::Clean;
             }
             (Self::StoreNotAsked, Reply::Asked(Ok(rows))) => rows.clear(),
+            (Self::ResolutionIgnored, Reply::Asked(Ok(rows))) => {
+                let free = rows.iter_mut().filter(|row| row.is_resolved_not_charged());
+                free.for_each(|row| row.code = None);
+            }
+            (Self::DoubtIsNotCharged, Reply::Asked(Ok(rows))) => {
+                let doubts = rows.iter_mut().filter(|row| row.fate == Fate::InDoubt);
+                doubts.for_each(|row| row.code = Some(NOT_CHARGED.to_owned()));
+            }
             (Self::RepeatedDeclineBelieved, Reply::Answer(Answer::Response(response))) => {
                 response.replayed = true;
             }

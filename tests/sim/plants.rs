@@ -91,9 +91,13 @@ pub enum Plant {
     ReadUnstable,
     /// A proof of ownership never grows old.
     ProofNeverOld,
+    /// A row that a person has resolved as not charged counts like any other.
+    ResolutionIgnored,
+    /// A row that is in doubt counts as not charged.
+    DoubtIsNotCharged,
 }
 
-pub const ALL: [Plant; 43] = [
+pub const ALL: [Plant; 45] = [
     Plant::OffsetsWithoutEvents,
     Plant::EventsWithoutOffsets,
     Plant::OffsetsOutside,
@@ -137,6 +141,8 @@ pub const ALL: [Plant; 43] = [
     Plant::ReadsOnAtTheStart,
     Plant::ReadUnstable,
     Plant::ProofNeverOld,
+    Plant::ResolutionIgnored,
+    Plant::DoubtIsNotCharged,
 ];
 
 impl Plant {
@@ -174,7 +180,9 @@ impl Plant {
             Self::EpochTrusted | Self::EpochNotRaised => "INV-7",
             Self::StoredTooEarly | Self::RemovedTooEarly | Self::ErrorIsMoved => "INV-8",
             Self::MetadataWorkedAround | Self::OtherStoreAccepted => "INV-9",
-            Self::KeyPerAttempt => "promise: charged once",
+            Self::KeyPerAttempt | Self::ResolutionIgnored | Self::DoubtIsNotCharged => {
+                "promise: charged once"
+            }
             Self::DeclinesNotStored | Self::ConflictIgnored => "promise: stored once",
         }
     }

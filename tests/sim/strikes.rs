@@ -61,6 +61,7 @@ impl World {
             Kind::QueueForgetsNewest(writes) => {
                 self.redis_fails();
                 if self.queue.lose_newest(writes) > 0 {
+                    self.redis_lost_tail = true;
                     self.oracle.meets(Hole::TailLost);
                 }
             }

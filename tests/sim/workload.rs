@@ -25,7 +25,7 @@ pub struct Publication {
 }
 
 /// Everything that is published, by place.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Workload {
     pub all: BTreeMap<(Partition, Offset), Publication>,
     pub by_event: BTreeMap<EventId, (Partition, Offset)>,
@@ -104,6 +104,14 @@ impl Workload {
         self.by_event.insert(event_id, (partition, offset));
         let publication = Publication { at, transaction, record };
         self.all.insert((partition, offset), publication);
+    }
+
+    /// The same record once more, at another offset.
+    pub fn add_again(&mut self, of: (Partition, Offset), to: (Partition, Offset), at: Micros) {
+        let Some(Publication { transaction, record, .. }) = self.all.get(&of).cloned() else {
+            return;
+        };
+        self.add(at, to.0, to.1, transaction, record.value);
     }
 
     /// Whether an id was published on more than one partition.

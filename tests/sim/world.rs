@@ -88,6 +88,7 @@ pub struct World {
     pub redis_failed_at: Micros,
     /// When it last lost something, or a late request may have taken it away.
     pub redis_lost_at: Micros,
+    pub redis_lost_tail: bool,
     /// What stood where others have committed, and when the last of it was brought back.
     pub tampered: BTreeMap<Partition, Point>,
     pub mended_at: Micros,
@@ -95,6 +96,8 @@ pub struct World {
     pub held_until: Micros,
     /// Processes are told to go on where records or offsets are gone.
     pub accepts_reset: bool,
+    /// Somebody is going to look into what is in doubt.
+    pub has_person: bool,
     /// Faults whose span is on.
     pub active: BTreeSet<usize>,
     /// Deaths that wait for their call.
@@ -144,10 +147,12 @@ impl World {
             workload,
             redis_failed_at: 0,
             redis_lost_at: 0,
+            redis_lost_tail: false,
             tampered: BTreeMap::new(),
             mended_at: 0,
             held_until: 0,
             accepts_reset: false,
+            has_person: plan.has_person,
             active: BTreeSet::new(),
             armed: BTreeSet::new(),
             landed: BTreeMap::new(),
