@@ -16,3 +16,4 @@ pub mod resolution;
 pub mod retry;
 pub mod time;
 pub mod transaction;
+pub mod window;

@@ -6,9 +6,8 @@
 //! everything is finished but the listed offsets. At and above the cut nothing is finished yet, as far as Kafka was
 //! told. The *dispatch bound* stands apart: at and above it no request was ever sent.
 
-use std::collections::BTreeSet;
-
 use super::id::Offset;
+use super::window::Offsets;
 
 /// The most marks that are kept.
 pub const MARKS_MAX: usize = 8;
@@ -82,7 +81,7 @@ pub struct Tracker {
     /// Up to here, what was told to be unfinished was looked for.
     looked_to: Offset,
     /// Everything without a fate on Kafka: what was told to be unfinished, and what was read since.
-    unfinished: BTreeSet<Offset>,
+    unfinished: Offsets,
     /// The bound and marks as the owner before us left them.
     inherited_bound: Offset,
     inherited_marks: Vec<Mark>,
@@ -129,7 +128,7 @@ impl Tracker {
     /// The lowest offset without a fate; where there is none, the end of what was read.
     #[must_use]
     pub fn watermark(&self) -> Offset {
-        self.unfinished.first().copied().unwrap_or_else(|| self.horizon())
+        self.unfinished.first().unwrap_or_else(|| self.horizon())
     }
 
     /// Everything below was read by us or by an owner before us.
@@ -144,7 +143,7 @@ impl Tracker {
         }
         self.position = offset.next();
         if offset < self.told.cut {
-            return self.unfinished.contains(&offset);
+            return self.unfinished.contains(offset);
         }
         self.unfinished.insert(offset)
     }
@@ -180,7 +179,7 @@ impl Tracker {
         let told = &self.told.unfinished;
         let passed = &told[told.partition_point(|o| *o < from)..];
         let passed = passed.iter().copied().take_while(|o| *o < self.position);
-        passed.into_iter().find(|o| self.unfinished.contains(o) && !held(*o))
+        passed.into_iter().find(|o| self.unfinished.contains(*o) && !held(*o))
     }
 
     /// Whether nobody can have attempted this offset before us.
@@ -217,7 +216,7 @@ impl Tracker {
     /// The first unfinished offset that nobody can have attempted; else the next one to be read.
     #[must_use]
     pub fn frontier(&self) -> Offset {
-        self.unfinished.range(self.attempted_end..).next().copied().unwrap_or(self.position)
+        self.unfinished.from(self.attempted_end).next().unwrap_or(self.position)
     }
 
     /// Whether an owner before us may have attempted something that has no fate yet.
@@ -252,7 +251,7 @@ impl Tracker {
             while reportable.next_if(|ready| ready < offset).is_some() {}
             reportable.next_if_eq(offset).is_none()
         };
-        let left: Vec<Offset> = self.unfinished.iter().copied().filter(is_left).collect();
+        let left: Vec<Offset> = self.unfinished.iter().filter(is_left).collect();
         let first = left.first().copied().unwrap_or_else(|| self.horizon());
         let fitting = fit(first, &left);
         // What fitted once fits for ever, so the cut never falls; the horizon may stand beyond the list.
@@ -299,7 +298,7 @@ impl Tracker {
     /// Takes note that Kafka was told.
     pub fn tell(&mut self, plan: &Plan) {
         for offset in &plan.reported {
-            self.unfinished.remove(offset);
+            self.unfinished.remove(*offset);
         }
         self.told = plan.told.clone();
     }
@@ -307,9 +306,9 @@ impl Tracker {
     /// Takes note of what Kafka holds after an unclear commit. Returns the offsets that turn out to be finished.
     pub fn learn(&mut self, told: Told) -> Vec<Offset> {
         let finished: Vec<Offset> =
-            self.unfinished.iter().copied().filter(|o| told.is_finished(*o)).collect();
+            self.unfinished.iter().filter(|o| told.is_finished(*o)).collect();
         for offset in &finished {
-            self.unfinished.remove(offset);
+            self.unfinished.remove(*offset);
         }
         self.told = told;
         finished

@@ -202,7 +202,7 @@ proptest! {
                     next += 1;
                 },
                 2 => {
-                    let pick = t.unfinished.iter().copied().filter(|x| *x < t.position).nth(n);
+                    let pick = t.unfinished.iter().filter(|x| *x < t.position).nth(n);
                     ready.extend(pick);
                 }
                 3 | 4 => {

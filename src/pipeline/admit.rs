@@ -1,7 +1,8 @@
 //! Admit: records become entries, entries go into the temp queue, and the store is asked whether it knows their ids.
 //! What can't be read is rejected and its partition goes on.
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::Entry as TreeEntry;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::engine::{Engine, Pending, Turn};
@@ -103,19 +104,28 @@ impl Engine {
 
     /// One call an id at a time within a process: the first place goes on, others wait for its row.
     fn take_turn(&mut self, id: TransactionId, slot: Slot) {
-        if let Some(turn) = self.turns.get_mut(&id) {
-            turn.waiting.push_back(slot);
-            return self.step(slot, Step::Held);
+        match self.turns.entry(id) {
+            TreeEntry::Occupied(mut turn) => {
+                turn.get_mut().waiting.push_back(slot);
+                self.step(slot, Step::Held);
+            }
+            TreeEntry::Vacant(place) => {
+                place.insert(Turn { holder: slot, waiting: VecDeque::new() });
+                self.sort_into_queues(slot);
+            }
         }
-        self.turns.insert(id, Turn { holder: slot, waiting: std::collections::VecDeque::new() });
-        self.sort_into_queues(slot);
     }
 
     /// The place is done with, or no longer ours: the next one asks the store.
     pub(super) fn leave_turn(&mut self, id: &TransactionId, slot: Slot) {
-        let Some(turn) = self.turns.get_mut(id) else { return };
-        if turn.holder != slot {
-            turn.waiting.retain(|waiting| *waiting != slot);
+        let TreeEntry::Occupied(mut turn) = self.turns.entry(id.clone()) else { return };
+        if turn.get().holder != slot {
+            turn.get_mut().waiting.retain(|waiting| *waiting != slot);
+            return;
+        }
+        // Hardly any id comes twice.
+        if turn.get().waiting.is_empty() {
+            turn.remove();
             return;
         }
         while let Some(next) = self.turns.get_mut(id).and_then(|turn| turn.waiting.pop_front()) {

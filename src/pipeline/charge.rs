@@ -144,18 +144,18 @@ impl Engine {
     /// Partitions with a first attempt that may leave.
     fn servable(&self) -> impl Iterator<Item = Partition> {
         self.running()
-            .filter(|p| p.fresh.first().is_some_and(|o| p.tracker.is_below_bound(*o)))
+            .filter(|p| p.fresh.first().is_some_and(|o| p.tracker.is_below_bound(o)))
             .map(|p| p.partition)
     }
 
     fn charge_fresh_of(&mut self, partition: Partition, share: usize) {
         for _ in 0..share.min(self.room()) {
             let Some(p) = self.owned.get_mut(&partition) else { return };
-            let Some(offset) = p.fresh.first().copied() else { return };
+            let Some(offset) = p.fresh.first() else { return };
             if !p.tracker.is_below_bound(offset) {
                 return;
             }
-            p.fresh.remove(&offset);
+            p.fresh.remove(offset);
             let slot = p.slot(offset);
             self.send_charge(slot, false);
         }

@@ -15,6 +15,7 @@ use super::settings::Settings;
 use super::watch::Watches;
 use crate::domain::id::{Partition, RecipeHash, TransactionId};
 use crate::domain::time::{Boot, Now};
+use crate::domain::window::Window;
 use crate::wire::events::EventCodec;
 use crate::wire::gateway::Profile;
 use crate::wire::transaction::Decoder;
@@ -67,7 +68,7 @@ pub struct Engine {
     pub(super) owned: BTreeMap<Partition, Owned>,
     pub(super) rebalances: Rebalances,
     pub(super) turns: BTreeMap<TransactionId, Turn>,
-    pub(super) pending: BTreeMap<CallId, Pending>,
+    pub(super) pending: Window<CallId, Pending>,
     next_call: u64,
     pub(super) publisher: Publisher,
     pub(super) flusher: Flusher,
@@ -121,7 +122,7 @@ impl Engine {
             owned: BTreeMap::new(),
             rebalances: Rebalances::default(),
             turns: BTreeMap::new(),
-            pending: BTreeMap::new(),
+            pending: Window::default(),
             next_call: 0,
             to_ask: VecDeque::new(),
             asks_open: 0,

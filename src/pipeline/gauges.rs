@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::demand::Pause;
 use super::engine::Engine;
 use super::entry::{Entry, Finish, InQueue, Step};
-use super::owned::Phase;
+use super::owned::{Owned, Phase};
 use crate::domain::classify::Verdict;
 use crate::domain::id::{Offset, Partition};
 use crate::domain::outcome::Fate;
@@ -149,13 +149,11 @@ impl Engine {
         self.gauges.held_archive = self.approved;
         self.gauges.held_temp = self.entries_len() - self.approved;
         let oldest = |archive: bool| {
-            self.owned
-                .values()
-                .flat_map(|p| p.entries.values())
-                .filter(|e| e.is_approved() == archive && e.queue != InQueue::Nowhere)
-                .map(|e| e.read_at)
-                .min()
-                .map_or(Duration::ZERO, |at| now.since(at))
+            let is_there = |e: &Entry| e.is_approved() == archive && e.queue != InQueue::Nowhere;
+            // They were read in the order of their offsets.
+            let first = |p: &Owned| p.entries.values().find(|e| is_there(e)).map(|e| e.read_at);
+            let read_at = self.owned.values().filter_map(first).min();
+            read_at.map_or(Duration::ZERO, |at| now.since(at))
         };
         self.gauges.temp_age = oldest(false);
         self.gauges.archive_age = oldest(true);
@@ -163,7 +161,7 @@ impl Engine {
     }
 }
 
-fn gauges_of(p: &super::owned::Owned, now: Boot) -> PartitionGauges {
+fn gauges_of(p: &Owned, now: Boot) -> PartitionGauges {
     let phase = match (&p.phase, &p.stopped) {
         (Phase::Refused(why), _) => format!("refused: {why}"),
         (_, Some(why)) => format!("stopped: {why}"),

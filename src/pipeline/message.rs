@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::domain::id::{Epoch, Offset, Partition, TransactionId, Version};
 use crate::domain::outcome::Outcome;
+use crate::domain::window::Counted;
 use crate::ports::gateway::{Answer, Charge};
 use crate::ports::publisher::{CommitPoint, Committing, Membership, Message, PublishError};
 use crate::ports::queue::{
@@ -16,6 +17,12 @@ use crate::ports::store::{Batch, SourceStart, StoreError, StoreIdentity, Stored}
 /// Names a call until its reply has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CallId(pub u64);
+
+impl Counted for CallId {
+    fn above(self, first: Self) -> usize {
+        usize::try_from(self.0 - first.0).unwrap_or(usize::MAX)
+    }
+}
 
 /// What the pipeline is told.
 #[derive(Debug)]

@@ -63,12 +63,12 @@ impl Engine {
 
     fn drop_partition(&mut self, partition: Partition) {
         let Some(p) = self.owned.remove(&partition) else { return };
-        for (offset, entry) in &p.entries {
+        for (offset, entry) in p.entries.iter() {
             if entry.is_approved() {
                 self.approved -= 1;
             }
             if let Some(id) = entry.id() {
-                self.leave_turn(&id.clone(), p.slot(*offset));
+                self.leave_turn(&id.clone(), p.slot(offset));
             }
         }
     }
@@ -134,7 +134,7 @@ impl Engine {
         let Some(p) = self.owned.get_mut(&partition) else { return };
         p.to_settle.clear();
         p.to_mark.clear();
-        let offsets: Vec<_> = p.entries.keys().copied().collect();
+        let offsets: Vec<_> = p.entries.keys().collect();
         for offset in offsets {
             let Some(p) = self.owned.get_mut(&partition) else { return };
             let slot = p.slot(offset);
@@ -149,7 +149,7 @@ impl Engine {
     /// What waits for its first attempt goes through admission and the store's word once more.
     pub(super) fn admit_again_if_fresh(&mut self, slot: super::message::Slot) {
         let Some(p) = self.partition(slot) else { return };
-        if p.fresh.remove(&slot.offset) {
+        if p.fresh.remove(slot.offset) {
             self.step(slot, Step::Admitting);
         }
     }

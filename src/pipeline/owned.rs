@@ -1,12 +1,13 @@
 //! One partition as its owner sees it. Data and look-ups; the stages move it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::entry::Entry;
 use super::message::Slot;
 use crate::domain::id::{Epoch, Offset, Partition, Version};
 use crate::domain::offsets::Tracker;
 use crate::domain::time::Boot;
+use crate::domain::window::{Offsets, Window};
 use crate::ports::queue::EntryKey;
 
 /// How far the take-over has come.
@@ -49,16 +50,16 @@ pub struct Owned {
     /// The body recipe of the owner before us is ours too.
     pub same_recipe: bool,
     /// Boxed: the map moves its values about.
-    pub entries: BTreeMap<Offset, Box<Entry>>,
+    pub entries: Window<Offset, Box<Entry>>,
     /// Waiting for their first attempt.
-    pub fresh: BTreeSet<Offset>,
+    pub fresh: Offsets,
     /// Their fate is safe; to be published.
-    pub ready: BTreeSet<Offset>,
+    pub ready: Offsets,
     /// Approved ones of `ready` that can't be told yet: the list of what is unfinished below them is full.
     pub held_back: usize,
-    pub to_admit: BTreeSet<Offset>,
-    pub to_settle: BTreeSet<Offset>,
-    pub to_mark: BTreeSet<Offset>,
+    pub to_admit: Offsets,
+    pub to_settle: Offsets,
+    pub to_mark: Offsets,
     pub to_remove: Vec<EntryKey>,
     /// Admitted again once nothing is left to remove: another place of their id stands in their way.
     pub blocked: Vec<Offset>,
@@ -105,8 +106,8 @@ impl Owned {
     /// Counts what a plan leaves above a cut that the list of unfinished offsets keeps from rising.
     pub fn hold_back(&mut self, cut: Offset) {
         let is_full = cut < self.tracker.position();
-        let above = is_full.then(|| self.ready.range(cut..)).into_iter().flatten();
-        let is_approved = |o: &&Offset| self.entries.get(o).is_some_and(|e| e.is_approved());
+        let above = is_full.then(|| self.ready.from(cut)).into_iter().flatten();
+        let is_approved = |o: &Offset| self.entries.get(o).is_some_and(|e| e.is_approved());
         self.held_back = above.filter(is_approved).count();
     }
 
@@ -119,6 +120,6 @@ impl Owned {
     /// The first offset that waits for its first attempt, as far as is known; else the next one to be read.
     #[must_use]
     pub fn frontier(&self) -> Offset {
-        self.fresh.first().copied().unwrap_or_else(|| self.tracker.frontier())
+        self.fresh.first().unwrap_or_else(|| self.tracker.frontier())
     }
 }

@@ -5,6 +5,7 @@
 //! not clearly done leads to a new producer and to reading the committed offsets again before anything else is said.
 
 use super::engine::{Engine, Pending};
+use super::entry::Step;
 use super::message::{Call, Level};
 use super::owned::{Owned, Phase};
 use crate::domain::id::{Epoch, Offset, Partition, RecipeHash, Version};
@@ -205,7 +206,7 @@ impl Engine {
         let limits = PlanLimits { bound_lead, minute: minute_of(self.now.wall) };
         let cap = self.set.metadata_chars_max;
         let ready: Vec<Offset> = match p.phase {
-            Phase::Running => p.ready.iter().copied().take(self.set.publish_events_max).collect(),
+            Phase::Running => p.ready.iter().take(self.set.publish_events_max).collect(),
             _ => Vec::new(),
         };
         let fit =
@@ -297,8 +298,8 @@ impl Engine {
     fn forget(&mut self, partition: Partition, offsets: &[Offset]) {
         for offset in offsets {
             let Some(p) = self.owned.get_mut(&partition) else { return };
-            p.ready.remove(offset);
-            p.fresh.remove(offset);
+            p.ready.remove(*offset);
+            p.fresh.remove(*offset);
             let slot = p.slot(*offset);
             let Some(entry) = p.entries.remove(offset) else { continue };
             if entry.is_approved() {
@@ -309,7 +310,10 @@ impl Engine {
             if let Some(p) = self.owned.get_mut(&partition) {
                 p.to_remove.push(crate::ports::queue::EntryKey { id: id.clone(), offset: *offset });
             }
-            self.leave_turn(&id, slot);
+            // What is finished has left it already.
+            if !matches!(entry.step, Step::Ready(_)) {
+                self.leave_turn(&id, slot);
+            }
         }
     }
 
@@ -389,7 +393,7 @@ impl Engine {
 
 /// A claim, or a first attempt that waits for the dispatch bound: no reason to wait for the interval.
 fn is_urgent(p: &Owned, may_charge: bool) -> bool {
-    let waits = |o: &Offset| may_charge && !p.tracker.is_below_bound(*o);
+    let waits = |o: Offset| may_charge && !p.tracker.is_below_bound(o);
     let starved = p.is_running() && p.fresh.first().is_some_and(waits);
     p.is_publishable() && (p.phase == Phase::Claiming || starved)
 }

@@ -51,9 +51,8 @@ impl Engine {
         let held = p.entries.iter().filter(|(_, entry)| {
             !entry.queue_busy && entry.queue != InQueue::Nowhere && entry.wanted_queue().is_some()
         });
-        let keys = held.filter_map(|(offset, entry)| {
-            Some(EntryKey { id: entry.id()?.clone(), offset: *offset })
-        });
+        let keys =
+            held.filter_map(|(offset, entry)| Some(EntryKey { id: entry.id()?.clone(), offset }));
         p.to_audit = keys.collect();
     }
 }

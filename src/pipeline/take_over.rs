@@ -1,13 +1,14 @@
 //! Where a new owner begins, from what Kafka and the store say of a partition, or why it must not. Pure: it asks
 //! nobody and writes nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::owned::{Owned, Phase};
 use super::settings::{Begin, Settings};
 use crate::domain::id::{Epoch, Offset, Partition, RecipeHash, Version};
 use crate::domain::offsets::{Told, Tracker};
 use crate::domain::time::Boot;
+use crate::domain::window::{Offsets, Window};
 use crate::ports::source::Committed;
 use crate::ports::store::SourceStart;
 use crate::wire::metadata::Metadata;
@@ -111,13 +112,13 @@ pub(super) fn new_owned(
         tracker: Tracker::inherit(taken.told),
         epoch: Epoch(taken.epoch.0 + 1),
         same_recipe: taken.recipe.is_none_or(|theirs| theirs == recipe),
-        entries: BTreeMap::new(),
-        fresh: BTreeSet::new(),
-        ready: BTreeSet::new(),
+        entries: Window::default(),
+        fresh: Offsets::default(),
+        ready: Offsets::default(),
         held_back: 0,
-        to_admit: BTreeSet::new(),
-        to_settle: BTreeSet::new(),
-        to_mark: BTreeSet::new(),
+        to_admit: Offsets::default(),
+        to_settle: Offsets::default(),
+        to_mark: Offsets::default(),
         to_remove: Vec::new(),
         blocked: Vec::new(),
         to_audit: Vec::new(),

@@ -92,7 +92,7 @@ impl Engine {
         let of = |p: &super::owned::Owned| {
             p.ready
                 .iter()
-                .filter_map(|o| p.entries.get(o))
+                .filter_map(|o| p.entries.get(&o))
                 .filter(|e| e.queue == InQueue::Archive && matches!(e.step, Step::Ready(_)))
                 .count() as u64
         };

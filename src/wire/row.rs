@@ -1,7 +1,6 @@
 //! The row of a store, as plain columns, and back. What a store's driver binds and reads; no SQL. An event about the
 //! row has the same fields (`outcome`).
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -60,14 +59,16 @@ pub enum Unstorable {
 
 /// Whether every store can keep this batch: each of its rows, and no id twice.
 pub fn check_batch(rows: &[Arc<Outcome>]) -> Result<(), Unstorable> {
-    let mut ids = HashSet::with_capacity(rows.len());
+    let mut ids = Vec::with_capacity(rows.len());
     for row in rows {
         check(row)?;
-        if !ids.insert(&row.transaction_id) {
-            return Err(Unstorable::Twice(row.transaction_id.clone()));
-        }
+        ids.push(&row.transaction_id);
     }
-    Ok(())
+    ids.sort_unstable();
+    match ids.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(twice) => Err(Unstorable::Twice(twice[0].clone())),
+        None => Ok(()),
+    }
 }
 
 fn check(outcome: &Outcome) -> Result<(), Unstorable> {

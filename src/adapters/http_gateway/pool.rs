@@ -9,6 +9,10 @@ use tokio::time::Instant;
 
 use super::line::Line;
 
+/// What was used so shortly before is hardly closed: it is not looked at. If it is closed after all, not one byte of
+/// its request leaves.
+const FRESH: Duration = Duration::from_millis(50);
+
 #[derive(Debug)]
 pub(super) struct Pool {
     /// Since when each has been waiting; the longest waiting first.
@@ -25,12 +29,13 @@ impl Pool {
     pub(super) async fn take(&self) -> Option<Line> {
         loop {
             let (since, mut line) = self.waiting().pop_back()?;
-            if since.elapsed() >= self.idle {
+            let waited = since.elapsed();
+            if waited >= self.idle {
                 // Those behind it have waited even longer.
                 self.waiting().clear();
                 return None;
             }
-            if line.is_open().await {
+            if (waited < FRESH && line.is_ready()) || line.is_open().await {
                 return Some(line);
             }
         }

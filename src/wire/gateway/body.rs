@@ -55,9 +55,12 @@ pub fn charge_body(tx: &Transaction) -> Bytes {
 /// A JSON string. What needs no escape is copied in runs.
 fn text(out: &mut Vec<u8>, text: &str) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
+    let needs_escape = |b: u8| (b < 0x20) | (b == b'"') | (b == b'\\');
     out.push(b'"');
     let mut rest = text.as_bytes();
-    while let Some(at) = rest.iter().position(|&b| b < 0x20 || b == b'"' || b == b'\\') {
+    // Hardly any text has one; to look at all bytes is quicker than to look for the first.
+    let has_escapes = rest.iter().fold(false, |found, b| found | needs_escape(*b));
+    while has_escapes && let Some(at) = rest.iter().position(|b| needs_escape(*b)) {
         out.extend_from_slice(&rest[..at]);
         let short = match rest[at] {
             b'"' => b'"',
