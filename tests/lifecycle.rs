@@ -67,7 +67,7 @@ impl Echo {
     }
 }
 
-fn records() -> Vec<Record> {
+fn records() -> Vec<Record<'static>> {
     let decline = |code: &str| Decision::Declined { code: code.to_owned() };
     let decisions =
         [Decision::Approved, decline("no_funds"), decline(DUPLICATE), Decision::Running];
@@ -79,9 +79,9 @@ fn records() -> Vec<Record> {
                     all.extend(decisions.iter().map(|decision| Record {
                         gateway_id: with_id.then(|| "ch_1".to_owned()),
                         decision: decision.clone(),
-                        transaction_id: id.of("tx-1", "tx-2").map(str::to_owned),
+                        transaction_id: id.of("tx-1", "tx-2").map(Into::into),
                         amount: amount.of(100, 101),
-                        currency: currency.of("EUR", "USD").map(str::to_owned),
+                        currency: currency.of("EUR", "USD").map(Into::into),
                     }));
                 }
             }
@@ -90,7 +90,7 @@ fn records() -> Vec<Record> {
     all
 }
 
-fn readings() -> Vec<Reading> {
+fn readings() -> Vec<Reading<'static>> {
     let codes = ERRORS.map(|(_, _, code, _)| code);
     let codes = codes.into_iter().chain(["internal", "not_found", DUPLICATE]);
     let errors = codes.map(|code| Reading::Error(code.to_owned()));
@@ -103,12 +103,12 @@ fn readings() -> Vec<Reading> {
 struct Case {
     asked: Asked,
     response: Response,
-    reading: Reading,
+    reading: Reading<'static>,
 }
 
 impl Case {
     /// A record that belongs to a status, and echoes all that it must.
-    fn echoing_record(&self) -> Option<&Record> {
+    fn echoing_record(&self) -> Option<&Record<'static>> {
         let Reading::Record(record) = &self.reading else { return None };
         let right = self.response.status == 200
             && record.transaction_id.as_deref() == Some("tx-1")
@@ -149,7 +149,7 @@ fn cases() -> Vec<Case> {
     all
 }
 
-fn judge(asked: Asked, answer: &Answer, reading: Reading) -> Verdict {
+fn judge(asked: Asked, answer: &Answer, reading: Reading<'static>) -> Verdict {
     let id = TransactionId::parse("tx-1").unwrap();
     let (amount, currency) = (Amount::new(100).unwrap(), Currency::parse("EUR").unwrap());
     let expected = Expected { id: &id, amount, currency };

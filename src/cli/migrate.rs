@@ -7,7 +7,7 @@ use super::{ConfigArgs, block_on, print};
 use crate::app::exit::Exit;
 use crate::app::store::AnyStore;
 use crate::config::Config;
-use crate::domain::transaction::hex;
+use crate::domain::hex::hex;
 use crate::ports::store::StoreError;
 
 /// Make or upgrade the store's tables

@@ -1,6 +1,7 @@
 //! What came back from the gateway: first as bytes with a status, then as what the body says. Nothing here tells
 //! what it means for the transaction; that is `classify`.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -30,9 +31,9 @@ pub struct Response {
 
 /// What a body says, read by a profile.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reading {
+pub enum Reading<'a> {
     /// A charge object.
-    Record(Record),
+    Record(Record<'a>),
     /// An error object, with its code.
     Error(String),
     /// Neither; the text says why and quotes nothing of the body.
@@ -41,14 +42,14 @@ pub enum Reading {
 
 /// A charge as the gateway tells it. What it does not echo is `None`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
+pub struct Record<'a> {
     pub gateway_id: Option<String>,
     pub decision: Decision,
-    pub transaction_id: Option<String>,
+    pub transaction_id: Option<Cow<'a, str>>,
     /// Minor units, whatever number stood there.
     pub amount: Option<i64>,
     /// In upper case.
-    pub currency: Option<String>,
+    pub currency: Option<Cow<'a, str>>,
 }
 
 /// What the gateway decided.

@@ -125,7 +125,7 @@ pub fn classify(
     asked: Asked,
     expected: &Expected<'_>,
     answer: &Answer,
-    read: impl FnOnce(&[u8]) -> Reading,
+    read: impl FnOnce(&[u8]) -> Reading<'_>,
 ) -> Verdict {
     match answer {
         Answer::NotSent(why) => Verdict::NotSent { why: why.clone() },
@@ -146,7 +146,7 @@ fn of_record(
     asked: Asked,
     expected: &Expected<'_>,
     response: &Response,
-    record: Record,
+    record: Record<'_>,
 ) -> Verdict {
     match &record.transaction_id {
         Some(id) if id == expected.id.as_str() => {}

@@ -20,7 +20,7 @@ fn rules() -> Rules {
     }
 }
 
-fn record(decision: Decision) -> Record {
+fn record(decision: Decision) -> Record<'static> {
     Record {
         gateway_id: Some("ch_1".into()),
         decision,
@@ -30,16 +30,16 @@ fn record(decision: Decision) -> Record {
     }
 }
 
-fn declined(code: &str) -> Reading {
+fn declined(code: &str) -> Reading<'static> {
     Reading::Record(record(Decision::Declined { code: code.into() }))
 }
 
-fn says(asked: Asked, replayed: bool, reading: Reading) -> Verdict {
+fn says(asked: Asked, replayed: bool, reading: Reading<'static>) -> Verdict {
     let response = Response { status: 200, replayed, retry_after: None, body: Bytes::new() };
     judge(asked, response, reading)
 }
 
-fn judge(asked: Asked, response: Response, reading: Reading) -> Verdict {
+fn judge(asked: Asked, response: Response, reading: Reading<'static>) -> Verdict {
     let id = TransactionId::parse("tx-1").unwrap();
     let (amount, currency) = (Amount::new(100).unwrap(), Currency::parse("EUR").unwrap());
     let expected = Expected { id: &id, amount, currency };

@@ -4,10 +4,11 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
+use super::hex::{Digits, hex, unhex};
 use super::id::{Place, TransactionId};
 use super::money::{Amount, Currency};
 use super::time::Wall;
-use super::transaction::{PayloadHash, unhex};
+use super::transaction::PayloadHash;
 
 /// How a source offset ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -131,7 +132,13 @@ impl EventId {
     /// 32 lower-case hexadecimal digits.
     #[must_use]
     pub fn to_hex(self) -> String {
-        super::transaction::hex(&self.0)
+        hex(&self.0)
+    }
+
+    /// As [`Self::to_hex`].
+    #[must_use]
+    pub fn digits(&self) -> Digits<32> {
+        Digits::of(&self.0)
     }
 
     #[must_use]

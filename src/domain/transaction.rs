@@ -5,6 +5,7 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
+use super::hex::{Digits, hex, unhex};
 use super::id::TransactionId;
 use super::money::{Amount, Currency};
 use super::time::Wall;
@@ -83,6 +84,12 @@ impl PayloadHash {
         hex(&self.0)
     }
 
+    /// As [`Self::to_hex`].
+    #[must_use]
+    pub fn digits(&self) -> Digits<64> {
+        Digits::of(&self.0)
+    }
+
     /// The inverse of [`Self::to_hex`].
     #[must_use]
     pub fn from_hex(text: &str) -> Option<Self> {
@@ -102,38 +109,5 @@ fn length(n: usize) -> [u8; 4] {
 impl fmt::Debug for PayloadHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&hex(&self.0[..6]))
-    }
-}
-
-/// Lower-case hexadecimal digits, two a byte.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut text = vec![0; bytes.len() * 2];
-    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
-        pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
-    }
-    String::from_utf8(text).unwrap_or_default()
-}
-
-/// The inverse of [`hex`] for a fixed length; `None` where the length or a digit is wrong.
-#[must_use]
-pub fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let digits = text.as_bytes();
-    if digits.len() != N * 2 {
-        return None;
-    }
-    let mut out = [0; N];
-    for (byte, pair) in out.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
-    }
-    Some(out)
-}
-
-fn digit(c: u8) -> Option<u8> {
-    match c {
-        b'0'..=b'9' => Some(c - b'0'),
-        b'a'..=b'f' => Some(c - b'a' + 10),
-        _ => None,
     }
 }

@@ -203,5 +203,5 @@ fn token(rows: &[Arc<Outcome>]) -> String {
     for row in rows {
         hash.update(row.event_id.0);
     }
-    crate::domain::transaction::hex(&hash.finalize()[..16])
+    crate::domain::hex::hex(&hash.finalize()[..16])
 }

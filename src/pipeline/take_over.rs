@@ -48,8 +48,8 @@ pub(super) fn take(
         return Err(format!(
             "it was processed with store {} and this store is {}: point store.url at the old store, or use \
              another kafka.group_id",
-            crate::domain::transaction::hex(&metadata.store.0),
-            crate::domain::transaction::hex(&set.store.0),
+            crate::domain::hex::hex(&metadata.store.0),
+            crate::domain::hex::hex(&set.store.0),
         ));
     }
     if *watermark < committed.low && !set.accept_offset_reset {

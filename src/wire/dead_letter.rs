@@ -11,11 +11,11 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use super::events::{About, Event, EventCodec, Sheet, header, is_traceparent, trace_headers};
+use crate::domain::hex::hex;
 use crate::domain::id::{Place, TransactionId};
 use crate::domain::outcome::{EventId, Fate, Outcome};
 use crate::domain::record::{Header, Record};
 use crate::domain::time::Wall;
-use crate::domain::transaction::hex;
 
 /// What our own headers take at most, with room to spare; a topic for dead letters must hold at least this.
 pub const BYTES_MIN: usize = 8 * 1024;

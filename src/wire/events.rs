@@ -9,11 +9,11 @@ use sha2::{Digest, Sha256};
 use super::datum::AvroType;
 use super::{alert, dead_letter, outcome};
 use crate::domain::alert::Alert;
+use crate::domain::hex::Digits;
 use crate::domain::id::TransactionId;
 use crate::domain::outcome::{EventId, Outcome};
 use crate::domain::record::{Header, Record};
 use crate::domain::time::Wall;
-use crate::domain::transaction::hex;
 
 pub use super::dead_letter::{BYTES_MIN as DEAD_LETTER_BYTES_MIN, DeadLetter, Reason};
 
@@ -120,7 +120,7 @@ impl EventCodec {
         source: Option<&Record>,
         resolves: Option<EventId>,
     ) -> Event {
-        let id = outcome.event_id.to_hex();
+        let id = outcome.event_id.digits();
         let at = outcome.stored_at.or(outcome.decided_at).unwrap_or(outcome.admitted_at);
         let kind = ["transaction.", outcome.fate.as_str()];
         let subject = Some(outcome.transaction_id.as_str());
@@ -226,7 +226,8 @@ pub(super) fn trace_headers(
     let value =
         |name: &str| source.iter().rfind(|h| h.name.eq_ignore_ascii_case(name))?.value.as_ref();
     let Some(parent) = value("traceparent").filter(|parent| is_traceparent(parent)) else {
-        let (trace, span) = (hex(&nonzero(seed)), hex(&nonzero(first_half(seed))));
+        let trace = Digits::<32>::of(&nonzero(seed));
+        let span = Digits::<16>::of(&nonzero(first_half(seed)));
         headers.push(header("traceparent", sheet.text(&["00-", &trace, "-", &span, "-00"])));
         return;
     };

@@ -144,7 +144,7 @@ impl Settings {
             // Each partition prefetches for itself, so these bounds are per partition.
             Role::Member | Role::Reader => all.extend([
                 ("queued.max.messages.kbytes", "4096".into()),
-                ("queued.min.messages", "10000".into()),
+                ("queued.min.messages", "2000".into()),
                 ("fetch.max.bytes", (16 << 20).to_string()),
                 ("fetch.message.max.bytes", (1 << 20).to_string()),
                 ("receive.message.max.bytes", RECEIVED_BYTES_MAX.to_string()),

@@ -5,8 +5,8 @@ use sqlx::postgres::PgRow;
 use sqlx::{Connection, Executor, Row as _};
 use tokio::time::timeout;
 
+use crate::domain::hex::unhex;
 use crate::domain::id::{Offset, Partition, StoreId};
-use crate::domain::transaction::unhex;
 use crate::ports::store::{Migrated, SourceStart, StoreError, StoreHealth, StoreIdentity};
 
 use super::rows::Stamp;

@@ -11,6 +11,7 @@ use sqlx::postgres::{
 };
 use sqlx::{Decode, Encode, Postgres, Row as _, Type};
 
+use crate::domain::hex::Digits;
 use crate::domain::outcome::Outcome;
 use crate::domain::time::Wall;
 use crate::ports::store::{StoreError, Stored};
@@ -54,13 +55,35 @@ impl Decode<'_, Postgres> for Stamp {
     }
 }
 
+/// Digits as `text`.
+#[derive(Debug, Clone, Copy)]
+struct Text<const N: usize>(Digits<N>);
+
+impl<const N: usize> Type<Postgres> for Text<N> {
+    fn type_info() -> PgTypeInfo {
+        <str as Type<Postgres>>::type_info()
+    }
+}
+
+impl<const N: usize> PgHasArrayType for Text<N> {
+    fn array_type_info() -> PgTypeInfo {
+        <&str as PgHasArrayType>::array_type_info()
+    }
+}
+
+impl<const N: usize> Encode<'_, Postgres> for Text<N> {
+    fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
+        <&str as Encode<'_, Postgres>>::encode(&self.0, buffer)
+    }
+}
+
 /// A query with its arguments.
 pub type Query<'q> = sqlx::query::Query<'q, Postgres, PgArguments>;
 
 /// Binds `$1` to `$17`, one array a column.
 pub fn bind<'q>(query: Query<'q>, rows: &[&'q Outcome]) -> Query<'q> {
     query
-        .bind(column(rows, |row| row.event_id.to_hex()))
+        .bind(column(rows, |row| Text(row.event_id.digits())))
         .bind(column(rows, |row| row.fate.as_str()))
         .bind(column(rows, |row| row.transaction_id.as_str()))
         .bind(column(rows, |row| row.account_id.as_str()))
@@ -72,7 +95,7 @@ pub fn bind<'q>(query: Query<'q>, rows: &[&'q Outcome]) -> Query<'q> {
         .bind(column(rows, |row| &*row.source.topic))
         .bind(column(rows, |row| row.source.partition.0))
         .bind(column(rows, |row| row.source.offset.0))
-        .bind(column(rows, |row| row.payload_hash.to_hex()))
+        .bind(column(rows, |row| Text(row.payload_hash.digits())))
         .bind(column(rows, |row| Stamp(row.created_at)))
         .bind(column(rows, |row| Stamp(row.admitted_at)))
         .bind(column(rows, |row| row.decided_at.map(Stamp)))

@@ -5,9 +5,9 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Connection, Row as _, SqliteConnection};
 use tokio::time::timeout;
 
+use crate::domain::hex::unhex;
 use crate::domain::id::{Offset, Partition, StoreId};
 use crate::domain::time::Wall;
-use crate::domain::transaction::unhex;
 use crate::ports::store::{Migrated, SourceStart, StoreError, StoreHealth, StoreIdentity};
 
 use super::rows::to_json;

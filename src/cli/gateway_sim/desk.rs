@@ -19,8 +19,8 @@ use crate::adapters::memory::gateway::book::DECLINED_CODE;
 use crate::adapters::memory::gateway::{Begun, Book, Entry, Ticket, replies};
 use crate::adapters::system::SystemClock;
 use crate::domain::answer::Response;
+use crate::domain::hex::hex;
 use crate::domain::time::Wall;
-use crate::domain::transaction::hex;
 use crate::ports::time::Clock;
 
 /// An answer that never comes is held for so long, should the client wait.

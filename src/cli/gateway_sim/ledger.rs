@@ -13,10 +13,10 @@ use tokio::sync::mpsc as handover;
 
 use super::desk::{Decided, Desk};
 use crate::adapters::memory::gateway::{Book, Entry};
+use crate::domain::hex::{hex, unhex};
 use crate::domain::id::TransactionId;
 use crate::domain::money::{Amount, Currency};
 use crate::domain::time::Wall;
-use crate::domain::transaction::{hex, unhex};
 
 /// So many notes share a sync at most.
 const BATCH_MAX: usize = 8192;

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::alert::{AlertState, Severity};
+use crate::domain::hex::hex;
 use crate::domain::id::{Offset, Partition, Place};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::outcome::Fate;

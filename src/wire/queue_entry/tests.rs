@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::*;
-use crate::domain::transaction::hex;
+use crate::domain::hex::hex;
 use crate::wire::testing::{any_transaction, transaction};
 
 fn entry(state: EntryState) -> QueueEntry {

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::{Format, Rejection, code};
+use crate::domain::hex::hex;
 use crate::domain::record::Header;
-use crate::domain::transaction::hex;
 
 /// The header that newer serialisers write instead of the frame: a byte 0 and a 4-byte id, or a byte 1 and a GUID.
 const SCHEMA_ID_HEADER: &str = "__value_schema_id";
