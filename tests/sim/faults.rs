@@ -123,6 +123,8 @@ pub enum Kind {
     Retention(Partition, usize),
     /// Scripts end half-way, with an error.
     QueueTorn,
+    /// An operator sets the committed offset by so much, and accepts what comes of it.
+    OffsetsReset(Partition, i64),
 }
 
 impl Kind {
@@ -227,11 +229,12 @@ pub fn draw_more(dice: &mut fastrand::Rng, shape: &Shape) -> Option<Fault> {
         0 => Kind::Tampered(partition, Tampering::ALL[dice.usize(..Tampering::ALL.len())]),
         1 => Kind::Retention(partition, dice.usize(..4)),
         2 => Kind::QueueTorn,
+        3 => Kind::OffsetsReset(partition, dice.i64(-12..=4)),
         _ => return None,
     };
     let at = dice.u64(0..shape.load_ends + 5 * S);
     let lasting = match kind {
-        Kind::Tampered(..) => 2 * shape.session + dice.u64(5..=20) * S,
+        Kind::Tampered(..) | Kind::OffsetsReset(..) => 2 * shape.session + dice.u64(5..=20) * S,
         _ => dice.u64(1..=15) * S,
     };
     let chance = [20, 50, 100][dice.usize(..3)];

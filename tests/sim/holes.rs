@@ -24,6 +24,7 @@ pub enum Hole {
     GapPassed,
     Refused,
     RecordsDeleted,
+    OffsetsMoved,
     // Gateway
     ChargedUnheard,
     ChargedLate,
@@ -51,7 +52,7 @@ pub enum Hole {
     DoubtResolved,
 }
 
-pub const ALL: [Hole; 36] = [
+pub const ALL: [Hole; 37] = [
     Hole::NothingJoined,
     Hole::RevokedInCommit,
     Hole::CommitRefused,
@@ -66,6 +67,7 @@ pub const ALL: [Hole; 36] = [
     Hole::GapPassed,
     Hole::Refused,
     Hole::RecordsDeleted,
+    Hole::OffsetsMoved,
     Hole::ChargedUnheard,
     Hole::ChargedLate,
     Hole::ArrivedUnheard,
@@ -123,6 +125,7 @@ impl Hole {
             Self::TailLost => "redis lost its newest writes",
             Self::EpochLost => "redis lost the epoch",
             Self::EntryLost => "redis lost an acknowledged entry",
+            Self::OffsetsMoved => "committed offset set by an operator",
             Self::RedisFull => "redis full",
             Self::ScriptTorn => "redis script that ended half-way",
             Self::FormerOwnerWrites => "former owner writes to redis",

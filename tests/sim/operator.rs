@@ -100,6 +100,26 @@ impl World {
         self.mended_at = self.now;
     }
 
+    /// The operator sets an offset, and starts every process with the word that this is meant so.
+    pub fn reset_offset(&mut self, i: usize) {
+        let Kind::OffsetsReset(partition, by) = self.plan.faults[i].kind else { return };
+        let Some(log) = self.brokers.logs.get(&partition) else { return };
+        let sources = self.store.sources(GROUP, TOPIC);
+        let is_begun = sources.iter().any(|source| source.partition == partition);
+        if !is_begun || !self.brokers.group.members.is_empty() {
+            return;
+        }
+        let to = Offset((self.oracle.watermark(partition).0 + by).clamp(log.low, log.end));
+        let Some(point) = self.brokers.offsets.get_mut(&partition) else { return };
+        (point.watermark, point.metadata) = (to, String::new());
+        self.say(|| format!("=== {partition} is set to {to}"));
+        self.accepts_reset = true;
+        let rows = self.store.rows().map(|row| row.transaction_id.clone()).collect();
+        self.oracle.reset(partition, to, &rows);
+        self.oracle.meets(Hole::OffsetsMoved);
+        self.count(i);
+    }
+
     /// The topic's retention deletes what is finished, and so many records that are not.
     pub fn delete_records(&mut self, partition: Partition, unfinished: usize) {
         let watermark = self.oracle.watermark(partition);

@@ -55,7 +55,7 @@ pub struct Oracle {
     usable: Micros,
     /// By how much two processes may disagree on the time.
     apart: Micros,
-    asks_always: bool,
+    pub(crate) asks_always: bool,
     metadata_chars_max: usize,
     is_faultless: bool,
     /// Answers may contradict their requests, clocks may jump, bodies may change.
@@ -70,13 +70,16 @@ pub struct Oracle {
     pub(crate) lost: BTreeSet<At>,
     pub(crate) skippable: BTreeSet<At>,
     pub(crate) has_accepted: bool,
+    /// Ids whose first attempts an operator has made forget, and what was told of offsets that are read once more.
+    pub(crate) forgotten: BTreeSet<TransactionId>,
+    pub(crate) told_before: BTreeMap<At, Fate>,
     /// Ids of which a person knows that they were not charged, and what was published again after a doubt.
     pub(crate) freed: BTreeSet<TransactionId>,
     pub(crate) encores: BTreeMap<At, TransactionId>,
     /// Who claimed a partition in Redis, with which epoch.
     pub(crate) claims: BTreeMap<(Partition, Epoch), Life>,
     /// The highest offset for which a request has left.
-    asked_to: BTreeMap<Partition, Offset>,
+    pub(crate) asked_to: BTreeMap<Partition, Offset>,
     /// When the earliest request left that arrived at the gateway.
     pub(crate) first: BTreeMap<TransactionId, Micros>,
     /// Who asked first.
@@ -119,6 +122,8 @@ impl Oracle {
             lost: BTreeSet::new(),
             skippable: BTreeSet::new(),
             has_accepted: false,
+            forgotten: BTreeSet::new(),
+            told_before: BTreeMap::new(),
             freed: BTreeSet::new(),
             encores: BTreeMap::new(),
             claims: BTreeMap::new(),
@@ -187,7 +192,7 @@ impl Oracle {
             self.fail(format!("{id} is asked for; nobody knows how far {partition} has come"));
         }
         let before = self.recipes.get(&(partition, offset)).copied();
-        if before.is_some_and(|before| before != recipe) {
+        if before.is_some_and(|before| before != recipe) && !self.has_lost(id) {
             self.fail(format!("{id} at {partition}@{offset} is asked for with another recipe"));
         }
         let bound = self.told.get(&partition).map(|told| told.metadata.bound);
@@ -299,6 +304,7 @@ impl Oracle {
             self.fail(format!("an event of a record that is still to come: {place:?}"));
         }
         self.met_by(verdict);
+        self.told_again(place, verdict.fate);
         if let Some(before) = self.fates.insert(place, verdict.fate) {
             self.fail(format!("{place:?} is told twice: {before}, then {}", verdict.fate));
         }

@@ -121,7 +121,8 @@ impl World {
         for EntryKey { id, offset } in keys {
             let is_archived = self.queue.find(*partition, id) == Some((*offset, true));
             let is_stored = !self.store.ask(std::slice::from_ref(id)).is_empty();
-            if is_archived && !is_stored && !self.oracle.is_finished(*partition, *offset) {
+            let is_finished = self.oracle.is_finished(*partition, *offset);
+            if is_archived && !is_stored && !is_finished && !self.oracle.has_lost(id) {
                 let place = format!("{id} at {partition}@{offset}");
                 self.oracle.fail(format!("{place} leaves the archive queue before it is stored"));
             }

@@ -67,6 +67,7 @@ impl World {
             }
             Kind::QueueFull => self.queue.set_full(true),
             Kind::Tampered(..) => return self.with_an_empty_group(Happening::Tamper(i)),
+            Kind::OffsetsReset(..) => return self.with_an_empty_group(Happening::Reset(i)),
             Kind::Retention(partition, unfinished) => self.delete_records(partition, unfinished),
             // They strike call by call.
             _ => return,

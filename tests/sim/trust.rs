@@ -3,6 +3,8 @@
 //! A partition of the former kind stands still until they are put right; nothing of the latter is passed over before
 //! an operator has said so.
 
+use std::collections::BTreeSet;
+
 use tollbridge::domain::id::{Epoch, Offset, Partition, TransactionId};
 use tollbridge::domain::outcome::Fate;
 
@@ -28,9 +30,48 @@ impl Oracle {
         self.skippable.extend(&self.lost);
     }
 
+    /// An operator has set the committed offset: what lies below is passed over, what lies above is told once more.
+    /// What was under way and has no row is forgotten; what has one is not charged again.
+    pub fn reset(&mut self, partition: Partition, to: Offset, rows: &BTreeSet<TransactionId>) {
+        let all = self.workload.all.range((partition, Offset(0))..(partition, Offset(i64::MAX)));
+        for (place, publication) in all {
+            let id = publication.transaction.as_ref().map(|tx| &tx.id);
+            let is_told = self.fates.contains_key(place);
+            if !is_told || !self.asks_always {
+                self.forgotten
+                    .extend(id.filter(|id| !self.asks_always || !rows.contains(*id)).cloned());
+            }
+            if place.1 < to && !is_told {
+                self.skippable.insert(*place);
+                self.lost.insert(*place);
+            }
+            if place.1 >= to
+                && let Some(fate) = self.fates.remove(place)
+            {
+                self.told_before.insert(*place, fate);
+            }
+        }
+        self.told.remove(&partition);
+        self.asked_to.remove(&partition);
+        self.claims.retain(|(claimed, _), _| *claimed != partition);
+    }
+
+    /// A place is told once more only after its offset was reset, and as before.
+    pub fn told_again(&mut self, place: At, fate: Fate) {
+        let Some(before) = self.told_before.remove(&place) else { return };
+        let is_resolved = before == Fate::InDoubt;
+        let is_anothers = before == Fate::Declined && fate == Fate::Duplicate;
+        if before != fate && !is_resolved && !is_anothers {
+            self.fail(format!("{place:?} is told again, as {fate}, and was {before}"));
+        }
+    }
+
     /// Whether the promise ends with one of its records: whoever had it in hands may have charged it.
     pub fn has_lost(&self, id: &TransactionId) -> bool {
         let is_lost = |place: &At| self.lost.contains(place) && !self.fates.contains_key(place);
+        if self.forgotten.contains(id) {
+            return true;
+        }
         !self.lost.is_empty() && self.workload.places[id].iter().any(is_lost)
     }
 

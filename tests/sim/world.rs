@@ -56,6 +56,7 @@ pub enum Happening {
     Thaw(Life),
     Tamper(usize),
     Mend(Partition),
+    Reset(usize),
     EndByItself {
         transactional_id: String,
         number: u64,
@@ -258,6 +259,7 @@ impl World {
             Happening::Thaw(life) => self.thaw(life),
             Happening::Tamper(i) => self.tamper(i),
             Happening::Mend(partition) => self.mend(partition),
+            Happening::Reset(i) => self.reset_offset(i),
             Happening::Arrive(apply) => self.arrive(*apply),
             Happening::Transact(transact) => self.transact(*transact),
             Happening::Stray(who, stray) => self.stray(&who, *stray),
