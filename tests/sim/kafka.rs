@@ -49,11 +49,11 @@ struct Producer {
 #[derive(Debug, Default)]
 struct Transaction {
     number: u64,
-    points: Vec<CommitPoint>,
+    /// Each with when it was written: what was written later by others stays.
+    points: Vec<(CommitPoint, u64)>,
     messages: Vec<Message>,
     /// Its end is decided and written: it will take effect.
     prepared: bool,
-    written: u64,
 }
 
 /// Who commits, and as what.
@@ -115,8 +115,7 @@ impl Brokers {
         self.written += 1;
         let written = self.written;
         let open = self.open(who)?;
-        open.points.extend(points);
-        open.written = written;
+        open.points.extend(points.into_iter().map(|point| (point, written)));
         Ok(open.number)
     }
 
@@ -133,7 +132,8 @@ impl Brokers {
         }
         self.group.check(who.generation, &who.member_id).ok()?;
         self.written += 1;
-        let open = Transaction { points, written: self.written, ..Transaction::default() };
+        let points = points.into_iter().map(|point| (point, self.written)).collect();
+        let open = Transaction { points, ..Transaction::default() };
         Some(self.take_effect(open))
     }
 
@@ -189,22 +189,22 @@ impl Brokers {
     }
 
     fn take_effect(&mut self, open: Transaction) -> Effective {
-        let Transaction { points, messages, written, .. } = open;
-        for point in &points {
-            let stands = self.offsets.get(&point.partition);
+        let Transaction { points, messages, .. } = open;
+        for (point, written) in &points {
+            let (written, stands) = (*written, self.offsets.get(&point.partition));
             if stands.is_none_or(|stands| stands.written <= written) {
                 let CommitPoint { watermark, metadata, .. } = point.clone();
                 self.offsets.insert(point.partition, Point { watermark, metadata, written });
             }
         }
-        Effective { points, messages }
+        Effective { points: points.into_iter().map(|(point, _)| point).collect(), messages }
     }
 
     /// A stable read: `None` while a transaction on one of these partitions is open.
     pub fn committed_stably(&self, partitions: &[Partition]) -> Option<Vec<Committed>> {
         let open = self.producers.values().filter_map(|producer| producer.open.as_ref());
         let mut points = open.flat_map(|open| &open.points);
-        if points.any(|point| partitions.contains(&point.partition)) {
+        if points.any(|(point, _)| partitions.contains(&point.partition)) {
             return None;
         }
         Some(self.committed(partitions))

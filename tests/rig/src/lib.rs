@@ -5,6 +5,7 @@
 //! In reading order:
 //! - [`error`]: the one error type, a sentence that names what failed.
 //! - [`wait`]: polling with a deadline.
+//! - [`seed`]: what random tests begin with.
 //! - [`ports`]: loopback ports that nobody else takes, also while a service is down.
 //! - [`temp`]: folders that vanish with the process, however it ends.
 //! - [`process`]: child processes that never outlive their parent.
@@ -25,6 +26,7 @@ pub mod process;
 pub mod processor;
 pub mod proxy;
 pub mod redis;
+mod seed;
 pub mod shared;
 pub mod stack;
 pub mod temp;
@@ -38,6 +40,7 @@ pub use process::{Launch, Process, Signal};
 pub use processor::Processor;
 pub use proxy::{Direction, Proxy};
 pub use redis::{Redis, RedisOptions, Reply};
+pub use seed::{seed, seed_bytes};
 pub use shared::{shared_kafka, shared_postgres, shared_redis};
 pub use stack::{Stack, StackOptions, Store};
 pub use temp::TempDir;
