@@ -17,7 +17,7 @@ SERVICELESS_HERE := $(foreach name,$(SERVICELESS),$(if $(call IS_THERE,$(name)),
 
 .NOTPARALLEL:
 .PHONY: help install check format lint test test-claims sim sim-test sim-pairs plants fuzz-all release up down demo \
-	soak-demo before suite faults campaign bench build-cold
+	soak-demo before suite faults campaign recover bench build-cold
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-24s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -96,13 +96,16 @@ suite: install
 	@$(CARGO) build --quiet --locked --package tollbridge --package tollbridge-faults
 
 # The product as it is developed, its assertions on.
-faults campaign: export TOLLBRIDGE = $(abspath $(TARGET)/debug/tollbridge)
+faults campaign recover: export TOLLBRIDGE = $(abspath $(TARGET)/debug/tollbridge)
 
 faults: $(if $(filter upgraded-and-back,$(SCENARIO)),before) suite ## Kills, cuts and freezes real parts under load: SCENARIO= SEED=; without one it lists them
 	@$(TARGET)/debug/faults $(if $(SCENARIO),run $(SCENARIO) $(or $(SEED),1),list)
 
 campaign: before suite ## RUNS= of these over all scenarios, seeds from SEED= on, into tests/faults/LEDGER.csv; goes on where it stopped
-	@$(TARGET)/debug/faults campaign $(or $(RUNS),19) $(or $(SEED),1)
+	@$(TARGET)/debug/faults campaign $(or $(RUNS),35) $(or $(SEED),1)
+
+recover: suite ## Medians of RUNS= times to go on after a processor, Redis, the broker or PostgreSQL was killed
+	@$(TARGET)/debug/faults recover $(or $(RUNS),5)
 
 bench: install ## Measurements; ITEM= picks one
 	@tests/rig/install.sh wrk

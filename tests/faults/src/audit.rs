@@ -11,7 +11,9 @@
 //!
 //! Deliberately it judges only a run that is over.
 
+use crate::fates;
 use crate::readers::Readers;
+use crate::scenario::Setup;
 use crate::world::{World, failed, holds_within};
 use crate::{offsets, world::Watched};
 use serde_json::Value;
@@ -31,6 +33,8 @@ const CANARY: &str = "pm_c";
 const RESIDENT_MAX: f64 = 512e6;
 /// `gateway.max_in_flight` and one lane of lookups.
 const IN_FLIGHT_MAX: f64 = 512.0;
+/// From the last check to the gateway's account of it, on a busy machine.
+const ON_THE_WAY: Duration = Duration::from_secs(1);
 /// Requests for one charge, over all owners and outages of a run.
 const ATTEMPTS_MAX: usize = 60;
 
@@ -41,6 +45,8 @@ pub struct Audit {
     pub transactions: usize,
     /// How often each fate was told.
     pub fates: BTreeMap<String, usize>,
+    /// Beside one offset at most.
+    pub metadata_max: usize,
     /// What breaks an invariant, a sentence each.
     pub findings: Vec<String>,
 }
@@ -57,27 +63,30 @@ pub fn audit(world: &World, readers: &Readers) -> Result<Audit> {
     let evidence = Evidence::beside(&records, stack)?;
     found.extend(evidence.findings().into_iter().map(|said| format!("I1-I4: {said}")));
     found.extend(readers.findings(&records.outcomes)?);
-    found.extend(offsets::findings(&offsets::commits(stack)?, &told(&records)?));
-    for event in evidence.events.iter().filter(|event| event.fate == "in_doubt") {
-        found.push(format!("I4: {} is in doubt, and nothing accounts for it", event.id));
-    }
+    let commits = offsets::commits(stack)?;
+    let setup = world.setup;
+    found.extend(offsets::findings(&commits, &told(&records, setup)?, setup.metadata_max));
+    fates::doubts(&records, setup, &mut found)?;
+    fates::repeats(&evidence, &mut found);
     charged_keys(stack, &mut found)?;
     hashes(stack, &records, &mut found)?;
-    attempts(stack, &mut found)?;
+    attempts(stack, setup, &mut found)?;
     bounds(&world.watched(), &mut found);
     left_over(world, &mut found)?;
     secrets(world, &records, &mut found)?;
+    let metadata_max = commits.iter().map(|commit| commit.chars).max().unwrap_or(0);
     let mut fates = BTreeMap::new();
     for event in evidence.events {
         *fates.entry(event.fate).or_default() += 1;
     }
-    Ok(Audit { transactions: records.source.len(), fates, findings: found })
+    Ok(Audit { transactions: records.source.len(), fates, metadata_max, findings: found })
 }
 
-/// When the producer made the event of each place.
-fn told(records: &Records) -> Result<BTreeMap<Place, i64>> {
+/// When the producer made the event of each place; nobody knows where clocks are wrong.
+fn told(records: &Records, setup: &Setup) -> Result<BTreeMap<Place, i64>> {
     let events = records.events()?.into_iter();
-    Ok(events.map(|(record, event)| (event.place, record.timestamp)).collect())
+    let at = |time: i64| if setup.clocks { i64::MIN } else { time };
+    Ok(events.map(|(record, event)| (event.place, at(record.timestamp))).collect())
 }
 
 fn open_transactions(stack: &Stack, found: &mut Vec<String>) -> Result<()> {
@@ -122,14 +131,27 @@ fn hashes(stack: &Stack, records: &Records, found: &mut Vec<String>) -> Result<(
     Ok(())
 }
 
-fn attempts(stack: &Stack, found: &mut Vec<String>) -> Result<()> {
+fn attempts(stack: &Stack, setup: &Setup, found: &mut Vec<String>) -> Result<()> {
     let mut beside = stack.ledger().into_os_string();
     beside.push(".attempts");
     let mut bodies: BTreeMap<String, (String, usize)> = BTreeMap::new();
+    let mut firsts: BTreeMap<String, i64> = BTreeMap::new();
+    let usable = setup.key_life.map(fates::usable).map(|life| life + ON_THE_WAY);
     for line in lines(Path::new(&beside))? {
         let text = |field: &str| line[field].as_str().unwrap_or_default().to_owned();
         let (body, count) = bodies.entry(text("key")).or_insert_with(|| (text("body_sha256"), 0));
         *count += 1;
+        let at = line["at"].as_i64().unwrap_or_default();
+        let age = at - *firsts.entry(text("key")).or_insert(at);
+        if usable
+            .is_some_and(|usable| i128::from(age) > i128::try_from(usable.as_micros()).unwrap_or(0))
+        {
+            let seconds = age / 1_000_000;
+            found.push(format!(
+                "I6: {} was asked for {seconds} s after its first request",
+                text("key")
+            ));
+        }
         if *body != text("body_sha256") {
             found.push(format!("I6: {} was asked for with two bodies", text("key")));
         }

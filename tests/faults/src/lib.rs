@@ -7,15 +7,20 @@
 //! - [`scenario`]: the table of scenarios.
 //! - [`strike`]: the faults; each tells whether its effect was seen.
 //! - [`run`]: one run, from the services' start to the verdict.
+//! - [`recover`]: how long it takes until work goes on.
 //! - [`world`]: what a run stands on, and the eyes for effects.
-//! - [`readers`], [`offsets`], [`audit`]: the oracle.
+//! - [`readers`], [`offsets`], [`fates`], [`audit`]: the oracle.
+//! - [`clock`]: a wall clock that can be moved.
 //! - [`book`]: the ledger of runs. [`dice`]: what a seed moves.
 
 pub mod audit;
 pub mod book;
+pub mod clock;
 pub mod dice;
+pub mod fates;
 pub mod offsets;
 pub mod readers;
+pub mod recover;
 pub mod run;
 pub mod scenario;
 pub mod strike;

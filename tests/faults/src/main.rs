@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use tollbridge_faults::book::{Book, Verdict};
+use tollbridge_faults::recover::recover;
 use tollbridge_faults::run::{Plan, run};
 use tollbridge_faults::scenario::{SCENARIOS, Scenario, named};
 use tollbridge_rig::{Error, Result};
@@ -11,7 +12,8 @@ const USAGE: &str = "\
 usage: faults list                    the scenarios
        faults run SCENARIO SEED       one run; adds a line to tests/faults/LEDGER.csv
        faults campaign RUNS SEED      RUNS runs of this commit, all scenarios in turn, seeds from SEED on;
-                                      those that the ledger has already are not made again";
+                                      those that the ledger has already are not made again
+       faults recover RUNS            how long it takes until work goes on after a part has died: medians";
 /// What `sysexits.h` calls EX_USAGE.
 const WRONG_USAGE: u8 = 64;
 const LEDGER: &str = "tests/faults/LEDGER.csv";
@@ -28,6 +30,10 @@ fn main() -> ExitCode {
         }
         ["run", scenario, seed] => one(scenario, seed),
         ["campaign", runs, seed] => campaign(runs, seed),
+        ["recover", runs] => number("RUNS", runs).and_then(|runs| {
+            let rounds = usize::try_from(runs.max(1)).unwrap_or(1);
+            recover(rounds, &tollbridge()?).map(|()| true)
+        }),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(WRONG_USAGE);

@@ -7,8 +7,6 @@ use tollbridge_rig::oracle::Place;
 use tollbridge_rig::stack::{GROUP, TRANSACTIONS};
 use tollbridge_rig::{Error, Result, Stack};
 
-/// The broker's default for an offset's metadata, in characters.
-const METADATA_MAX: usize = 4096;
 /// Clocks of one host, read in different processes and rounded to milliseconds.
 const ROUNDING_MS: i64 = 2;
 
@@ -34,9 +32,14 @@ pub fn commits(stack: &Stack) -> Result<Vec<Commit>> {
     records.iter().filter_map(|record| commit(record).transpose()).collect()
 }
 
-/// Commits that promised what was not told, or took a promise back.
+/// Commits that promised what was not told, or took a promise back, or have more metadata than this many characters.
+/// An event's time is when its producer made it.
 #[must_use]
-pub fn findings(commits: &[Commit], events: &BTreeMap<Place, i64>) -> Vec<String> {
+pub fn findings(
+    commits: &[Commit],
+    events: &BTreeMap<Place, i64>,
+    metadata_max: usize,
+) -> Vec<String> {
     let mut found = Vec::new();
     // Each partition's watermark, and the latest event below it.
     let mut marks: BTreeMap<i32, (i64, i64)> = BTreeMap::new();
@@ -61,7 +64,7 @@ pub fn findings(commits: &[Commit], events: &BTreeMap<Place, i64>) -> Vec<String
                 "I5: partition {partition} was committed at {offset} {late} ms before an event below it was made"
             ));
         }
-        if chars > METADATA_MAX {
+        if chars > metadata_max {
             found.push(format!("I8: partition {partition} has {chars} characters of metadata"));
         }
     }
@@ -151,7 +154,7 @@ mod tests {
     #[test]
     fn a_promise_too_early_or_taken_back_is_found() {
         let events = [((0, 0), 100), ((0, 1), 200)].into();
-        let told = |commits: &[Commit]| findings(commits, &events).join("; ");
+        let told = |commits: &[Commit]| findings(commits, &events, 4096).join("; ");
         assert_eq!(told(&[at(0, 50), at(1, 110), at(2, 200)]), "");
         assert!(told(&[at(2, 190)]).contains("10 ms before an event"));
         assert!(told(&[at(3, 300)]).contains("2 has no event"));

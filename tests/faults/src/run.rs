@@ -5,7 +5,7 @@ use crate::audit::{Audit, audit};
 use crate::book::{Entry, Verdict};
 use crate::dice::Dice;
 use crate::readers::Readers;
-use crate::scenario::{Group, Scenario};
+use crate::scenario::{Group, Scenario, USUAL};
 use crate::world::{RESIDENTS, World, failed};
 use std::fs;
 use std::path::PathBuf;
@@ -21,12 +21,15 @@ const MIN_AGE: Duration = Duration::from_secs(2);
 const SESSION: Duration = Duration::from_secs(10);
 const FATE_LIMIT: Duration = Duration::from_secs(60);
 const STOP_LIMIT: Duration = Duration::from_secs(60);
+/// Room for all that a run writes.
+const SMALL_DISK: &str = "400m";
+/// For a Redis that takes a while to load what it kept, and says so meanwhile.
+const SLOWLY_LOADED: [&str; 4] =
+    ["--key-load-delay", "150", "--loading-process-events-interval-bytes", "1024"];
 const WATCH_EVERY: Duration = Duration::from_millis(300);
 /// What a broker writes that leaves a transaction open for ever. No client can do anything about it.
 const MARKERS_DROPPED: &str =
     "these partitions are likely deleted already and hence can be skipped";
-/// The product's share of good, odd and bad transactions.
-const MIX: &str = "invalid=0.3%,duplicate=1%";
 /// More than a run can need: it is ended when enough has happened.
 const ENDLESS: &str = "1000000";
 
@@ -56,8 +59,7 @@ impl Plan {
     #[must_use]
     pub fn whole(scenario: &'static Scenario, seed: u64, tollbridge: PathBuf) -> Self {
         let folder = PathBuf::from(format!(".rig/faults/{}-{seed}", scenario.name));
-        // Of all at once there shall be more of each.
-        let landings = if scenario.lanes.len() > 2 { 15 } else { 6 };
+        let landings = scenario.setup.landings;
         let limit = Duration::from_secs(240);
         Self { scenario, seed, tollbridge, folder, transactions: 2000, rate: 150, landings, limit }
     }
@@ -104,9 +106,8 @@ pub fn run(plan: &Plan) -> Entry {
 fn carry_out(plan: &Plan, entry: &mut Entry) -> Result<()> {
     println!("{} (seed {}): {}", plan.scenario.name, plan.seed, plan.scenario.what);
     fs::remove_dir_all(&plan.folder).ok();
-    let stack = Stack::start(options(plan))?;
-    let names = ["processor-1", "processor-2", "guest-1", "guest-2"];
-    let world = World::new(stack, &names[..RESIDENTS + plan.scenario.guests])?;
+    let stack = Stack::start(stack_options(plan))?;
+    let world = World::new(stack, plan.scenario)?;
     let readers = Readers::start(&world.stack)?;
     world.start(&world.processors[..RESIDENTS])?;
     if !world.settles() {
@@ -131,7 +132,8 @@ fn carry_out(plan: &Plan, entry: &mut Entry) -> Result<()> {
     judged
 }
 
-fn options(plan: &Plan) -> StackOptions {
+/// The services that a plan's scenario stands on.
+pub(crate) fn stack_options(plan: &Plan) -> StackOptions {
     let line = |section: &str, key: &str, value: &str| {
         (section.to_owned(), key.to_owned(), value.to_owned())
     };
@@ -143,38 +145,42 @@ fn options(plan: &Plan) -> StackOptions {
         settings.push(line("kafka", "protocol", "\"consumer\""));
         settings.push(line("kafka", "session_timeout", ""));
     }
+    let setup = &plan.scenario.setup;
+    settings.extend(setup.settings.iter().map(|(section, key, value)| line(section, key, value)));
+    let life = setup.key_life.map(|life| format!("{}ms", life.as_millis()));
+    let mut redis = RedisOptions { appendonly: setup.redis_keeps, ..RedisOptions::default() };
+    if setup.redis_keeps {
+        redis.args = SLOWLY_LOADED.map(str::to_owned).into();
+    }
+    if setup.small_disks {
+        // Whether its disk is full is noticed by a Redis that writes to it.
+        (redis.appendonly, redis.disk) = (true, Some(SMALL_DISK.into()));
+    }
+    let cap = ("offset.metadata.max.bytes".to_owned(), setup.metadata_max.to_string());
     StackOptions {
         store: plan.scenario.store,
-        faults: script(plan.seed),
+        faults: format!("seed = {}\n{}", plan.seed, setup.gateway),
         latency: "20ms".into(),
         settings,
-        redis: RedisOptions { appendonly: false, ..RedisOptions::default() },
+        simulator: life.into_iter().flat_map(|life| ["--key-ttl".to_owned(), life]).collect(),
+        kafka: vec![cap],
+        store_disk: setup.small_disks.then(|| SMALL_DISK.to_owned()),
+        redis,
         linked: true,
         folder: Some(plan.folder.clone()),
         ..StackOptions::new(&plan.tollbridge)
     }
 }
 
-/// What the gateway does besides: 3 % declines, 1 % charged and never answered, 0.5 % HTTP 500, half of them after
-/// charging.
-fn script(seed: u64) -> String {
-    format!(
-        "seed = {seed}\n\
-         [[fault]]\nkind = \"decline\"\nrate = 0.03\n\
-         [[fault]]\nkind = \"timeout-after\"\nrate = 0.01\n\
-         [[fault]]\nkind = \"error-before\"\nrate = 0.0025\nstatus = 500\n\
-         [[fault]]\nkind = \"error-after\"\nrate = 0.0025\nstatus = 500\n"
-    )
-}
-
-fn produce(plan: &Plan, world: &World) -> Result<Process> {
+/// The producer of a run, which never ends by itself.
+pub(crate) fn produce(plan: &Plan, world: &World) -> Result<Process> {
     // Its way to the broker has no proxy: only the product's is cut.
     let brokers = format!("kafka.brokers={}", world.stack.kafka.bootstrap());
     world
         .stack
         .command("generate", &world.stack.file("setup.toml"))
         .args(["--set", &brokers, "--count", ENDLESS, "--rate", &plan.rate.to_string()])
-        .args(["--seed", &plan.seed.to_string(), "--mix", MIX])
+        .args(["--seed", &plan.seed.to_string(), "--mix", plan.scenario.setup.mix])
         .log(world.stack.file("generate.log"))
         .start()
 }
@@ -275,17 +281,25 @@ fn judge(world: &World, readers: &Readers, entry: &mut Entry) -> Result<()> {
         findings.push(format!("I7: {e}"));
     }
     findings.extend(world.stop(STOP_LIMIT));
+    findings.extend(world.breaches());
     world.say("all has ended; the oracle reads");
-    let Audit { transactions, fates, findings: more } = audit(world, readers)?;
+    let Audit { transactions, fates, metadata_max, findings: more } = audit(world, readers)?;
     findings.extend(more);
     entry.transactions = transactions;
     let watched = world.watched();
     world.say(format!(
-        "{transactions} transactions: {fates:?}; {} ended by themselves",
+        "{transactions} transactions: {fates:?}; {metadata_max} characters of metadata at most; {} ended by \
+         themselves",
         watched.ended.len()
     ));
     for finding in findings.iter().take(40) {
         println!("  {finding}");
+    }
+    let cap = world.setup.metadata_max;
+    if cap < USUAL.metadata_max && metadata_max * 4 < cap * 3 {
+        let said =
+            format!("a poor run: {metadata_max} characters of metadata do not come near {cap}");
+        return Err(Error::new(said));
     }
     if let Some(first) = findings.first() {
         entry.verdict = Verdict::Violation;

@@ -2,9 +2,12 @@
 //! which the effect of a fault is seen. Processors that end by themselves are started again, as a supervisor would
 //! do it, and counted.
 
+use crate::clock::{self, Clock};
+use crate::scenario::{Scenario, Setup};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tollbridge_rig::http;
@@ -35,11 +38,17 @@ pub struct World {
     pub stack: Stack,
     /// All processors, whether they run or not.
     pub processors: Vec<Processor>,
+    /// What the scenario stands on.
+    pub setup: &'static Setup,
+    /// The residents' wall clocks, where they can be moved.
+    pub clocks: Vec<Clock>,
     /// The product's binary of an earlier commit, where there is one.
     pub before: Option<PathBuf>,
     frozen: Mutex<BTreeSet<String>>,
     visiting: Mutex<BTreeSet<String>>,
     watched: Mutex<Watched>,
+    breaches: Mutex<Vec<String>>,
+    turn: AtomicUsize,
     began: Instant,
 }
 
@@ -69,19 +78,45 @@ pub fn holds_within(limit: Duration, mut condition: impl FnMut() -> bool) -> boo
 }
 
 impl World {
-    /// Around services that run; makes processors of these names and starts none.
+    /// Around services that run; makes a scenario's processors and starts none.
     ///
     /// # Errors
-    /// When a configuration cannot be written.
-    pub fn new(stack: Stack, names: &[&str]) -> Result<Self> {
-        let processors = names.iter().map(|name| stack.processor(name)).collect::<Result<_>>()?;
+    /// When a configuration cannot be written, or there is no compiler for a clock.
+    pub fn new(stack: Stack, scenario: &'static Scenario) -> Result<Self> {
+        let setup = &scenario.setup;
+        let names = ["processor-1", "processor-2", "guest-1", "guest-2"];
+        let names = &names[..RESIDENTS + scenario.guests];
+        let mut processors =
+            names.iter().map(|name| stack.processor(name)).collect::<Result<Vec<_>>>()?;
+        let mut clocks = Vec::new();
+        if setup.clocks {
+            let library = clock::library(&stack.file("."))?.display().to_string();
+            for processor in &processors {
+                clocks.push(Clock::new(stack.file(&format!("{}.clock", processor.name)))?);
+            }
+            let at = |clock: &Clock| clock.path().display().to_string();
+            let clocked = processors.into_iter().zip(&clocks);
+            let clocked = clocked.map(|(processor, clock)| {
+                processor.env("LD_PRELOAD", &library).env("FAULTS_CLOCK", at(clock))
+            });
+            processors = clocked.collect();
+        }
+        if setup.twin {
+            let same = |p: Processor| p.env("TOLLBRIDGE_KAFKA__INSTANCE_ID", names[0]);
+            let guest = processors.pop().map(same);
+            processors.extend(guest);
+        }
         Ok(Self {
             stack,
             processors,
+            setup,
+            clocks,
             before: std::env::var_os("TOLLBRIDGE_BEFORE").map(PathBuf::from),
             frozen: Mutex::default(),
             visiting: Mutex::default(),
             watched: Mutex::default(),
+            breaches: Mutex::default(),
+            turn: AtomicUsize::new(0),
             began: Instant::now(),
         })
     }
@@ -89,6 +124,24 @@ impl World {
     /// A line of the run's report.
     pub fn say(&self, line: impl Display) {
         println!("{:6.1} s  {line}", self.began.elapsed().as_secs_f64());
+    }
+
+    /// A finding of a fault itself, which makes the run a violation.
+    pub fn breach(&self, finding: String) {
+        self.say(&finding);
+        lock(&self.breaches).push(finding);
+    }
+
+    /// What faults have found so far.
+    #[must_use]
+    pub fn breaches(&self) -> Vec<String> {
+        lock(&self.breaches).clone()
+    }
+
+    /// 0, 1 and so on: for what shall be done in turn.
+    #[must_use]
+    pub fn turn(&self) -> usize {
+        self.turn.fetch_add(1, Ordering::Relaxed)
     }
 
     /// The proxies.
@@ -210,6 +263,22 @@ impl World {
             }
         }
         entries
+    }
+
+    /// Calls on their way, by the account of those that are awake.
+    #[must_use]
+    pub fn in_flight(&self) -> u64 {
+        self.awake().into_iter().map(Processor::in_flight).sum()
+    }
+
+    /// A number of Redis's own account of itself, such as `evicted_keys`; 0 where it is not told.
+    #[must_use]
+    pub fn told_by_redis(&self, field: &str) -> i64 {
+        let told = self.stack.redis.command(&["INFO", "everything"]);
+        let told = told.map(|told| told.text()).unwrap_or_default();
+        let line = told.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        let line = line.unwrap_or_default();
+        line.strip_prefix("count=").unwrap_or(line).trim().parse().unwrap_or(0)
     }
 
     /// Entries of both queues of all partitions.

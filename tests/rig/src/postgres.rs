@@ -3,7 +3,7 @@
 
 use crate::error::{Doing, Error, Result};
 use crate::ports::free_port;
-use crate::process::{Launch, Process, on_path};
+use crate::process::{Launch, Process, on_path, seen_from_outside};
 use crate::temp::TempDir;
 use crate::wait::{lock, wait_for, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
@@ -27,6 +27,7 @@ pub struct Postgres {
     programs: PathBuf,
     user: Option<(u32, u32)>,
     port: u16,
+    disk: Option<String>,
     next_database: AtomicU32,
     process: Mutex<Option<Process>>,
 }
@@ -46,11 +47,21 @@ impl Postgres {
     /// # Errors
     /// As for [`Postgres::start`].
     pub fn start_with(settings: &[(&str, &str)]) -> Result<Self> {
+        Self::start_on(None, settings)
+    }
+
+    /// The same with all but the write-ahead log on a small disk of its own, of a size such as `256m`, which is
+    /// lost with the process. Only root can.
+    ///
+    /// # Errors
+    /// As for [`Postgres::start`].
+    pub fn start_on(disk: Option<&str>, settings: &[(&str, &str)]) -> Result<Self> {
         let postgres = Self {
             folder: TempDir::new("postgres")?,
             programs: programs()?,
             user: user()?,
             port: free_port(),
+            disk: disk.map(str::to_owned),
             next_database: AtomicU32::new(1),
             process: Mutex::new(None),
         };
@@ -62,8 +73,11 @@ impl Postgres {
                 chowned.doing(|| format!("give {} to postgres", folder.display()))?;
             }
         }
-        postgres
-            .launch("initdb")
+        let mut initdb = postgres.launch("initdb");
+        if disk.is_some() {
+            initdb = initdb.arg("--waldir").arg(postgres.folder.join("wal"));
+        }
+        initdb
             .args(["--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8"])
             .args(["--locale=C", "-D"])
             .arg(&data)
@@ -89,7 +103,10 @@ impl Postgres {
 
     fn run(&self) -> Result<()> {
         let mut process = lock(&self.process);
-        let server = self.launch("postgres").arg("-D").arg(self.data()).log(self.log_path());
+        let mut server = self.launch("postgres").arg("-D").arg(self.data()).log(self.log_path());
+        if let Some(size) = &self.disk {
+            server = server.disk(self.data(), size);
+        }
         let server = server.start()?;
         wait_for("PostgreSQL to answer", READY_LIMIT, || match server.exit_status() {
             Some(status) => {
@@ -101,6 +118,13 @@ impl Postgres {
         })?;
         *process = Some(server);
         Ok(())
+    }
+
+    /// Where its data is, as others see it while it runs on a disk of its own.
+    #[must_use]
+    pub fn disk_path(&self) -> Option<PathBuf> {
+        let pid = lock(&self.process).as_ref().map(Process::pid)?;
+        seen_from_outside(pid, &self.data())
     }
 
     fn is_ready(&self) -> bool {

@@ -15,6 +15,17 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, OnceLock, mpsc};
 use std::time::Duration;
 
+/// Gives a process a disk of its own: a mount that nobody else sees, with what was in the folder, and gone with the
+/// process. Sticky or not, the folder's owner and rights stay.
+const ON_A_DISK: &str = r#"set -e
+keep=$(mktemp -d)
+cp -a "$1/." "$keep"
+mount -t tmpfs -o "size=$2" none "$1"
+cp -a "$keep/." "$1"
+rm -rf "$keep"
+shift 2
+exec "$@""#;
+
 /// What to start, and how.
 #[derive(Debug)]
 pub struct Launch {
@@ -26,6 +37,7 @@ pub struct Launch {
     log: Option<PathBuf>,
     stdout: Option<PathBuf>,
     user: Option<(u32, u32)>,
+    disk: Option<(PathBuf, String)>,
 }
 
 impl Launch {
@@ -42,6 +54,7 @@ impl Launch {
             log: None,
             stdout: None,
             user: None,
+            disk: None,
         }
     }
 
@@ -94,6 +107,14 @@ impl Launch {
         self
     }
 
+    /// A small disk of its own in place of this folder, of a size such as `64m`, with a copy of what the folder
+    /// holds. It lives as long as the process; others see it below `/proc/PID/root`. Only root can.
+    #[must_use]
+    pub fn disk(mut self, folder: impl AsRef<Path>, size: &str) -> Self {
+        self.disk = Some((folder.as_ref().to_owned(), size.to_owned()));
+        self
+    }
+
     /// Starts it.
     ///
     /// # Errors
@@ -115,6 +136,10 @@ impl Launch {
         // `setpriv` asks the kernel for SIGKILL at our end and then becomes the program: same pid.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL"]);
+        if let Some((folder, size)) = &self.disk {
+            command.args(["--", "unshare", "--mount", "sh", "-c", ON_A_DISK, "sh"]);
+            command.arg(folder).arg(size).args(["setpriv", "--pdeathsig", "KILL"]);
+        }
         if let Some((user, group)) = self.user {
             command.arg(format!("--reuid={user}")).arg(format!("--regid={group}"));
             command.arg("--clear-groups");
@@ -142,6 +167,11 @@ impl Launch {
         }
         Err(Error::new(format!("{} ended with {status}:\n{}", process.name, process.log_tail())))
     }
+}
+
+/// A folder as a process sees it that has a disk of its own.
+pub(crate) fn seen_from_outside(pid: u32, folder: &Path) -> Option<PathBuf> {
+    Some(Path::new("/proc").join(pid.to_string()).join("root").join(folder.strip_prefix("/").ok()?))
 }
 
 /// A child process. Dropping it kills it, with its group.

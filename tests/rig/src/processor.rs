@@ -24,6 +24,7 @@ pub struct Processor {
     /// Its HTTP port.
     pub port: u16,
     tollbridge: PathBuf,
+    envs: Vec<(String, String)>,
     process: Mutex<Option<Process>>,
 }
 
@@ -36,7 +37,14 @@ impl Processor {
         tollbridge: &Path,
     ) -> Self {
         let (name, tollbridge) = (name.to_owned(), tollbridge.to_owned());
-        Self { name, config, log, port, tollbridge, process: Mutex::new(None) }
+        Self { name, config, log, port, tollbridge, envs: Vec::new(), process: Mutex::new(None) }
+    }
+
+    /// With one more environment variable, in all its lives.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.envs.push((name.to_owned(), value.into()));
+        self
     }
 
     /// Starts it (again); it need not be ready yet.
@@ -52,11 +60,9 @@ impl Processor {
     /// # Errors
     /// When the program cannot be started.
     pub fn start_as(&self, tollbridge: &Path) -> Result<()> {
-        let process = Launch::new(tollbridge)
-            .args(["run", "--config"])
-            .arg(&self.config)
-            .log(&self.log)
-            .start()?;
+        let launch = Launch::new(tollbridge).args(["run", "--config"]).arg(&self.config);
+        let launch = self.envs.iter().fold(launch, |launch, (name, value)| launch.env(name, value));
+        let process = launch.log(&self.log).start()?;
         *lock(&self.process) = Some(process);
         Ok(())
     }
@@ -82,6 +88,11 @@ impl Processor {
     /// When it does not run or does not end in time.
     pub fn terminate(&self, limit: Duration) -> Result<ExitStatus> {
         lock(&self.process).take().ok_or_else(|| self.down())?.terminate(limit)
+    }
+
+    /// The process itself, which this then no longer knows: to be signalled by hand.
+    pub fn take(&self) -> Option<Process> {
+        lock(&self.process).take()
     }
 
     /// Stops it where it stands (SIGSTOP).

@@ -45,6 +45,8 @@ struct State {
     refuses: bool,
     ended: bool,
     next_connection: u64,
+    /// Connections below this number are held in this direction, later ones are not.
+    stranded: Option<(Direction, u64)>,
     /// Both ends of each living connection.
     connections: Vec<(u64, TcpStream, TcpStream)>,
 }
@@ -62,6 +64,10 @@ impl State {
             drop(client.shutdown(Shutdown::Both));
             drop(service.shutdown(Shutdown::Both));
         }
+    }
+
+    fn is_stranded(&self, direction: Direction, connection: u64) -> bool {
+        self.stranded.is_some_and(|(of, below)| of == direction && connection <= below)
     }
 
     fn is_alive(&self, connection: u64) -> bool {
@@ -119,6 +125,7 @@ impl Proxy {
                 state.sever();
             }
             state.refuses = false;
+            state.stranded = None;
             for lane in &mut state.lanes {
                 (lane.gate, lane.delay) = (Gate::Open, Duration::ZERO);
             }
@@ -128,6 +135,12 @@ impl Proxy {
     /// Holds bytes of this direction back, in their order, until [`Proxy::release`].
     pub fn hold(&self, direction: Direction) {
         self.change(|state| state.lane(direction).gate = Gate::Held);
+    }
+
+    /// Holds this direction of the connections that live now, until [`Proxy::pass`]; those that come pass. So what a
+    /// client has given up on arrives after what it did next.
+    pub fn strand(&self, direction: Direction) {
+        self.change(|state| state.stranded = Some((direction, state.next_connection)));
     }
 
     /// Lets what was held, and all that follows, go on.
@@ -288,7 +301,9 @@ fn pass_gate(
         state = lock(&shared.state);
     }
     state.lane(direction).held_bytes += length;
-    while state.lane(direction).gate == Gate::Held && state.is_alive(connection) {
+    while (state.lane(direction).gate == Gate::Held || state.is_stranded(direction, connection))
+        && state.is_alive(connection)
+    {
         state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
     }
     state.lane(direction).held_bytes -= length;

@@ -3,7 +3,7 @@
 
 use crate::error::{Doing, Error, Result};
 use crate::ports::free_port;
-use crate::process::{Launch, Process};
+use crate::process::{Launch, Process, seen_from_outside};
 use crate::temp::TempDir;
 use crate::wait::{lock, wait_for};
 use std::io::{BufRead, BufReader, Write};
@@ -32,6 +32,8 @@ pub struct RedisOptions {
     pub maxmemory: Option<String>,
     /// What happens at the limit.
     pub maxmemory_policy: String,
+    /// The size of a small disk of its own, such as `64m`, lost with the process. Only root can have one.
+    pub disk: Option<String>,
     /// More arguments for the server.
     pub args: Vec<String>,
 }
@@ -44,6 +46,7 @@ impl Default for RedisOptions {
             appendfsync: "everysec".into(),
             maxmemory: None,
             maxmemory_policy: "noeviction".into(),
+            disk: None,
             args: Vec::new(),
         }
     }
@@ -136,6 +139,9 @@ impl Redis {
         if let Some(limit) = &options.maxmemory {
             launch = launch.args(["--maxmemory", limit]);
         }
+        if let Some(size) = &options.disk {
+            launch = launch.disk(self.folder.path(), size);
+        }
         let server = launch.args(&options.args).log(self.log_path()).start()?;
         wait_for("Redis to answer", READY_LIMIT, || match server.exit_status() {
             Some(status) => {
@@ -170,6 +176,12 @@ impl Redis {
     #[must_use]
     pub fn log_path(&self) -> PathBuf {
         self.folder.join("redis.log")
+    }
+
+    /// Where its data is, as others see it while it runs on a disk of its own.
+    #[must_use]
+    pub fn disk_path(&self) -> Option<PathBuf> {
+        seen_from_outside(self.pid()?, self.folder.path())
     }
 
     /// The server's process id, where it runs.

@@ -71,6 +71,12 @@ pub struct StackOptions {
     /// Lines for each processor's configuration: a section, a key, a value as TOML; an empty value takes the
     /// rig's own line away.
     pub settings: Vec<(String, String, String)>,
+    /// More arguments for the simulator.
+    pub simulator: Vec<String>,
+    /// Lines for the broker's `server.properties`.
+    pub kafka: Vec<(String, String)>,
+    /// The size of a small disk for PostgreSQL, such as `256m`. Only root can have one.
+    pub store_disk: Option<String>,
     /// How Redis is started.
     pub redis: RedisOptions,
     /// Whether processors reach each service through a proxy: Kafka's own, and [`Links`].
@@ -90,6 +96,9 @@ impl StackOptions {
             faults: String::new(),
             latency: "0ms".into(),
             settings: Vec::new(),
+            simulator: Vec::new(),
+            kafka: Vec::new(),
+            store_disk: None,
             redis: RedisOptions::default(),
             linked: false,
             folder: None,
@@ -146,7 +155,8 @@ impl Stack {
         let (kafka, redis, postgres) = std::thread::scope(|scope| {
             let kafka = scope.spawn(|| start_kafka(&options));
             let redis = scope.spawn(|| Redis::start_with(options.redis.clone()));
-            let postgres = wants_postgres.then(Postgres::start);
+            let disk = options.store_disk.as_deref();
+            let postgres = wants_postgres.then(|| Postgres::start_on(disk, &[]));
             (kafka.join(), redis.join(), postgres)
         });
         let panicked = |_| Error::new("a service's start panicked");
@@ -187,6 +197,7 @@ impl Stack {
             .arg("--faults")
             .arg(script)
             .args(["--latency", &self.options.latency])
+            .args(&self.options.simulator)
             .log(self.file("gateway-sim.log"))
             .start()?;
         answers(&simulator, port, "/healthz")?;
@@ -315,8 +326,9 @@ impl Stack {
 
 fn start_kafka(options: &StackOptions) -> Result<Kafka> {
     let proxied = options.linked;
-    let kafka =
-        Kafka::start_with(KafkaOptions { full_speed: true, proxied, ..KafkaOptions::default() })?;
+    let properties = options.kafka.clone();
+    let kafka = KafkaOptions { full_speed: true, proxied, properties, ..KafkaOptions::default() };
+    let kafka = Kafka::start_with(kafka)?;
     kafka.create_topic(TRANSACTIONS, options.partitions)?;
     for topic in OUTCOMES {
         kafka.create_topic(topic, options.partitions)?;

@@ -1,12 +1,18 @@
 //! Faults of the gateway and of the way to it. What each answer says is scripted in the simulator besides.
 
-use super::{Fault, Seen, UNCLEAR_CALLS, hold_some};
+use super::crossings::{end_all, start_all};
+use super::{FATES, Fault, REQUESTS, Seen, UNCLEAR_CALLS, hold_some};
 use crate::dice::Dice;
 use crate::world::{Counts, World};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tollbridge_rig::{Direction, Result};
 
 const EFFECT_LIMIT: Duration = Duration::from_secs(8);
+const BACK_LIMIT: Duration = Duration::from_secs(40);
+/// What two processors may have begun, and each may still begin until it has met eight failures in a row.
+const STORM_START: f64 = 1024.0;
+/// Requests a second of both, beyond that.
+const STORM_RATE: f64 = 20.0;
 
 /// SIGKILL to the gateway, and a start on its ledger.
 pub const KILL: Fault = Fault { name: "kill-gateway", strike: kill };
@@ -14,6 +20,11 @@ pub const KILL: Fault = Fault { name: "kill-gateway", strike: kill };
 pub const SILENCE: Fault = Fault { name: "gateway-silent", strike: silence };
 /// Requests arrive after their callers have given up.
 pub const LATE: Fault = Fault { name: "requests-arrive-late", strike: late };
+
+/// It is away for most of a minute; too many requests meanwhile are a finding.
+pub const DOWN: Fault = Fault { name: "gateway-down", strike: down };
+/// Its answers are lost, or nobody runs, until keys have run out.
+pub const OUTLIVE: Fault = Fault { name: "outage-outlives-keys", strike: outlive };
 
 fn seen(world: &World, before: &Counts, what: &str) -> Seen {
     let count = world.grows(before, EFFECT_LIMIT)?;
@@ -45,4 +56,46 @@ fn late(world: &World, dice: &mut Dice) -> Result<Seen> {
     dice.pause(1_100, 3_500);
     link.pass();
     Ok(seen(world, &before, "requests came late"))
+}
+
+fn down(world: &World, dice: &mut Dice) -> Result<Seen> {
+    let link = &world.links().gateway;
+    let (before, requests) = (world.counts(UNCLEAR_CALLS), world.counts(REQUESTS));
+    let start = Instant::now();
+    link.cut();
+    dice.pause(40_000, 55_000);
+    let (away, asked) = (start.elapsed().as_secs_f64(), world.growth(&requests));
+    if asked > STORM_START + STORM_RATE * away {
+        world.breach(format!("I8: {asked} requests to a gateway that was away for {away:.0} s"));
+    }
+    let fates = world.counts(FATES);
+    link.pass();
+    let start = Instant::now();
+    let back = world.grows(&fates, BACK_LIMIT).map(|_| start.elapsed().as_secs_f64());
+    let unclear = world.growth(&before);
+    let seen =
+        |back| format!("away for {away:.0} s, asked {asked} times; first fates after {back:.1} s");
+    Ok(back.filter(|_| unclear > 0.0).map(seen))
+}
+
+fn outlive(world: &World, dice: &mut Dice) -> Result<Seen> {
+    let life = world.setup.key_life.unwrap_or_default();
+    let outage = life + dice.span(1_000, 4_000);
+    if world.turn().is_multiple_of(2) {
+        let link = &world.links().gateway;
+        let held = hold_some(link, Direction::ToClient);
+        let in_flight = world.in_flight();
+        std::thread::sleep(outage);
+        link.sever();
+        link.pass();
+        let seen = || format!("{in_flight} calls were not answered for {outage:?}");
+        return Ok((held && in_flight > 0).then(seen));
+    }
+    let (victims, in_flight, queued) = end_all(world);
+    std::thread::sleep(outage);
+    start_all(world, &victims)?;
+    let seen = || {
+        format!("nobody ran for {outage:?}; {in_flight} calls were on their way, {queued} queued")
+    };
+    Ok((in_flight > 0).then(seen))
 }

@@ -7,6 +7,8 @@ use std::time::Duration;
 use tollbridge_rig::{Direction, Result};
 
 const EFFECT_LIMIT: Duration = Duration::from_secs(15);
+/// Above the transaction timeout, until a producer is made anew.
+const OVERTAKEN_LIMIT: Duration = Duration::from_secs(25);
 /// Long enough for a broker on a busy machine.
 const MARKERS_WRITTEN: Duration = Duration::from_millis(500);
 
@@ -15,6 +17,11 @@ const MARKERS_WRITTEN: Duration = Duration::from_millis(500);
 pub const KILL: Fault = Fault { name: "kill-broker", strike: kill };
 /// All connections are cut and none served, for a moment or for longer than the session.
 pub const CUT: Fault = Fault { name: "cut-from-broker", strike: cut };
+/// An orderly stop and a start.
+pub const RESTART: Fault = Fault { name: "restart-broker", strike: restart };
+/// What is on its way on present connections arrives after what is sent on new ones: requests of a transaction that was
+/// given up, within a later one.
+pub const OVERTAKE: Fault = Fault { name: "requests-are-overtaken", strike: overtake };
 /// One direction is silent; what was held then arrives after all, or is lost with its connection.
 pub const SILENCE: Fault = Fault { name: "broker-silent-one-way", strike: silence };
 
@@ -69,4 +76,28 @@ fn silence(world: &World, dice: &mut Dice) -> Result<Seen> {
     let what = if to_client { "answers" } else { "requests" };
     let then = if lost { "were lost" } else { "came late" };
     Ok(seen(world, &before, &format!("{held} bytes of {what} {then}")))
+}
+
+fn restart(world: &World, dice: &mut Dice) -> Result<Seen> {
+    let before = world.counts(KAFKA_TROUBLE);
+    world.stack.kafka.stop()?;
+    dice.pause(0, 3_000);
+    world.stack.kafka.restart()?;
+    Ok(seen(world, &before, "the broker was restarted"))
+}
+
+fn overtake(world: &World, dice: &mut Dice) -> Result<Seen> {
+    let before = world.counts(KAFKA_TROUBLE);
+    let proxy = world.stack.kafka.proxy();
+    proxy.strand(Direction::ToService);
+    let trouble = world.grows(&before, OVERTAKEN_LIMIT);
+    dice.pause(500, 4_000);
+    let held = proxy.held_bytes(Direction::ToService);
+    proxy.pass();
+    let seen = |count| {
+        format!(
+            "{held} bytes came after {count} unclear transactions, new producers and rebalances"
+        )
+    };
+    Ok(trouble.filter(|_| held > 0).map(seen))
 }

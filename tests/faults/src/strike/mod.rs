@@ -2,10 +2,16 @@
 //! something was: injecting it proves nothing. They deliberately pick their moments blindly, except where the
 //! moment is the fault.
 
+pub mod clocks;
+pub mod crossings;
+pub mod disks;
+pub mod endings;
 pub mod gateway;
 pub mod kafka;
+pub mod links;
 pub mod processors;
 pub mod redis;
+pub mod refusals;
 pub mod store;
 
 use crate::dice::Dice;
@@ -68,6 +74,10 @@ const REDIS_LOSSES: Series =
 const FULL_PAUSE: Series = &[("tollbridge_intake_paused", "reason=\"redis_full\"")];
 /// A batch was tried again.
 const STORE_RETRIES: Series = &[("tollbridge_store_retries_total", "")];
+/// Requests to the gateway, lookups too.
+const REQUESTS: Series = &[("tollbridge_gateway_requests_total", "")];
+/// Fates that Kafka has been told.
+const FATES: Series = &[("tollbridge_fates_total", "")];
 /// A call that nobody knows the end of, or that could not be made.
 const UNCLEAR_CALLS: Series = &[
     ("tollbridge_gateway_answers_total", "outcome=\"unknown\""),

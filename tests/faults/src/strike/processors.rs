@@ -8,7 +8,7 @@ use std::time::Duration;
 use tollbridge_rig::{Error, Processor, Result};
 
 /// Above the session timeout, with time for the others to join again.
-const TAKE_OVER_LIMIT: Duration = Duration::from_secs(30);
+pub(super) const TAKE_OVER_LIMIT: Duration = Duration::from_secs(30);
 const REBALANCE_LIMIT: Duration = Duration::from_secs(20);
 const STOP_LIMIT: Duration = Duration::from_secs(40);
 
@@ -23,7 +23,7 @@ pub const JOIN_AND_LEAVE: Fault = Fault { name: "join-and-leave", strike: join_a
 pub const CHANGE_VERSION: Fault = Fault { name: "change-version", strike: change_version };
 
 /// One that is awake, as the dice say.
-fn victim<'a>(world: &'a World, dice: &mut Dice) -> Option<&'a Processor> {
+pub(super) fn victim<'a>(world: &'a World, dice: &mut Dice) -> Option<&'a Processor> {
     let awake = world.awake();
     awake.get(dice.below(awake.len())).copied()
 }
@@ -53,29 +53,48 @@ fn kill(world: &World, dice: &mut Dice) -> Result<Seen> {
     Ok(live.then(seen))
 }
 
-fn freeze(world: &World, dice: &mut Dice) -> Result<Seen> {
-    if world.awake().len() < 2 {
-        return Ok(None);
+/// One that is about to stand still until another has taken over.
+pub(super) struct SessionEnd<'a> {
+    victim: &'a Processor,
+    owned: BTreeSet<i64>,
+    in_flight: u64,
+    queued: i64,
+}
+
+impl<'a> SessionEnd<'a> {
+    /// Nothing where nobody is there to take over.
+    pub(super) fn of(world: &World, victim: &'a Processor) -> Option<Self> {
+        let owned: Vec<i64> = world.owned(victim);
+        let (in_flight, queued) = (victim.in_flight(), world.queued(&owned));
+        let owned = owned.into_iter().collect();
+        (world.awake().len() > 1).then_some(Self { victim, owned, in_flight, queued })
     }
+
+    /// From its freezing to its return.
+    pub(super) fn wait(self, world: &World, dice: &mut Dice) -> Result<Seen> {
+        let Self { victim, owned, in_flight, queued } = self;
+        let taken_over = holds_within(TAKE_OVER_LIMIT, || {
+            let others: BTreeSet<i64> =
+                world.awake().into_iter().flat_map(|p| world.owned(p)).collect();
+            owned.is_subset(&others)
+        });
+        dice.pause(0, 2_000);
+        world.thaw(victim)?;
+        holds_within(TAKE_OVER_LIMIT, || !world.owned(victim).is_empty());
+        let live = !owned.is_empty() && (in_flight > 0 || queued > 0);
+        let name = &victim.name;
+        let seen = || format!("{name}: {in_flight} calls and {queued} entries passed to another");
+        Ok((live && taken_over).then(seen))
+    }
+}
+
+fn freeze(world: &World, dice: &mut Dice) -> Result<Seen> {
     let Some(victim) = victim(world, dice) else { return Ok(None) };
-    let owned: BTreeSet<i64> = world.owned(victim).into_iter().collect();
-    let in_flight = victim.in_flight();
+    let Some(end) = SessionEnd::of(world, victim) else { return Ok(None) };
     if world.freeze(victim).is_err() {
         return Ok(None);
     }
-    let queued = world.queued(&owned.iter().copied().collect::<Vec<_>>());
-    let taken_over = holds_within(TAKE_OVER_LIMIT, || {
-        let others: BTreeSet<i64> =
-            world.awake().into_iter().flat_map(|p| world.owned(p)).collect();
-        owned.is_subset(&others)
-    });
-    dice.pause(0, 2_000);
-    world.thaw(victim)?;
-    holds_within(TAKE_OVER_LIMIT, || !world.owned(victim).is_empty());
-    let live = !owned.is_empty() && (in_flight > 0 || queued > 0);
-    let name = &victim.name;
-    let seen = || format!("{name}: {in_flight} calls and {queued} entries passed to another");
-    Ok((live && taken_over).then(seen))
+    end.wait(world, dice)
 }
 
 fn join_and_leave(world: &World, dice: &mut Dice) -> Result<Seen> {

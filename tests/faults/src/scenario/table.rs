@@ -1,0 +1,360 @@
+//! The table of scenarios: a name that says what is done, a sentence, and which faults strike. Faults of one lane
+//! strike one after another, lanes side by side.
+
+use super::{Doubts, Group, Scenario, Setup, USUAL};
+use crate::strike::{
+    clocks, crossings, disks, endings, gateway, kafka, links, processors, redis, refusals, store,
+};
+use std::time::Duration;
+use tollbridge_rig::Store;
+
+/// Whatever the simulator can do wrong that a gateway may do without breaking its own word. On attempts after the
+/// first it behaves.
+const EVERY_KIND: &str = r#"
+[[fault]]
+kind = "decline"
+rate = 0.03
+[[fault]]
+kind = "slow"
+rate = 0.02
+delay = "800ms"
+[[fault]]
+kind = "timeout-before"
+rate = 0.01
+[[fault]]
+kind = "timeout-after"
+rate = 0.01
+[[fault]]
+kind = "late-charge"
+rate = 0.01
+delay = "2s"
+[[fault]]
+kind = "late-arrival"
+rate = 0.01
+delay = "2s"
+[[fault]]
+kind = "error-before"
+rate = 0.01
+status = 500
+[[fault]]
+kind = "error-before"
+rate = 0.005
+status = 403
+[[fault]]
+kind = "error-after"
+rate = 0.01
+status = 502
+[[fault]]
+kind = "throttle"
+rate = 0.005
+retry_after = "1s"
+[[fault]]
+kind = "cut-before"
+rate = 0.01
+[[fault]]
+kind = "cut-after"
+rate = 0.01
+[[fault]]
+kind = "cut-midway"
+rate = 0.01
+[[fault]]
+kind = "garbage"
+rate = 0.01
+[[fault]]
+kind = "wrong-id"
+rate = 0.01
+[[fault]]
+kind = "wrong-amount"
+rate = 0.01
+[[fault]]
+kind = "duplicate-code"
+rate = 0.01
+[[fault]]
+kind = "html"
+rate = 0.005
+[[fault]]
+kind = "timeout-before"
+on = "lookup"
+rate = 0.02
+[[fault]]
+kind = "error-before"
+on = "lookup"
+rate = 0.02
+status = 500
+[[fault]]
+kind = "html"
+on = "lookup"
+rate = 0.02
+"#;
+
+/// All of them.
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario::new(
+        "kill-with-calls-in-flight",
+        "processors are killed (SIGKILL) at any instant",
+        Store::Sqlite,
+        &[&[processors::KILL]],
+    ),
+    Scenario::new(
+        "frozen-past-session-timeout",
+        "a processor is frozen (SIGSTOP) until another has taken over, then goes on",
+        Store::Postgres,
+        &[&[processors::FREEZE]],
+    ),
+    Scenario::new(
+        "broker-killed",
+        "the broker is killed and started again",
+        Store::Sqlite,
+        &[&[kafka::KILL]],
+    ),
+    Scenario::new(
+        "broker-cut-or-silent",
+        "the way to the broker is cut, or silent in one direction, some times for longer than the session",
+        Store::Postgres,
+        &[&[kafka::CUT, kafka::SILENCE]],
+    ),
+    Scenario::new("redis-wiped", "FLUSHALL", Store::Sqlite, &[&[redis::WIPE]]),
+    Scenario::new(
+        "redis-killed",
+        "a Redis that keeps nothing on disk is killed and started again",
+        Store::Postgres,
+        &[&[redis::KILL]],
+    ),
+    Scenario::new(
+        "redis-cut-mid-script",
+        "scripts are carried out and their answers lost",
+        Store::Sqlite,
+        &[&[redis::CUT]],
+    ),
+    Scenario::new(
+        "postgres-killed-in-commit",
+        "PostgreSQL is killed with answers on their way, and started again",
+        Store::Postgres,
+        &[&[store::KILL]],
+    ),
+    Scenario::new(
+        "store-cut-with-unknown-commits",
+        "PostgreSQL commits, and the answers are lost",
+        Store::Postgres,
+        &[&[store::CUT]],
+    ),
+    Scenario::new(
+        "store-frozen-or-read-only",
+        "PostgreSQL stands still for longer than is waited for, or takes no rows",
+        Store::Postgres,
+        &[&[store::FREEZE, store::READ_ONLY]],
+    ),
+    Scenario::new(
+        "redis-full-or-frozen",
+        "Redis has no room, or stands still for longer than is waited for",
+        Store::Sqlite,
+        &[&[redis::FULL, redis::FREEZE]],
+    ),
+    Scenario::new(
+        "gateway-killed",
+        "the gateway is killed and started again on its ledger",
+        Store::Sqlite,
+        &[&[gateway::KILL]],
+    ),
+    Scenario::new(
+        "gateway-silent-or-late",
+        "the gateway's answers are lost, or requests reach it after their callers gave up",
+        Store::Postgres,
+        &[&[gateway::SILENCE, gateway::LATE]],
+    ),
+    Scenario::new(
+        "rebalance-storm-classic",
+        "processors join and leave, some killed, in a classic group",
+        Store::Sqlite,
+        &[&[processors::JOIN_AND_LEAVE], &[processors::JOIN_AND_LEAVE]],
+    )
+    .storm(Group::Nameless),
+    Scenario::new(
+        "rebalance-storm-consumer",
+        "the same in a group of the newer protocol",
+        Store::Postgres,
+        &[&[processors::JOIN_AND_LEAVE], &[processors::JOIN_AND_LEAVE]],
+    )
+    .storm(Group::Consumer),
+    Scenario::new(
+        "upgraded-and-back",
+        "processors end in order and go on as the version of an earlier commit, or as the present one",
+        Store::Sqlite,
+        &[&[processors::CHANGE_VERSION]],
+    ),
+    Scenario::new(
+        "killed-at-every-crossing",
+        "all processors die at once while a request or an answer is on its way to or from each part in turn",
+        Store::Postgres,
+        &[&[crossings::KILL_ALL]],
+    )
+    .on(Setup { landings: 20, ..USUAL }),
+    Scenario::new(
+        "frozen-at-a-crossing",
+        "the same, with one frozen past session and poll interval until another has taken over",
+        Store::Postgres,
+        &[&[crossings::FREEZE]],
+    )
+    .on(Setup {
+        landings: 5,
+        settings: &[("kafka.properties", "\"max.poll.interval.ms\"", "\"6000\"")],
+        ..USUAL
+    }),
+    Scenario::new(
+        "fenced-by-a-twin",
+        "another process comes and goes under the name of one that runs",
+        Store::Sqlite,
+        &[&[endings::TWIN]],
+    )
+    .on(Setup { landings: 4, twin: true, ..USUAL }),
+    Scenario::new(
+        "rebalanced-while-paused",
+        "processors join and leave while intake stands still because Redis is full",
+        Store::Sqlite,
+        &[&[redis::FULL], &[processors::JOIN_AND_LEAVE]],
+    )
+    .storm(Group::Nameless),
+    Scenario::new(
+        "broker-restarted-or-overtaken",
+        "the broker is stopped in order and started, or requests on old connections arrive after those on new ones",
+        Store::Postgres,
+        &[&[kafka::RESTART, kafka::OVERTAKE]],
+    )
+    .on(Setup { landings: 4, ..USUAL }),
+    Scenario::new(
+        "redis-or-store-silent",
+        "the way to Redis or to PostgreSQL is silent in one direction or both; what was held is lost or comes late",
+        Store::Postgres,
+        &[&[links::REDIS_SILENT, links::STORE_SILENT]],
+    ),
+    Scenario::new(
+        "redis-refuses",
+        "a Redis that is read-only, busy with a script, without our scripts, evicts all, or loads its old state",
+        Store::Sqlite,
+        &[&[
+            refusals::READ_ONLY,
+            refusals::BUSY,
+            refusals::NO_SCRIPTS,
+            refusals::EVICT,
+            refusals::LOADING,
+        ]],
+    )
+    .on(Setup { landings: 8, redis_keeps: true, ..USUAL }),
+    Scenario::new(
+        "gateway-misbehaves",
+        "every kind of wrong, late, torn or missing answer that the simulator knows, with kills",
+        Store::Postgres,
+        &[&[gateway::KILL, processors::KILL]],
+    )
+    .on(Setup { landings: 4, gateway: EVERY_KIND, ..USUAL }),
+    Scenario::new(
+        "gateway-down",
+        "the gateway is away for most of a minute: how much is asked of it meanwhile, and how soon work goes on",
+        Store::Sqlite,
+        &[&[gateway::DOWN]],
+    )
+    .on(Setup { landings: 2, ..USUAL }),
+    Scenario::new(
+        "outage-outlives-keys",
+        "the gateway's answers are lost, or nobody runs, for longer than keys of twenty seconds live",
+        Store::Postgres,
+        &[&[gateway::OUTLIVE]],
+    )
+    .on(Setup {
+        landings: 2,
+        // An id that is published again elsewhere while its first place is in doubt is not promised anything.
+        mix: "invalid=0.3%",
+        settings: &[("gateway", "key_ttl", "\"20s\"")],
+        key_life: Some(Duration::from_secs(20)),
+        doubts: Doubts::KeyRanOut,
+        ..USUAL
+    }),
+    Scenario::new(
+        "metadata-at-its-cap",
+        "half of all calls are not answered for long, so that what is unfinished does not fit beside an offset; kills",
+        Store::Sqlite,
+        &[&[processors::KILL]],
+    )
+    .on(Setup {
+        landings: 4,
+        gateway: "[[fault]]\nkind = \"timeout-before\"\nrate = 0.5\nattempts = [1, 2, 3]\n",
+        metadata_max: 128,
+        ..USUAL
+    }),
+    Scenario::new(
+        "store-slow-locked-or-restarted",
+        "PostgreSQL answers slowly, its table is locked, or it is stopped in order and started",
+        Store::Postgres,
+        &[&[store::SLOW, store::LOCK, store::RESTART]],
+    ),
+    Scenario::new(
+        "disks-full",
+        "the disk of Redis or of PostgreSQL is full, then has room again (only root can give them small ones)",
+        Store::Postgres,
+        &[&[disks::REDIS_FULL, disks::STORE_FULL]],
+    )
+    .on(Setup { small_disks: true, ..USUAL }),
+    Scenario::new(
+        "ids-repeated",
+        "every fourth id is published again, on the same partition and on others, with the same payload and with \
+         another; kills, and a wiped Redis",
+        Store::Postgres,
+        &[&[processors::KILL, redis::WIPE]],
+    )
+    .on(Setup {
+        mix: "declined=3%,invalid=5%,duplicate=15%,conflict=10%",
+        doubts: Doubts::OtherPayload,
+        ..USUAL
+    }),
+    Scenario::new(
+        "clocks-jump",
+        "the wall clock of a processor jumps by seconds to a day, or drifts by 5 %; some are killed meanwhile",
+        Store::Sqlite,
+        &[&[clocks::JUMP, clocks::DRIFT, clocks::JUMP]],
+    )
+    .on(Setup { clocks: true, ..USUAL }),
+    Scenario::new(
+        "told-to-end-under-load",
+        "SIGTERM under load: each ends in order and in time, or at once after a second one",
+        Store::Postgres,
+        &[&[endings::TERMINATE]],
+    )
+    .on(Setup { landings: 8, ..USUAL }),
+    Scenario::new(
+        "everything-at-once",
+        "all of it side by side: processors, broker, Redis, PostgreSQL and the gateway",
+        Store::Postgres,
+        &[
+            &[processors::KILL, processors::FREEZE],
+            &[kafka::KILL, kafka::CUT, kafka::SILENCE],
+            &[redis::WIPE, redis::KILL, redis::CUT, redis::FREEZE],
+            &[store::KILL, store::CUT, store::FREEZE, store::READ_ONLY],
+            &[gateway::KILL, gateway::SILENCE, gateway::LATE],
+        ],
+    ),
+    Scenario::new(
+        "everything-at-once-sqlite",
+        "the same with rows in one SQLite file",
+        Store::Sqlite,
+        &[
+            &[processors::KILL, processors::FREEZE],
+            &[kafka::KILL, kafka::CUT, kafka::SILENCE],
+            &[redis::WIPE, redis::KILL, redis::CUT, redis::FULL],
+            &[gateway::KILL, gateway::SILENCE, gateway::LATE],
+        ],
+    ),
+    Scenario::new(
+        "everything-at-once-consumer",
+        "the same in a group of the newer protocol, with guests that come and go",
+        Store::Postgres,
+        &[
+            &[processors::KILL, processors::FREEZE],
+            &[processors::JOIN_AND_LEAVE],
+            &[kafka::KILL, kafka::CUT, kafka::SILENCE],
+            &[redis::WIPE, redis::KILL, redis::CUT, redis::FULL],
+            &[store::KILL, store::CUT, store::FREEZE, store::READ_ONLY],
+            &[gateway::KILL, gateway::SILENCE, gateway::LATE],
+        ],
+    )
+    .storm(Group::Consumer),
+];

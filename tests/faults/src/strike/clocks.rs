@@ -1,0 +1,72 @@
+//! Wall clocks of single processors that jump or drift. Ages must not follow them, and no partition may be taken
+//! over by one whose clock is far off. Deliberately the host's own clock is left alone.
+
+use super::{Fault, Seen};
+use crate::clock::Clock;
+use crate::dice::Dice;
+use crate::world::{World, holds_within};
+use std::time::Duration;
+use tollbridge_rig::{Processor, Result};
+
+const BACK_LIMIT: Duration = Duration::from_secs(30);
+/// Seconds. The margin of a key that lives for a day allows processes to be 36 minutes off where they take over.
+const JUMPS: [i64; 8] = [3_600, -3_600, 86_400, -86_400, 600, -600, 30, -30];
+const DRIFT_STEPS: i64 = 200;
+const DRIFT_STEP: Duration = Duration::from_millis(40);
+
+/// Somewhere else at once, and back; some are killed and started meanwhile.
+pub const JUMP: Fault = Fault { name: "clock-jumps", strike: jump };
+/// 5 % too fast or too slow for eight seconds, then right again.
+pub const DRIFT: Fault = Fault { name: "clock-drifts", strike: drift };
+
+fn one<'a>(world: &'a World, dice: &mut Dice) -> (&'a Processor, &'a Clock) {
+    let at = dice.below(world.clocks.len());
+    (&world.processors[at], &world.clocks[at])
+}
+
+fn seen(world: &World, clock: &Clock, before: i64, victim: &Processor) -> Result<Option<i64>> {
+    clock.set(0)?;
+    let back = holds_within(BACK_LIMIT, || !world.owned(victim).is_empty());
+    let reads = clock.reads()? - before;
+    Ok((back && reads > 0).then_some(reads))
+}
+
+fn jump(world: &World, dice: &mut Dice) -> Result<Seen> {
+    let (victim, clock) = one(world, dice);
+    let before = clock.reads()?;
+    let seconds = JUMPS[world.turn() % JUMPS.len()];
+    let ended = world.watched().ended.len();
+    clock.set(seconds * 1_000)?;
+    dice.pause(500, 3_000);
+    let killed = dice.once_in(2);
+    if killed {
+        victim.kill();
+        dice.pause(0, 500);
+        victim.start()?;
+        dice.pause(1_000, 4_000);
+    }
+    let reads = seen(world, clock, before, victim)?;
+    let refused = world.watched().ended.len() - ended;
+    let then = if killed { ", and it was killed meanwhile" } else { "" };
+    let name = &victim.name;
+    Ok(reads.map(|reads| {
+        format!(
+            "{name} was {seconds} s off, read {reads} times{then}; {refused} times a start was refused"
+        )
+    }))
+}
+
+fn drift(world: &World, dice: &mut Dice) -> Result<Seen> {
+    let (victim, clock) = one(world, dice);
+    let before = clock.reads()?;
+    let fast = dice.once_in(2);
+    // 2 ms in 40.
+    for step in 1..=DRIFT_STEPS {
+        clock.set(if fast { 2 * step } else { -2 * step })?;
+        std::thread::sleep(DRIFT_STEP);
+    }
+    let reads = seen(world, clock, before, victim)?;
+    let how = if fast { "fast" } else { "slow" };
+    let name = &victim.name;
+    Ok(reads.map(|reads| format!("{name} was 5 % too {how}, read {reads} times")))
+}
