@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use tollbridge_rig::{Direction, Result};
 
 const EFFECT_LIMIT: Duration = Duration::from_secs(8);
+/// In which calls pile up that are not answered.
+const GATHERING: Duration = Duration::from_millis(700);
 const BACK_LIMIT: Duration = Duration::from_secs(40);
 /// What two processors may have begun, and each may still begin until it has met eight failures in a row.
 const STORM_START: f64 = 1024.0;
@@ -84,6 +86,7 @@ fn outlive(world: &World, dice: &mut Dice) -> Result<Seen> {
     if world.turn().is_multiple_of(2) {
         let link = &world.links().gateway;
         let held = hold_some(link, Direction::ToClient);
+        std::thread::sleep(GATHERING);
         let in_flight = world.in_flight();
         std::thread::sleep(outage);
         link.sever();
@@ -91,7 +94,12 @@ fn outlive(world: &World, dice: &mut Dice) -> Result<Seen> {
         let seen = || format!("{in_flight} calls were not answered for {outage:?}");
         return Ok((held && in_flight > 0).then(seen));
     }
+    let link = &world.links().gateway;
+    hold_some(link, Direction::ToClient);
+    std::thread::sleep(GATHERING);
     let (victims, in_flight, queued) = end_all(world);
+    link.sever();
+    link.pass();
     std::thread::sleep(outage);
     start_all(world, &victims)?;
     let seen = || {
