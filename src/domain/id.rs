@@ -75,6 +75,14 @@ impl Offset {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Epoch(pub u64);
 
+impl Epoch {
+    /// Of the owner after this one; `None` where none can be counted. Such a number was not counted up to.
+    #[must_use]
+    pub fn next(self) -> Option<Self> {
+        self.0.checked_add(1).map(Self)
+    }
+}
+
 /// Counts, within one process, the times that partitions were assigned to it; records and replies that carry an
 /// older one belong to an assignment that is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -81,15 +81,29 @@ impl Engine {
         if found == Some(p.epoch) || p.phase != Phase::Running {
             return;
         }
-        p.phase = Phase::Claiming;
-        p.epoch = Epoch(p.epoch.0.max(found.unwrap_or_default().0) + 1);
-        p.epoch_written = false;
         let text = match found {
             None => "redis has lost its epoch; claiming again".to_owned(),
             Some(found) => format!("redis has epoch {}; claiming again", found.0),
         };
         self.gauges.reclaims += 1;
         self.note(Level::Warn, Some(partition), text);
+        self.claim_above(partition, found.unwrap_or_default());
+    }
+
+    /// Claims it with an epoch above ours and the one that was found.
+    fn claim_above(&mut self, partition: Partition, found: Epoch) {
+        let Some(p) = self.owned.get_mut(&partition) else { return };
+        match p.epoch.max(found).next() {
+            Some(next) => {
+                p.epoch = next;
+                p.epoch_written = false;
+                p.phase = Phase::Claiming;
+            }
+            None => self.refuse(
+                partition,
+                format!("redis has epoch {}, and there is none above it: delete the key", found.0),
+            ),
+        }
     }
 
     pub(super) fn on_entered(&mut self, partition: Partition, result: Result<(), QueueError>) {
@@ -100,8 +114,7 @@ impl Engine {
                 self.gauges.trouble.redis = None;
             }
             Err(QueueError::Epoch { found: Some(found) }) if found > p.epoch => {
-                p.epoch = Epoch(found.0 + 1);
-                p.phase = Phase::Claiming;
+                self.claim_above(partition, found);
             }
             Err(error) => {
                 self.gauges.trouble.redis = Some(error.to_string());

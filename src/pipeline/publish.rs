@@ -377,7 +377,7 @@ impl Engine {
         }
         // Whether our claim is the one that is there can't be told: claim again, above it.
         if !is_claimed && metadata.epoch >= p.epoch {
-            p.epoch = Epoch(metadata.epoch.0 + 1);
+            p.epoch = metadata.epoch.next().unwrap_or(metadata.epoch);
         }
         p.stale = true;
         let told = metadata.told(watermark);

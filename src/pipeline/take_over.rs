@@ -17,7 +17,7 @@ use crate::wire::metadata::Metadata;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Taken {
     pub(super) told: Told,
-    /// Of the owner before us.
+    /// Ours: above that of the owner before us.
     pub(super) epoch: Epoch,
     /// Of the owner before us; `None` where there was none.
     pub(super) recipe: Option<RecipeHash>,
@@ -36,7 +36,7 @@ pub(super) fn take(
         let start = begin(committed, sources, set)?;
         return Ok(Taken {
             told: Told::nothing(start),
-            epoch: Epoch(0),
+            epoch: Epoch(1),
             recipe: None,
             source_known,
         });
@@ -65,7 +65,13 @@ pub(super) fn take(
             committed.high
         ));
     }
-    let (epoch, recipe) = (metadata.epoch, Some(metadata.recipe));
+    let Some(epoch) = metadata.epoch.next() else {
+        return Err(format!(
+            "it was committed in epoch {}, and there is none above it",
+            metadata.epoch.0
+        ));
+    };
+    let recipe = Some(metadata.recipe);
     let mut told = metadata.told(*watermark);
     if told.watermark < committed.low {
         told.unfinished.retain(|o| *o >= committed.low);
@@ -110,7 +116,7 @@ pub(super) fn new_owned(
         leaving: false,
         stopped: None,
         tracker: Tracker::inherit(taken.told),
-        epoch: Epoch(taken.epoch.0 + 1),
+        epoch: taken.epoch,
         same_recipe: taken.recipe.is_none_or(|theirs| theirs == recipe),
         entries: Window::default(),
         fresh: Offsets::default(),
