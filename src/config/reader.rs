@@ -33,6 +33,8 @@ pub(super) struct Reader<'a> {
     known: BTreeMap<String, KeySpec>,
     /// Keys under which every name is allowed.
     maps: BTreeSet<String>,
+    /// Keys whose values are never repeated.
+    secrets: BTreeSet<String>,
     refused: BTreeSet<String>,
 }
 
@@ -43,6 +45,7 @@ impl<'a> Reader<'a> {
             errors: Vec::new(),
             known: BTreeMap::new(),
             maps: BTreeSet::new(),
+            secrets: BTreeSet::new(),
             refused: BTreeSet::new(),
         }
     }
@@ -50,6 +53,9 @@ impl<'a> Reader<'a> {
     /// The value of a key; `None` where it is not set, or is wrong and noted.
     pub(super) fn maybe<T: Setting>(&mut self, key: &str) -> Option<T> {
         self.spec(key, T::FORM);
+        if T::SECRET {
+            self.secrets.insert(key.to_owned());
+        }
         let value = self.layers.find(key)?;
         match T::read(value, self.layers.is_typed(value)) {
             Ok(setting) => Some(setting),
@@ -260,18 +266,23 @@ impl<'a> Reader<'a> {
                     (format!("{key}{dot}{name}"), v)
                 })),
                 _ if self.known.contains_key(&key) => {}
-                _ => unknown.push((key, is_section)),
+                _ => unknown.push((key, is_section, value)),
             }
         }
-        unknown.sort();
-        for (key, is_section) in unknown {
+        unknown.sort_by(|(a, ..), (b, ..)| a.cmp(b));
+        for (key, is_section, value) in unknown {
+            let (slips, nearest) = self.nearest(&key);
             let (problem, remedy) = if is_section {
                 ("it is a section", format!("Write its keys under [{key}]."))
             } else {
-                ("there is no such key", format!("Did you mean {}?", self.nearest(&key)))
+                ("there is no such key", format!("Did you mean {nearest}?"))
             };
-            // Without the value: it may be a password under a name that nobody expects.
-            self.note(&key, None, problem.to_owned(), remedy);
+            // Under a name that nobody expects there may be a password: only a slip of the pen in the name of a key
+            // that has none, or what is no text, is repeated.
+            let is_harmless = slips <= SLIPS_MAX && !self.secrets.contains(&nearest);
+            let is_text = !matches!(value, Value::Dict(..) | Value::Array(..));
+            let shown = (is_harmless && !is_section || !is_text).then(|| show(value));
+            self.note(&key, shown, problem.to_owned(), remedy);
         }
         for variable in self.layers.undecided() {
             let meant = self.known.keys().map(|key| variable_of_key(key));
@@ -284,8 +295,9 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The known key that is most like an unknown one; keys of the same section come first.
-    fn nearest(&self, key: &str) -> String {
+    /// The known key that is most like an unknown one, and by how many letters it differs; keys of the same section
+    /// come first.
+    fn nearest(&self, key: &str) -> (usize, String) {
         let section = key.rsplit_once('.').map_or("", |(section, _)| section);
         let siblings: Vec<&String> = self.known.keys().filter(|k| within(k, section)).collect();
         let all: Vec<&String> = self.known.keys().collect();
@@ -293,9 +305,12 @@ impl<'a> Reader<'a> {
         let mut scored: Vec<(usize, &String)> =
             among.into_iter().map(|k| (strsim::damerau_levenshtein(k, key), k)).collect();
         scored.sort();
-        scored.first().map(|(_, k)| (*k).clone()).unwrap_or_default()
+        scored.first().map(|(slips, k)| (*slips, (*k).clone())).unwrap_or_default()
     }
 }
+
+/// A name that differs from another by this many letters is taken for the same.
+const SLIPS_MAX: usize = 2;
 
 /// Whether a dotted key lies in a section, at any depth.
 fn within(key: &str, section: &str) -> bool {

@@ -95,17 +95,17 @@ fn unknown_keys_name_their_origin_and_the_nearest_known_key() {
     let errors = load(&text, &environment, &["sweep.minage=5s"]).unwrap_err().to_string();
     let lines: Vec<&str> = errors.lines().collect();
     assert_eq!(lines.len(), 5, "{errors}");
-    assert!(lines[0].starts_with("flsh (/"), "{errors}");
-    assert!(lines[1].starts_with("flush.max_row (/"), "{errors}");
+    assert!(lines[0].starts_with("flsh = a table (/"), "{errors}");
+    assert!(lines[1].starts_with("flush.max_row = 10 (/"), "{errors}");
     assert!(lines[1].ends_with("there is no such key. Did you mean flush.max_rows?"), "{errors}");
     assert_eq!(
         lines[2],
-        "gateway.key_ttls (environment variable TOLLBRIDGE_GATEWAY__KEY_TTLS): there is no such \
+        "gateway.key_ttls = \"1h\" (environment variable TOLLBRIDGE_GATEWAY__KEY_TTLS): there is no such \
          key. Did you mean gateway.key_ttl?"
     );
     assert_eq!(
         lines[3],
-        "sweep.minage (command line (--set)): there is no such key. Did you mean sweep.min_age?"
+        "sweep.minage = \"5s\" (command line (--set)): there is no such key. Did you mean sweep.min_age?"
     );
     assert!(lines[4].ends_with("Name it TOLLBRIDGE_GATEWAY__TIMEOUT."), "{errors}");
 }
@@ -119,7 +119,8 @@ fn findings_about_a_file_and_unknown_keys_repeat_nothing_of_it() {
     assert!(of_file.contains(": TOML parse error at line "), "{errors}");
     let unknown = format!("{MINIMAL}[redis]\npassword = \"hunter2\"");
     let no_url = format!("{MINIMAL}[redis]\nurl = \"redis:/u:hunter2@h\"");
-    for text in [&cut, &unknown, &no_url] {
+    let misspelt = format!("{MINIMAL}[redis]\nulr = \"redis://:hunter2@h\"");
+    for text in [&cut, &unknown, &no_url, &misspelt] {
         let errors = load(text, &[], &[]).unwrap_err().to_string();
         assert!(!errors.contains("hunter2"), "{errors}");
     }
