@@ -119,11 +119,34 @@ impl Engine {
             .map(|(number, _)| *number)
             .collect();
         for number in due {
-            let Some(flight) = self.flusher.batches.get_mut(&number) else { continue };
-            flight.retry_at = None;
-            let batch = Arc::clone(&flight.batch);
-            self.call(Pending::Storing(number), Call::Store(batch));
+            self.store_again(number);
         }
+    }
+
+    /// The same batch once more. Rows of partitions that were lost meanwhile are another owner's to decide: they
+    /// leave it.
+    fn store_again(&mut self, number: u64) {
+        let Some(mut flight) = self.flusher.batches.remove(&number) else { return };
+        let is_ours = |engine: &mut Self, slot: Slot| {
+            engine.entry(slot).is_some_and(|entry| matches!(entry.step, Step::Flushing(_)))
+        };
+        let (mut rows, mut slots) = (Vec::new(), Vec::new());
+        for (slot, row) in flight.slots.iter().zip(&flight.batch.rows) {
+            if is_ours(self, *slot) {
+                rows.push(Arc::clone(row));
+                slots.push(*slot);
+            }
+        }
+        if rows.is_empty() {
+            return;
+        }
+        if rows.len() < flight.slots.len() {
+            return self.send_batch(rows, slots);
+        }
+        flight.retry_at = None;
+        let batch = Arc::clone(&flight.batch);
+        self.flusher.batches.insert(number, flight);
+        self.call(Pending::Storing(number), Call::Store(batch));
     }
 
     pub(super) fn on_stored(&mut self, number: u64, result: Result<Vec<Stored>, StoreError>) {

@@ -82,7 +82,8 @@ impl World {
         up.client.rejoin_wanted = false;
         let owned = up.client.owned.clone();
         if self.brokers.group.joining.is_none() {
-            return;
+            // The round has ended, perhaps without it.
+            return self.heartbeat(life);
         }
         if self.brokers.group.rejoin(&id, owned) {
             self.complete_if_joined();

@@ -132,7 +132,10 @@ impl World {
     /// What is approved goes to the store only from the archive queue, as long as Redis keeps what it was given.
     pub fn check_archived(&mut self, life: Life, rows: &[Arc<Outcome>]) {
         let late = |kind: &Kind| matches!(kind, Kind::QueueSlow);
-        if self.active.iter().any(|i| late(&self.plan.faults[*i].kind)) {
+        let is_late = self.active.iter().any(|i| late(&self.plan.faults[*i].kind));
+        // What was lost is put back once Redis takes it.
+        let is_refilling = self.now <= self.redis_lost_at + self.refilling();
+        if is_late || is_refilling && self.is_redis_failing() {
             self.redis_lost_at = self.now;
         }
         let Some(runs_since) = self.running(life).map(|up| up.runs_since) else { return };
@@ -142,7 +145,7 @@ impl World {
         for row in rows.iter().filter(|row| row.fate == Fate::Archived) {
             let (partition, offset) = (row.source.partition, row.source.offset);
             let held = self.queue.find(partition, &row.transaction_id);
-            // A batch of an earlier assignment goes on until the store has taken it.
+            // A batch that was on its way when its partition was lost arrives all the same.
             let is_owner = self.brokers.group.owner(partition) == Some(life)
                 && !self.oracle.is_finished(partition, offset);
             // A move that was lost leaves it where it was, which the owner does not look at.

@@ -97,6 +97,11 @@ impl Oracle {
         }
     }
 
+    /// After an operator has moved offsets nobody knows what an owner before may have asked for.
+    pub fn is_forgotten(&self, id: Option<&TransactionId>) -> bool {
+        id.is_some_and(|id| self.forgotten.contains(id))
+    }
+
     /// A refusal of a partition is right where something is wrong with it.
     pub fn may_refuse(&self, partition: Partition) -> bool {
         self.distrusted.contains(&partition) || self.lost.iter().any(|place| place.0 == partition)
