@@ -23,7 +23,7 @@ help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-24s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo; echo "  make demo STORE=postgres SEED=7; make soak-demo RUNS=30; make bench ITEM=name"
 	@echo "  make fuzz-all SECONDS=60 TARGETS=\"metadata config\""
-	@echo "  make faults lists the scenarios; make faults SCENARIO=redis-wiped SEED=7; make campaign RUNS=45 SEED=100"
+	@echo "  make faults lists the scenarios; make faults SCENARIO=redis-wiped SEED=7; make campaign RUNS=105 SEED=100"
 
 install: ## Finds or installs what builds and tests need (apt where root; Kafka from Maven)
 	@tests/rig/install.sh

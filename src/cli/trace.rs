@@ -165,11 +165,11 @@ fn as_json(id: &TransactionId, life: &Life) -> Value {
             ToldEvent::Outcome(outcome) => outcome_json(outcome),
             ToldEvent::Resolution(outcome, resolves) => {
                 let mut told = outcome_json(outcome);
-                told["resolves"] = resolves.to_hex().into();
+                told["resolves"] = (*resolves.to_hex()).into();
                 told
             }
             ToldEvent::Letter(letter) => json!({
-                "event_id": letter.event_id.to_hex(),
+                "event_id": &*letter.event_id.to_hex(),
                 "fate": letter.fate.as_str(),
                 "code": letter.code,
                 "source": letter.place.to_string(),
@@ -193,7 +193,7 @@ fn as_json(id: &TransactionId, life: &Life) -> Value {
 
 fn outcome_json(outcome: &Outcome) -> Value {
     json!({
-        "event_id": outcome.event_id.to_hex(),
+        "event_id": &*outcome.event_id.to_hex(),
         "fate": outcome.fate.as_str(),
         "amount": outcome.amount.minor_units(),
         "currency": outcome.currency.as_str(),

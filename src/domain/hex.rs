@@ -1,5 +1,6 @@
 //! Hexadecimal digits, lower case, two a byte: how ids and hashes are told.
 
+use std::fmt;
 use std::ops::Deref;
 
 /// A text of `N` digits that needs no memory of its own: every transaction has several.
@@ -21,6 +22,12 @@ impl<const N: usize> Deref for Digits<N> {
 
     fn deref(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl<const N: usize> fmt::Display for Digits<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self)
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-use super::hex::{Digits, hex, unhex};
+use super::hex::{Digits, unhex};
 use super::id::{Place, TransactionId};
 use super::money::{Amount, Currency};
 use super::time::Wall;
@@ -131,13 +131,7 @@ impl EventId {
 
     /// 32 lower-case hexadecimal digits.
     #[must_use]
-    pub fn to_hex(self) -> String {
-        hex(&self.0)
-    }
-
-    /// As [`Self::to_hex`].
-    #[must_use]
-    pub fn digits(&self) -> Digits<32> {
+    pub fn to_hex(&self) -> Digits<32> {
         Digits::of(&self.0)
     }
 

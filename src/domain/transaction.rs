@@ -5,7 +5,7 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-use super::hex::{Digits, hex, unhex};
+use super::hex::{Digits, unhex};
 use super::id::TransactionId;
 use super::money::{Amount, Currency};
 use super::time::Wall;
@@ -80,13 +80,7 @@ impl PayloadHash {
 
     /// 64 lower-case hexadecimal digits.
     #[must_use]
-    pub fn to_hex(self) -> String {
-        hex(&self.0)
-    }
-
-    /// As [`Self::to_hex`].
-    #[must_use]
-    pub fn digits(&self) -> Digits<64> {
+    pub fn to_hex(&self) -> Digits<64> {
         Digits::of(&self.0)
     }
 
@@ -108,6 +102,6 @@ fn length(n: usize) -> [u8; 4] {
 
 impl fmt::Debug for PayloadHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex(&self.0[..6]))
+        f.write_str(&self.to_hex()[..12])
     }
 }

@@ -9,6 +9,7 @@ use super::entry::{Finish, Step};
 use super::message::{Call, Level, Slot};
 use super::settings::Settings;
 use crate::domain::batch::{FlushLimits, batches_due};
+use crate::domain::hex::hex;
 use crate::domain::id::Place;
 use crate::domain::outcome::Outcome;
 use crate::domain::time::Boot;
@@ -226,5 +227,5 @@ fn token(rows: &[Arc<Outcome>]) -> String {
     for row in rows {
         hash.update(row.event_id.0);
     }
-    crate::domain::hex::hex(&hash.finalize()[..16])
+    hex(&hash.finalize()[..16])
 }

@@ -91,7 +91,7 @@ impl Engine {
     }
 
     /// Claims it with an epoch above ours and the one that was found.
-    fn claim_above(&mut self, partition: Partition, found: Epoch) {
+    pub(super) fn claim_above(&mut self, partition: Partition, found: Epoch) {
         let Some(p) = self.owned.get_mut(&partition) else { return };
         match p.epoch.max(found).next() {
             Some(next) => {
@@ -101,7 +101,10 @@ impl Engine {
             }
             None => self.refuse(
                 partition,
-                format!("redis has epoch {}, and there is none above it: delete the key", found.0),
+                format!(
+                    "epoch {} was found, and there is none above it: delete its key in redis, or commit the offset anew",
+                    found.0,
+                ),
             ),
         }
     }

@@ -9,7 +9,7 @@ use super::entry::Step;
 use super::message::{Call, Level};
 use super::owned::{Owned, Phase};
 use crate::domain::id::{Epoch, Offset, Partition, RecipeHash, Version};
-use crate::domain::offsets::{Plan, PlanLimits, Told};
+use crate::domain::offsets::{Plan, PlanLimits};
 use crate::domain::retry::minute_of;
 use crate::domain::time::Boot;
 use crate::ports::publisher::{CommitPoint, Committing, Membership, Message, PublishError};
@@ -377,17 +377,12 @@ impl Engine {
         }
         // Whether our claim is the one that is there can't be told: claim again, above it.
         if !is_claimed && metadata.epoch >= p.epoch {
-            p.epoch = metadata.epoch.next().unwrap_or(metadata.epoch);
+            self.claim_above(partition, metadata.epoch);
         }
+        let Some(p) = self.owned.get_mut(&partition).filter(|p| p.is_publishable()) else { return };
         p.stale = true;
-        let told = metadata.told(watermark);
-        let finished = self.learn_told(partition, told);
+        let finished = p.tracker.learn(metadata.told(watermark));
         self.forget(partition, &finished);
-    }
-
-    fn learn_told(&mut self, partition: Partition, told: Told) -> Vec<Offset> {
-        let Some(p) = self.owned.get_mut(&partition) else { return Vec::new() };
-        p.tracker.learn(told)
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use super::owned::{Owned, Phase};
 use super::settings::{Begin, Settings};
+use crate::domain::hex::hex;
 use crate::domain::id::{Epoch, Offset, Partition, RecipeHash, Version};
 use crate::domain::offsets::{Told, Tracker};
 use crate::domain::time::Boot;
@@ -48,8 +49,8 @@ pub(super) fn take(
         return Err(format!(
             "it was processed with store {} and this store is {}: point store.url at the old store, or use \
              another kafka.group_id",
-            crate::domain::hex::hex(&metadata.store.0),
-            crate::domain::hex::hex(&set.store.0),
+            hex(&metadata.store.0),
+            hex(&set.store.0),
         ));
     }
     if *watermark < committed.low && !set.accept_offset_reset {

@@ -205,7 +205,7 @@ fn own_headers(codec: &EventCodec, letter: &DeadLetter<'_>) -> Vec<Header> {
         header("tollbridge-fate", reason.fate().as_str()),
         header("tollbridge-code", shortened(reason.code())),
         header("tollbridge-message", message.clone()),
-        header("tollbridge-event-id", event_id.clone()),
+        header("tollbridge-event-id", event_id.to_string()),
     ];
     if let Some(at) = letter.record.timestamp_ms {
         headers.push(header("tollbridge-source-timestamp", at.to_string()));
@@ -242,7 +242,8 @@ fn reason_headers(letter: &DeadLetter<'_>) -> Vec<Header> {
         }
         Reason::InDoubt(outcome) => {
             headers.push(header("tollbridge-attempts", outcome.attempts.to_string()));
-            headers.push(header("tollbridge-payload-hash", outcome.payload_hash.to_hex()));
+            headers
+                .push(header("tollbridge-payload-hash", outcome.payload_hash.to_hex().to_string()));
             let gateway_id = outcome.gateway_id.as_deref().map(shortened);
             headers.extend(gateway_id.map(|id| header("tollbridge-gateway-id", id)));
         }

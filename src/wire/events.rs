@@ -120,7 +120,7 @@ impl EventCodec {
         source: Option<&Record>,
         resolves: Option<EventId>,
     ) -> Event {
-        let id = outcome.event_id.digits();
+        let id = outcome.event_id.to_hex();
         let at = outcome.stored_at.or(outcome.decided_at).unwrap_or(outcome.admitted_at);
         let kind = ["transaction.", outcome.fate.as_str()];
         let subject = Some(outcome.transaction_id.as_str());
@@ -133,7 +133,7 @@ impl EventCodec {
         let context = source.map_or(&[][..], |source| &source.headers);
         trace_headers(&mut headers, &mut sheet, context, outcome.event_id.0);
         if let Some(resolves) = resolves {
-            headers.push(header(RESOLVES, resolves.to_hex()));
+            headers.push(header(RESOLVES, resolves.to_hex().to_string()));
         }
         Event { key: Some(key(source, &outcome.transaction_id)), value: Some(value), headers }
     }

@@ -39,7 +39,7 @@ pub(super) fn write(out: &mut BytesMut, outcome: &Outcome, event_id: &str, avro:
         source_topic: &outcome.source.topic,
         source_partition: outcome.source.partition.0,
         source_offset: outcome.source.offset.0,
-        payload_hash: &outcome.payload_hash.digits(),
+        payload_hash: &outcome.payload_hash.to_hex(),
         created_at: outcome.created_at.0,
         admitted_at: outcome.admitted_at.0,
         decided_at: outcome.decided_at.map(|at| at.0),

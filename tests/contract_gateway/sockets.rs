@@ -133,6 +133,11 @@ async fn serving(after: fn(usize) -> After) -> Server {
             match after(n) {
                 After::Close => return,
                 After::SpeakUnasked => socket.write_all(approval(&id).as_bytes()).await.unwrap(),
+                After::CloseSoon => return sleep(SOON).await,
+                After::SpeakSoon => {
+                    sleep(SOON).await;
+                    socket.write_all(approval(&id).as_bytes()).await.unwrap();
+                }
                 After::GoOn | After::CloseUnanswered => {}
             }
         }
@@ -146,7 +151,12 @@ enum After {
     Close,
     SpeakUnasked,
     CloseUnanswered,
+    CloseSoon,
+    SpeakSoon,
 }
+
+/// Long enough for the client to have put its connection aside, and to take it again without looking.
+const SOON: Duration = Duration::from_millis(10);
 
 #[tokio::test]
 async fn connections_are_kept_and_bounded() {
@@ -185,6 +195,31 @@ async fn a_connection_that_closes_under_a_request_loses_it_and_nothing_is_sent_a
     assert_eq!(server.connections(), 1, "the request was sent once");
     approved(&gateway, "b").await;
     assert_eq!(server.connections(), 2);
+}
+
+#[tokio::test]
+async fn a_connection_that_ended_a_moment_ago_is_noticed_before_a_byte_is_sent() {
+    for after in [|_| After::CloseSoon, |_| After::SpeakSoon] {
+        let server = serving(after).await;
+        let gateway = client(&server.url);
+        let (mut answered, mut not_sent) = (0, 0);
+        for n in 0..20 {
+            let id = format!("t{n}");
+            match gateway.charge(&charge(&id)).await {
+                Answer::NotSent(_) => not_sent += 1,
+                answer => {
+                    assert!(
+                        matches!(verdict(LATER, &id, &answer), Verdict::Approved { .. }),
+                        "{answer:?}"
+                    );
+                    answered += 1;
+                }
+            }
+            sleep(SOON * 3).await;
+        }
+        assert_eq!(server.connections(), answered, "each was used once");
+        assert!(not_sent > 0, "no connection was taken unseen");
+    }
 }
 
 #[tokio::test]

@@ -48,8 +48,8 @@ fn the_events_id_and_hash_follow_from_the_record() {
     let place =
         Place { topic: Arc::from("transactions"), partition: Partition(3), offset: Offset(42) };
     let shown: Value = serde_json::from_str(&event).unwrap();
-    assert_eq!(shown["payload_hash"], hash.to_hex());
-    assert_eq!(shown["event_id"], EventId::of(&place, &hash).to_hex());
+    assert_eq!(shown["payload_hash"], *hash.to_hex());
+    assert_eq!(shown["event_id"], *EventId::of(&place, &hash).to_hex());
     let read = outcome::decode(event.trim().as_bytes()).unwrap();
     assert_eq!((read.payload_hash, read.source), (hash, place));
 }

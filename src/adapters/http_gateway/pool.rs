@@ -9,8 +9,8 @@ use tokio::time::Instant;
 
 use super::line::Line;
 
-/// What was used so shortly before is hardly closed: it is not looked at. If it is closed after all, not one byte of
-/// its request leaves.
+/// What was used so shortly before is hardly closed: it is not looked at. Where it is after all, the exchange finds
+/// that before it writes, and nothing was sent.
 const FRESH: Duration = Duration::from_millis(50);
 
 #[derive(Debug)]

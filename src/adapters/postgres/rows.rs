@@ -83,7 +83,7 @@ pub type Query<'q> = sqlx::query::Query<'q, Postgres, PgArguments>;
 /// Binds `$1` to `$17`, one array a column.
 pub fn bind<'q>(query: Query<'q>, rows: &[&'q Outcome]) -> Query<'q> {
     query
-        .bind(column(rows, |row| Text(row.event_id.digits())))
+        .bind(column(rows, |row| Text(row.event_id.to_hex())))
         .bind(column(rows, |row| row.fate.as_str()))
         .bind(column(rows, |row| row.transaction_id.as_str()))
         .bind(column(rows, |row| row.account_id.as_str()))
@@ -95,7 +95,7 @@ pub fn bind<'q>(query: Query<'q>, rows: &[&'q Outcome]) -> Query<'q> {
         .bind(column(rows, |row| &*row.source.topic))
         .bind(column(rows, |row| row.source.partition.0))
         .bind(column(rows, |row| row.source.offset.0))
-        .bind(column(rows, |row| Text(row.payload_hash.digits())))
+        .bind(column(rows, |row| Text(row.payload_hash.to_hex())))
         .bind(column(rows, |row| Stamp(row.created_at)))
         .bind(column(rows, |row| Stamp(row.admitted_at)))
         .bind(column(rows, |row| row.decided_at.map(Stamp)))

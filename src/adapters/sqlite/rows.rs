@@ -56,7 +56,7 @@ impl Serialize for Given<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let row = self.0;
         let mut columns = serializer.serialize_tuple(17)?;
-        columns.serialize_element(&*row.event_id.digits())?;
+        columns.serialize_element(&*row.event_id.to_hex())?;
         columns.serialize_element(row.fate.as_str())?;
         columns.serialize_element(row.transaction_id.as_str())?;
         columns.serialize_element(&row.account_id)?;
@@ -68,7 +68,7 @@ impl Serialize for Given<'_> {
         columns.serialize_element(&*row.source.topic)?;
         columns.serialize_element(&row.source.partition.0)?;
         columns.serialize_element(&row.source.offset.0)?;
-        columns.serialize_element(&*row.payload_hash.digits())?;
+        columns.serialize_element(&*row.payload_hash.to_hex())?;
         columns.serialize_element(&row.created_at.0)?;
         columns.serialize_element(&row.admitted_at.0)?;
         columns.serialize_element(&row.decided_at.map(|at| at.0))?;

@@ -146,7 +146,7 @@ fn each_fate_tells_what_is_its_own() {
     assert_eq!(text(&event, "tollbridge-transaction-id"), "tx-1");
     assert_eq!(text(&event, "tollbridge-attempts"), "3");
     assert_eq!(text(&event, "tollbridge-gateway-id"), "ch_1");
-    assert_eq!(text(&event, "tollbridge-payload-hash"), outcome.payload_hash.to_hex());
+    assert_eq!(text(&event, "tollbridge-payload-hash"), &*outcome.payload_hash.to_hex());
     assert_eq!(text(&event, "__connect.errors.stage"), "TASK_PUT");
     for header in &event.headers {
         let value = header.value.as_deref().unwrap_or_default();

@@ -92,9 +92,9 @@ fn codec(format: EventsFormat) -> EventCodec {
 
 #[test]
 fn event_ids_are_as_documented() {
-    assert_eq!(outcome().event_id.to_hex(), golden("event_id"));
+    assert_eq!(*outcome().event_id.to_hex(), golden("event_id"));
     let resolution = EventId::of_resolution(&place(), &payload_hash());
-    assert_eq!(resolution.to_hex(), golden("resolution_id"));
+    assert_eq!(*resolution.to_hex(), golden("resolution_id"));
 }
 
 #[test]
