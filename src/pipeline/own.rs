@@ -102,7 +102,7 @@ impl Engine {
             None => self.refuse(
                 partition,
                 format!(
-                    "epoch {} was found, and there is none above it: delete its key in redis, or commit the offset anew",
+                    "epoch {} was found, and there is none above it: delete its key in redis, or commit anew",
                     found.0,
                 ),
             ),
