@@ -244,9 +244,11 @@ const OF_CLASSIC_MEMBERS: [&str; 4] = [
     "group.protocol.type",
 ];
 
-const OF_MEMBERSHIP: [&str; 7] = [
+const OF_MEMBERSHIP: [&str; 8] = [
     "session.timeout.ms",
     "heartbeat.interval.ms",
+    // librdkafka holds it against the session timeout, which is its own default where nobody joins.
+    "max.poll.interval.ms",
     "partition.assignment.strategy",
     "group.protocol.type",
     "group.protocol",

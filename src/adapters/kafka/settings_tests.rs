@@ -91,3 +91,14 @@ fn only_the_member_has_the_static_identity() {
     assert_eq!(settings.client(Role::Member).get("group.instance.id"), Some("tollbridge-0"));
     assert_eq!(settings.client(Role::Reader).get("group.instance.id"), None);
 }
+
+#[test]
+fn a_poll_interval_is_held_against_the_session_timeout_of_the_member_alone() {
+    let settings = settings(Protocol::Classic, &[("max.poll.interval.ms", "20000")]);
+    let member = settings.client(Role::Member);
+    assert_eq!(member.get("max.poll.interval.ms"), Some("20000"));
+    let made = |role| settings.client(role).create::<rdkafka::consumer::BaseConsumer>();
+    for role in [Role::Member, Role::Reader] {
+        assert!(made(role).is_ok(), "{role:?}: {:?}", made(role).err());
+    }
+}

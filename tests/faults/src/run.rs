@@ -280,6 +280,10 @@ fn judge(world: &World, readers: &Readers, entry: &mut Entry) -> Result<()> {
     if let Err(e) = in_time(world, limit) {
         findings.push(format!("I7: {e}"));
     }
+    // One that has only just been started again would not end in order.
+    if !world.settles() {
+        findings.push("I7: the processors do not share the partitions in the end".to_owned());
+    }
     findings.extend(world.stop(STOP_LIMIT));
     findings.extend(world.breaches());
     world.say("all has ended; the oracle reads");
