@@ -11,7 +11,7 @@
 //!
 //! Deliberately it judges only a run that is over.
 
-use crate::fates;
+use crate::fates::{self, Payloads};
 use crate::readers::Readers;
 use crate::scenario::Setup;
 use crate::world::{World, failed, holds_within};
@@ -70,7 +70,7 @@ pub fn audit(world: &World, readers: &Readers) -> Result<Audit> {
     fates::repeats(&evidence, &mut found);
     charged_keys(stack, &mut found)?;
     hashes(stack, &records, &mut found)?;
-    attempts(stack, setup, &mut found)?;
+    attempts(stack, setup, &fates::payloads(&records.source), &mut found)?;
     bounds(&world.watched(), &mut found);
     left_over(world, &mut found)?;
     secrets(world, &records, &mut found)?;
@@ -131,32 +131,38 @@ fn hashes(stack: &Stack, records: &Records, found: &mut Vec<String>) -> Result<(
     Ok(())
 }
 
-fn attempts(stack: &Stack, setup: &Setup, found: &mut Vec<String>) -> Result<()> {
+/// Each payload of an id has one body; few ids have more than one payload.
+fn attempts(
+    stack: &Stack,
+    setup: &Setup,
+    payloads: &Payloads,
+    found: &mut Vec<String>,
+) -> Result<()> {
     let mut beside = stack.ledger().into_os_string();
     beside.push(".attempts");
-    let mut bodies: BTreeMap<String, (String, usize)> = BTreeMap::new();
+    let mut bodies: BTreeMap<String, (BTreeSet<String>, usize)> = BTreeMap::new();
     let mut firsts: BTreeMap<String, i64> = BTreeMap::new();
     let usable = setup.key_life.map(fates::usable).map(|life| life + ON_THE_WAY);
     for line in lines(Path::new(&beside))? {
         let text = |field: &str| line[field].as_str().unwrap_or_default().to_owned();
-        let (body, count) = bodies.entry(text("key")).or_insert_with(|| (text("body_sha256"), 0));
+        let key = text("key");
+        let (several, count) = bodies.entry(key.clone()).or_default();
         *count += 1;
         let at = line["at"].as_i64().unwrap_or_default();
-        let age = at - *firsts.entry(text("key")).or_insert(at);
+        let age = at - *firsts.entry(key.clone()).or_insert(at);
         if usable
             .is_some_and(|usable| i128::from(age) > i128::try_from(usable.as_micros()).unwrap_or(0))
         {
             let seconds = age / 1_000_000;
-            found.push(format!(
-                "I6: {} was asked for {seconds} s after its first request",
-                text("key")
-            ));
+            found.push(format!("I6: {key} was asked for {seconds} s after its first request"));
         }
-        if *body != text("body_sha256") {
-            found.push(format!("I6: {} was asked for with two bodies", text("key")));
+        let allowed = payloads.get(&key).map_or(0, BTreeSet::len);
+        if several.insert(text("body_sha256")) && several.len() > allowed {
+            let bodies = several.len();
+            found.push(format!("I6: {key} was asked for with {bodies} bodies, and has {allowed}"));
         }
         if *count == ATTEMPTS_MAX + 1 {
-            found.push(format!("I8: {} was asked for over {ATTEMPTS_MAX} times", text("key")));
+            found.push(format!("I8: {key} was asked for over {ATTEMPTS_MAX} times"));
         }
     }
     Ok(())

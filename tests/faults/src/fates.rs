@@ -10,6 +10,7 @@ use tollbridge_rig::oracle::{Evidence, Outcome, Place, Records};
 
 /// `gateway.timeout` of the rig's configuration.
 const CALL: Duration = Duration::from_secs(1);
+const MINUTE_MS: i64 = 60_000;
 
 /// How long after its first request a key may be used: its life less a tenth, at least less two calls.
 #[must_use]
@@ -24,16 +25,19 @@ pub fn usable(life: Duration) -> Duration {
 pub fn doubts(records: &Records, setup: &Setup, found: &mut Vec<String>) -> Result<()> {
     let events = records.events()?;
     let made: BTreeMap<Place, i64> = records.source.iter().map(published).collect();
-    let repeated = several_payloads(&records.source);
+    let payloads = payloads(&records.source);
     for (record, event) in events.iter().filter(|(_, event)| event.fate == "in_doubt") {
-        let age_ms = record.timestamp - made.get(&event.place).copied().unwrap_or(i64::MAX);
+        let made = made.get(&event.place).copied().unwrap_or(i64::MAX);
+        let age_ms = record.timestamp - made;
+        // What another owner may have attempted counts from the beginning of its minute.
+        let counted_ms = record.timestamp - made / MINUTE_MS * MINUTE_MS;
         let is_old = |life: Duration| {
-            u128::try_from(age_ms).is_ok_and(|age| age >= usable(life).as_millis())
+            u128::try_from(counted_ms).is_ok_and(|age| age >= usable(life).as_millis())
         };
         let accounted = match setup.doubts {
             Doubts::None => false,
             Doubts::KeyRanOut => setup.key_life.is_some_and(is_old),
-            Doubts::OtherPayload => repeated.contains(&event.id),
+            Doubts::OtherPayload => payloads.get(&event.id).is_some_and(|all| all.len() > 1),
         };
         if !accounted {
             let id = &event.id;
@@ -47,16 +51,20 @@ fn published(record: &Record) -> (Place, i64) {
     ((record.partition, record.offset), record.timestamp)
 }
 
-/// Ids that stand on the source topic with more than one payload.
-fn several_payloads(source: &[Record]) -> BTreeSet<String> {
-    let mut payloads: BTreeMap<String, BTreeSet<&[u8]>> = BTreeMap::new();
+/// What stands on the source topic of each id.
+pub type Payloads<'a> = BTreeMap<String, BTreeSet<&'a [u8]>>;
+
+/// The payloads of each id that can be read.
+#[must_use]
+pub fn payloads(source: &[Record]) -> Payloads<'_> {
+    let mut payloads = Payloads::new();
     for record in source {
         let Some(value) = record.value.as_deref() else { continue };
         let Ok(read) = serde_json::from_slice::<serde_json::Value>(value) else { continue };
         let Some(id) = read["transaction_id"].as_str() else { continue };
         payloads.entry(id.to_owned()).or_default().insert(value);
     }
-    payloads.into_iter().filter(|(_, several)| several.len() > 1).map(|(id, _)| id).collect()
+    payloads
 }
 
 /// Of all places of an id one is decided, unless the id is in doubt somewhere; the others are duplicates.
@@ -81,8 +89,9 @@ pub fn repeats(evidence: &Evidence, found: &mut Vec<String>) {
 
 #[cfg(test)]
 mod tests {
-    use super::{repeats, usable};
+    use super::{payloads, repeats, usable};
     use std::time::Duration;
+    use tollbridge_rig::kafka::Record;
     use tollbridge_rig::oracle::{Evidence, Outcome};
 
     fn fates(fates: &[&str]) -> Vec<String> {
@@ -106,6 +115,22 @@ mod tests {
         assert!(fates(&["in_doubt", "duplicate"]).is_empty());
         assert_eq!(fates(&["archived", "declined"]).len(), 1);
         assert_eq!(fates(&["duplicate", "duplicate"]).len(), 1);
+    }
+
+    #[test]
+    fn payloads_of_an_id_are_told_apart() {
+        let record = |offset, value: &str| Record {
+            partition: 0,
+            offset,
+            timestamp: 0,
+            key: None,
+            value: Some(value.as_bytes().to_vec()),
+            headers: Vec::new(),
+        };
+        let (one, other) = (r#"{"transaction_id":"a"}"#, r#"{"transaction_id":"a","x":1}"#);
+        let source = [record(0, one), record(1, one), record(2, other), record(3, "{")];
+        let found = payloads(&source);
+        assert_eq!((found.len(), found["a"].len()), (1, 2));
     }
 
     #[test]

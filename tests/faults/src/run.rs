@@ -5,7 +5,7 @@ use crate::audit::{Audit, audit};
 use crate::book::{Entry, Verdict};
 use crate::dice::Dice;
 use crate::readers::Readers;
-use crate::scenario::{Group, Scenario, USUAL};
+use crate::scenario::{Group, Scenario, Setup, USUAL};
 use crate::world::{RESIDENTS, World, failed};
 use std::fs;
 use std::path::PathBuf;
@@ -55,13 +55,12 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// A whole run: 2,000 transactions, six landed faults.
+    /// A whole run: 2,000 transactions, and as many landed faults as the scenario wants; never less than five.
     #[must_use]
     pub fn whole(scenario: &'static Scenario, seed: u64, tollbridge: PathBuf) -> Self {
         let folder = PathBuf::from(format!(".rig/faults/{}-{seed}", scenario.name));
-        let landings = scenario.setup.landings;
-        let limit = Duration::from_secs(240);
-        Self { scenario, seed, tollbridge, folder, transactions: 2000, rate: 150, landings, limit }
+        let Setup { landings, limit, rate, .. } = scenario.setup;
+        Self { scenario, seed, tollbridge, folder, transactions: 2000, rate, landings, limit }
     }
 
     /// A short one: 1,500 transactions, two landed faults.

@@ -13,6 +13,7 @@ use std::time::Duration;
 /// One side of every connection holds back at most this much; the sender's own buffers hold the rest.
 const CHUNK_BYTES: usize = 64 * 1024;
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+const REBIND_AFTER: Duration = Duration::from_millis(20);
 
 /// Which way bytes go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +44,8 @@ struct Lane {
 struct State {
     lanes: [Lane; 2],
     refuses: bool,
+    /// Nobody listens on the port.
+    is_gone: bool,
     ended: bool,
     next_connection: u64,
     /// Connections below this number are held in this direction, later ones are not.
@@ -101,7 +104,7 @@ impl Proxy {
         let listener = listener.doing(|| format!("listen on port {port}"))?;
         let shared = Arc::<Shared>::default();
         let ours = Arc::clone(&shared);
-        std::thread::spawn(move || accept(&listener, target, &ours));
+        std::thread::spawn(move || serve(listener, target, &ours));
         Ok(Self { port, shared })
     }
 
@@ -125,6 +128,7 @@ impl Proxy {
                 state.sever();
             }
             state.refuses = false;
+            state.is_gone = false;
             state.stranded = None;
             for lane in &mut state.lanes {
                 (lane.gate, lane.delay) = (Gate::Open, Duration::ZERO);
@@ -166,6 +170,16 @@ impl Proxy {
         });
     }
 
+    /// Cuts every connection and closes the port, until [`Proxy::pass`]: new ones are refused, as by a host on which
+    /// nothing runs.
+    pub fn vanish(&self) {
+        self.change(|state| {
+            state.is_gone = true;
+            state.sever();
+        });
+        self.wake();
+    }
+
     /// Cuts every connection; new ones are served.
     pub fn sever(&self) {
         self.change(State::sever);
@@ -197,6 +211,11 @@ impl Proxy {
         wait_until("bytes to hold back", limit, || self.held_bytes(direction) > 0)
     }
 
+    /// The accepting thread looks around.
+    fn wake(&self) {
+        drop(TcpStream::connect(("127.0.0.1", self.port)));
+    }
+
     fn change(&self, change: impl FnOnce(&mut State)) {
         change(&mut lock(&self.shared.state));
         self.shared.changed.notify_all();
@@ -209,16 +228,40 @@ impl Drop for Proxy {
             state.ended = true;
             state.sever();
         });
-        // Wakes the accepting thread, which then closes the port.
-        drop(TcpStream::connect(("127.0.0.1", self.port)));
+        // Then it closes the port.
+        self.wake();
     }
 }
 
+/// Listens, but for the times in which nobody shall.
+fn serve(first: TcpListener, target: SocketAddr, shared: &Arc<Shared>) {
+    let Ok(address) = first.local_addr() else { return };
+    let mut listener = Some(first);
+    loop {
+        if let Some(listener) = listener.take() {
+            accept(&listener, target, shared);
+        }
+        let mut state = lock(&shared.state);
+        while state.is_gone && !state.ended {
+            state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        if state.ended {
+            return;
+        }
+        drop(state);
+        listener = TcpListener::bind(address).ok();
+        if listener.is_none() {
+            std::thread::sleep(REBIND_AFTER);
+        }
+    }
+}
+
+/// Until the end, or until the port shall be closed.
 fn accept(listener: &TcpListener, target: SocketAddr, shared: &Arc<Shared>) {
     for client in listener.incoming() {
         let refuses = {
             let state = lock(&shared.state);
-            if state.ended {
+            if state.ended || state.is_gone {
                 return;
             }
             state.refuses
@@ -239,7 +282,7 @@ fn connect(client: TcpStream, target: SocketAddr, shared: &Arc<Shared>) -> std::
     let ends = (client.try_clone()?, service.try_clone()?);
     let number = {
         let mut state = lock(&shared.state);
-        if state.refuses || state.ended {
+        if state.refuses || state.is_gone || state.ended {
             return Ok(());
         }
         state.next_connection += 1;

@@ -352,6 +352,14 @@ fn the_proxy_cuts_swallows_delays_and_recovers() {
     let start = std::time::Instant::now();
     assert_eq!(exchange(&mut stream, 1).unwrap(), 2);
     assert!(start.elapsed() >= Duration::from_millis(200));
+    proxy.vanish();
+    assert!(exchange(&mut stream, 1).is_err());
+    let refused = || TcpStream::connect(proxy.address()).is_err();
+    wait_until("the port to close for a while", SOON, refused).unwrap();
+    proxy.pass();
+    wait_until("the port to open again", SOON, || !refused()).unwrap();
+    let mut stream = client(&proxy);
+    assert_eq!(exchange(&mut stream, 1).unwrap(), 2);
     drop(stream);
     wait_until("the connection to be forgotten", SOON, || proxy.connections() == 0).unwrap();
     let port = proxy.port();

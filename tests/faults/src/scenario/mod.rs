@@ -53,6 +53,10 @@ pub enum Doubts {
 pub struct Setup {
     /// Faults that must land at least.
     pub landings: usize,
+    /// So long may faults strike until that many have landed.
+    pub limit: Duration,
+    /// What is produced a second.
+    pub rate: u32,
     /// The producer's shares of odd and bad transactions.
     pub mix: &'static str,
     /// The gateway's script, without its seed.
@@ -79,6 +83,8 @@ pub struct Setup {
 /// charging.
 pub const USUAL: Setup = Setup {
     landings: 6,
+    limit: Duration::from_secs(240),
+    rate: 150,
     mix: "invalid=0.3%,duplicate=1%",
     gateway: "[[fault]]\nkind = \"decline\"\nrate = 0.03\n\
               [[fault]]\nkind = \"timeout-after\"\nrate = 0.01\n\

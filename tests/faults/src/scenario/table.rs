@@ -206,7 +206,7 @@ pub const SCENARIOS: &[Scenario] = &[
         Store::Sqlite,
         &[&[endings::TWIN]],
     )
-    .on(Setup { landings: 4, twin: true, ..USUAL }),
+    .on(Setup { landings: 5, twin: true, ..USUAL }),
     Scenario::new(
         "rebalanced-while-paused",
         "processors join and leave while intake stands still because Redis is full",
@@ -220,7 +220,7 @@ pub const SCENARIOS: &[Scenario] = &[
         Store::Postgres,
         &[&[kafka::RESTART, kafka::OVERTAKE]],
     )
-    .on(Setup { landings: 4, ..USUAL }),
+    .on(Setup { landings: 5, ..USUAL }),
     Scenario::new(
         "redis-or-store-silent",
         "the way to Redis or to PostgreSQL is silent in one direction or both; what was held is lost or comes late",
@@ -246,26 +246,29 @@ pub const SCENARIOS: &[Scenario] = &[
         Store::Postgres,
         &[&[gateway::KILL, processors::KILL]],
     )
-    .on(Setup { landings: 4, gateway: EVERY_KIND, ..USUAL }),
+    .on(Setup { landings: 5, gateway: EVERY_KIND, ..USUAL }),
     Scenario::new(
         "gateway-down",
-        "the gateway is away for most of a minute: how much is asked of it meanwhile, and how soon work goes on",
+        "the gateway is away, once for most of a minute: how much is asked of it meanwhile, how soon work goes on",
         Store::Sqlite,
         &[&[gateway::DOWN]],
     )
-    .on(Setup { landings: 2, ..USUAL }),
+    .on(Setup { landings: 5, ..USUAL }),
     Scenario::new(
         "outage-outlives-keys",
-        "the gateway's answers are lost, or nobody runs, for longer than keys of twenty seconds live",
+        "the gateway's answers are lost, or nobody runs, for longer than keys of 75 seconds live; kills in between",
         Store::Postgres,
-        &[&[gateway::OUTLIVE]],
+        &[&[gateway::OUTLIVE, gateway::OUTLIVE, processors::KILL, processors::KILL]],
     )
     .on(Setup {
-        landings: 2,
+        landings: 5,
+        limit: Duration::from_secs(600),
         // An id that is published again elsewhere while its first place is in doubt is not promised anything.
         mix: "invalid=0.3%",
-        settings: &[("gateway", "key_ttl", "\"20s\"")],
-        key_life: Some(Duration::from_secs(20)),
+        // Above a minute: what an owner takes over counts from the beginning of the minute in which it may have been
+        // attempted, and with shorter keys it would all be in doubt.
+        settings: &[("gateway", "key_ttl", "\"75s\"")],
+        key_life: Some(Duration::from_secs(75)),
         doubts: Doubts::KeyRanOut,
         ..USUAL
     }),
@@ -276,7 +279,8 @@ pub const SCENARIOS: &[Scenario] = &[
         &[&[processors::KILL]],
     )
     .on(Setup {
-        landings: 4,
+        landings: 6,
+        rate: 400,
         gateway: "[[fault]]\nkind = \"timeout-before\"\nrate = 0.5\nattempts = [1, 2, 3]\n",
         metadata_max: 128,
         ..USUAL

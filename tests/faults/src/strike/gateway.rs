@@ -13,8 +13,11 @@ const GATHERING: Duration = Duration::from_millis(700);
 const BACK_LIMIT: Duration = Duration::from_secs(40);
 /// What two processors may have begun, and each may still begin until it has met eight failures in a row.
 const STORM_START: f64 = 1024.0;
-/// Requests a second of both, beyond that.
+/// Requests a second of both, beyond that, to one that refuses connections.
 const STORM_RATE: f64 = 20.0;
+/// The same to one that accepts them and closes them: each single call of which nobody knows whether it arrived lets
+/// all out that may be on their way, and both have a pause of 2.5 s at least before it.
+const CLOSED_STORM_RATE: f64 = 205.0;
 
 /// SIGKILL to the gateway, and a start on its ledger.
 pub const KILL: Fault = Fault { name: "kill-gateway", strike: kill };
@@ -23,7 +26,8 @@ pub const SILENCE: Fault = Fault { name: "gateway-silent", strike: silence };
 /// Requests arrive after their callers have given up.
 pub const LATE: Fault = Fault { name: "requests-arrive-late", strike: late };
 
-/// It is away for most of a minute; too many requests meanwhile are a finding.
+/// It is away, the first time for most of a minute; too many requests meanwhile are a finding. Every other time its
+/// port takes connections and closes them, as a proxy does with nobody behind it.
 pub const DOWN: Fault = Fault { name: "gateway-down", strike: down };
 /// Its answers are lost, or nobody runs, until keys have run out.
 pub const OUTLIVE: Fault = Fault { name: "outage-outlives-keys", strike: outlive };
@@ -63,12 +67,26 @@ fn late(world: &World, dice: &mut Dice) -> Result<Seen> {
 fn down(world: &World, dice: &mut Dice) -> Result<Seen> {
     let link = &world.links().gateway;
     let (before, requests) = (world.counts(UNCLEAR_CALLS), world.counts(REQUESTS));
+    let turn = world.turn();
+    let (how, rate) = match turn.is_multiple_of(2) {
+        true => ("refused connections", STORM_RATE),
+        false => ("closed connections", CLOSED_STORM_RATE),
+    };
     let start = Instant::now();
-    link.cut();
-    dice.pause(40_000, 55_000);
+    if turn.is_multiple_of(2) {
+        link.vanish()
+    } else {
+        link.cut()
+    }
+    if turn == 0 {
+        dice.pause(40_000, 55_000)
+    } else {
+        dice.pause(10_000, 20_000)
+    }
     let (away, asked) = (start.elapsed().as_secs_f64(), world.growth(&requests));
-    if asked > STORM_START + STORM_RATE * away {
-        world.breach(format!("I8: {asked} requests to a gateway that was away for {away:.0} s"));
+    if asked > STORM_START + rate * away {
+        let said = format!("I8: {asked} requests to a gateway that {how} for {away:.0} s");
+        world.breach(said);
     }
     let fates = world.counts(FATES);
     link.pass();
@@ -76,7 +94,7 @@ fn down(world: &World, dice: &mut Dice) -> Result<Seen> {
     let back = world.grows(&fates, BACK_LIMIT).map(|_| start.elapsed().as_secs_f64());
     let unclear = world.growth(&before);
     let seen =
-        |back| format!("away for {away:.0} s, asked {asked} times; first fates after {back:.1} s");
+        |back| format!("{how} for {away:.0} s, asked {asked} times; first fates after {back:.1} s");
     Ok(back.filter(|_| unclear > 0.0).map(seen))
 }
 
