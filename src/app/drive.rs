@@ -10,6 +10,10 @@ use std::time::Duration;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::mpsc::UnboundedReceiver;
 
+#[cfg(not(feature = "failpoints"))]
+use self::begin as carry_out;
+#[cfg(feature = "failpoints")]
+use super::failpoints::begin as carry_out;
 use crate::domain::time::Boot;
 use crate::pipeline::{Call, CallId, Effect, Engine, Event, Level, Note, Reply, Survey};
 use crate::ports::gateway::Gateway;
@@ -31,6 +35,9 @@ pub struct Ports<S, P, Q, G, D, C> {
     pub gateway: Arc<G>,
     pub store: Arc<D>,
     pub clock: C,
+    /// What goes wrong between the loop and all these, in a build for tests.
+    #[cfg(feature = "failpoints")]
+    pub failpoints: super::failpoints::Failpoints,
 }
 
 /// Why the loop ended.
@@ -51,11 +58,11 @@ pub trait Observer {
 
 type Calls<'a> = FuturesUnordered<Pin<Box<dyn Future<Output = Done> + Send + 'a>>>;
 
-struct Done {
-    id: CallId,
-    reply: Reply,
-    name: &'static str,
-    began: Boot,
+pub(super) struct Done {
+    pub(super) id: CallId,
+    pub(super) reply: Reply,
+    pub(super) name: &'static str,
+    pub(super) began: Boot,
 }
 
 /// Runs until the pipeline says that it has finished. `stop` resolves when it shall finish what is in flight.
@@ -83,7 +90,7 @@ where
         let now = ports.clock.now();
         for effect in engine.pump(now) {
             match effect {
-                Effect::Call(id, call) => calls.push(begin(ports, &survey, id, call, now.boot)),
+                Effect::Call(id, call) => calls.push(carry_out(ports, &survey, id, call, now.boot)),
                 Effect::Assign { ticket, starts } => ports.source.assign(ticket, starts),
                 Effect::Release { ticket } => ports.source.release(ticket),
                 Effect::Demand { partition, version, records } => {
@@ -102,10 +109,7 @@ where
                 stopped = true;
                 engine.handle(ports.clock.now(), Event::Stop);
             }
-            Some(event) = events.recv() => {
-                let now = ports.clock.now();
-                engine.handle(now, Event::Source(event));
-            }
+            Some(event) = events.recv() => hear(engine, ports, event),
             Some(done) = calls.next(), if !calls.is_empty() => take(engine, ports, observer, done),
             () = tokio::time::sleep(wait) => {}
         }
@@ -114,7 +118,7 @@ where
 }
 
 /// Takes in, without waiting, what else has come.
-async fn take_what_is_there<S, P, Q, G, D, C: Clock>(
+async fn take_what_is_there<S: Source, P, Q, G, D, C: Clock>(
     engine: &mut Engine,
     ports: &Ports<S, P, Q, G, D, C>,
     observer: &mut impl Observer,
@@ -129,7 +133,7 @@ async fn take_what_is_there<S, P, Q, G, D, C: Clock>(
         while taken < EVENTS_MAX
             && let Ok(event) = events.try_recv()
         {
-            engine.handle(ports.clock.now(), Event::Source(event));
+            hear(engine, ports, event);
             taken += 1;
         }
         while taken < EVENTS_MAX && !calls.is_empty() {
@@ -145,6 +149,16 @@ async fn take_what_is_there<S, P, Q, G, D, C: Clock>(
     }
 }
 
+fn hear<S: Source, P, Q, G, D, C: Clock>(
+    engine: &mut Engine,
+    ports: &Ports<S, P, Q, G, D, C>,
+    event: SourceEvent,
+) {
+    #[cfg(feature = "failpoints")]
+    ports.failpoints.hear(&event, &*ports.source);
+    engine.handle(ports.clock.now(), Event::Source(event));
+}
+
 fn take<S, P, Q, G, D, C: Clock>(
     engine: &mut Engine,
     ports: &Ports<S, P, Q, G, D, C>,
@@ -156,13 +170,14 @@ fn take<S, P, Q, G, D, C: Clock>(
     engine.handle(now, Event::Reply(done.id, done.reply));
 }
 
-struct SurveyOf {
+#[derive(Clone)]
+pub(super) struct SurveyOf {
     group: Arc<str>,
     topic: Arc<str>,
 }
 
 /// One port call for one effect.
-fn begin<'a, S, P, Q, G, D, C>(
+pub(super) fn begin<'a, S, P, Q, G, D, C>(
     ports: &'a Ports<S, P, Q, G, D, C>,
     survey: &SurveyOf,
     id: CallId,

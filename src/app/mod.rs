@@ -3,6 +3,8 @@
 pub mod check;
 pub mod drive;
 pub mod exit;
+#[cfg(feature = "failpoints")]
+pub mod failpoints;
 pub mod http;
 pub mod idle;
 pub mod limits;

@@ -69,6 +69,9 @@ async fn process(
     options: RunOptions,
     progress: impl FnMut(u64, u64),
 ) -> anyhow::Result<Exit> {
+    #[cfg(feature = "failpoints")]
+    let failpoints = super::failpoints::Failpoints::of_environment()
+        .map_err(|error| Exit::BadConfig.because(error))?;
     let clock = SystemClock;
     let kafka_settings = Arc::new(settings::kafka(config));
     let queue =
@@ -110,6 +113,8 @@ async fn process(
         gateway: Arc::new(gateway),
         store: Arc::new(store),
         clock,
+        #[cfg(feature = "failpoints")]
+        failpoints,
     };
     let idle = idle::until_idle(&kafka_settings, found.partitions, options.until_idle, progress);
     let stop = stop_signal(idle);

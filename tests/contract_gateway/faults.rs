@@ -44,7 +44,7 @@ const fn row(
     Row { fault, first, lookup, charged, second }
 }
 
-const ROWS: [Row; 17] = [
+const ROWS: [Row; 18] = [
     row("kind = 'timeout-before'", "unknown", "never seen", 0, "approved"),
     row("kind = 'timeout-after'", "unknown", "approved", 1, "approved"),
     row("kind = 'late-charge'\ndelay = '1h'", "unknown", "running", 0, "running"),
@@ -62,6 +62,7 @@ const ROWS: [Row; 17] = [
     row("kind = 'html'", "unknown", "never seen", 0, "approved"),
     row("kind = 'slow'\ndelay = '20ms'", "approved", "approved", 1, "approved"),
     row("kind = 'decline'", "declined", "declined", 0, "declined"),
+    row("kind = 'decline-ahead'", "declined", "never seen", 0, "approved"),
 ];
 
 #[tokio::test]

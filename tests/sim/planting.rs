@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use tollbridge::domain::answer::Answer;
 use tollbridge::domain::id::{Epoch, Offset, Partition, RecipeHash};
 use tollbridge::domain::offsets::Mark;
@@ -210,14 +209,4 @@ fn younger(mark: &mut Mark) {
 
 fn is_permanent(result: &Result<Vec<Moved>, QueueError>) -> bool {
     matches!(result, Err(QueueError::Permanent(_)))
-}
-
-/// What a gateway says that checks a limit before anything else; nothing of it is kept.
-pub fn declined_ahead(body: &Bytes) -> Response {
-    let mut record: serde_json::Value = serde_json::from_slice(body).expect("our own body");
-    record["id"] = "ch_limit".into();
-    record["status"] = "declined".into();
-    record["code"] = "limit_exceeded".into();
-    let body = record.to_string().into();
-    Response { status: 200, replayed: false, retry_after: None, body }
 }

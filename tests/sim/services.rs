@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use tollbridge::adapters::memory::gateway::replies::declined_ahead;
 use tollbridge::adapters::memory::gateway::{Applied, Whim, book::Ticket};
 use tollbridge::domain::id::Partition;
 use tollbridge::pipeline::{Call, Reply, Survey};
@@ -15,10 +16,12 @@ use crate::calls::{Apply, Late, Room, refused, room, timed_out};
 use crate::faults::{Kind, Mood};
 use crate::holes::Hole;
 use crate::plan::{GROUP, MS, TOPIC, micros};
-use crate::planting::declined_ahead;
 use crate::plants::Plant;
 use crate::process::wall;
 use crate::world::{Happening, World};
+
+/// The code of a gateway that checks a limit before anything else; nothing of it is kept.
+const LIMIT: &str = "limit_exceeded";
 
 impl World {
     pub fn carry_out(&mut self, apply: &Apply) -> Option<Reply> {
@@ -159,7 +162,7 @@ impl World {
             if self.oracle.is_charged(&charge.id) {
                 self.oracle.meets(Hole::DeclinedAfterCharge);
             }
-            return Some(Reply::Answer(Answer::Response(declined_ahead(&charge.body))));
+            return Some(Reply::Answer(Answer::Response(declined_ahead(&charge.body, LIMIT))));
         }
         let whim = match self.plan.plant {
             Some(Plant::KeyPerAttempt) => Whim::ForgetKey,
@@ -172,7 +175,7 @@ impl World {
             Applied::Answered(response) => {
                 self.oracle.look_at_ledger(self.gateway.ledger(), apply.place);
                 let response = match self.plan.plant {
-                    Some(plant) => plant.answer(response, || declined_ahead(&charge.body)),
+                    Some(plant) => plant.answer(response, || declined_ahead(&charge.body, LIMIT)),
                     None => response,
                 };
                 Some(Reply::Answer(Answer::Response(response)))

@@ -88,7 +88,7 @@ impl Desk {
         match plan.effect {
             Effect::Nothing => {
                 pause(wait).await;
-                answer_untaken(plan.reply).await
+                answer_untaken(plan.reply, &body).await
             }
             Effect::ArriveLate(by) => {
                 let desk = Arc::clone(self);
@@ -177,7 +177,7 @@ impl Desk {
         };
         pause(self.terms.latency + plan.delay).await;
         match plan.effect {
-            Effect::Nothing => answer_untaken(plan.reply).await,
+            Effect::Nothing => answer_untaken(plan.reply, &[]).await,
             _ => Told::Response(self.book().lookup(id)),
         }
     }
@@ -207,7 +207,10 @@ impl Desk {
 }
 
 /// The answer to a request that was not taken.
-async fn answer_untaken(reply: Reply) -> Told {
+async fn answer_untaken(reply: Reply, body: &[u8]) -> Told {
+    if let Reply::DeclinedAhead(code) = reply {
+        return Told::Response(replies::declined_ahead(body, &code));
+    }
     match spoil(&reply, replies::error(500, "internal"), None) {
         Told::Silence => silence().await,
         told => told,
@@ -227,7 +230,8 @@ fn spoil(reply: &Reply, truth: Response, entry: Option<&Entry>) -> Told {
         (Reply::WrongId, Some(entry)) => replies::wrong_id(entry),
         (Reply::WrongAmount, Some(entry)) => replies::wrong_amount(entry),
         (Reply::DuplicateCode(code), Some(entry)) => replies::declined(entry, code),
-        (Reply::Truth | Reply::WrongId | Reply::WrongAmount | Reply::DuplicateCode(_), _) => truth,
+        (Reply::WrongId | Reply::WrongAmount | Reply::DuplicateCode(_), None) => truth,
+        (Reply::Truth | Reply::DeclinedAhead(_), _) => truth,
     })
 }
 

@@ -60,6 +60,7 @@ pub enum Reply {
     WrongId,
     WrongAmount,
     DuplicateCode(Arc<str>),
+    DeclinedAhead(Arc<str>),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -75,6 +76,7 @@ pub enum On {
 enum Kind {
     Decline,
     DeclineUnkept,
+    DeclineAhead,
     TimeoutBefore,
     TimeoutAfter,
     LateCharge,
@@ -231,6 +233,7 @@ impl Fault {
                 plan.forget_key = true;
                 (Effect::Take, Reply::Truth)
             }
+            Kind::DeclineAhead => (Effect::Nothing, Reply::DeclinedAhead(Arc::clone(&self.code))),
             Kind::TimeoutBefore => (Effect::Nothing, Reply::Silence),
             Kind::TimeoutAfter => (Effect::Take, Reply::Silence),
             Kind::LateCharge => (Effect::DecideLate(self.delay), Reply::Silence),
@@ -293,7 +296,7 @@ fn check(number: usize, text: FaultText) -> Result<Fault, FaultsError> {
 fn default_code(kind: Kind) -> &'static str {
     match kind {
         Kind::DuplicateCode => "duplicate_transaction",
-        Kind::DeclineUnkept => "limit_exceeded",
+        Kind::DeclineUnkept | Kind::DeclineAhead => "limit_exceeded",
         _ => "insufficient_funds",
     }
 }

@@ -76,6 +76,7 @@ A script of faults. The first fault that fits a request is used; decline and slo
 Kinds:
   decline           declines (insufficient_funds)
   decline-unkept    declines (limit_exceeded), keeps no record, decides the next attempt anew
+  decline-ahead     declines (limit_exceeded) without looking at the key; nobody remembers it
   timeout-before *  never answers, charges nothing      timeout-after     charges, never answers
   late-charge       takes it, charges after the delay, never answers; 409 meanwhile
   late-arrival      the request arrives after the delay, its answer goes nowhere

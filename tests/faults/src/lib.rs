@@ -7,6 +7,7 @@
 //! - [`scenario`]: the table of scenarios.
 //! - [`strike`]: the faults; each tells whether its effect was seen.
 //! - [`run`]: one run, from the services' start to the verdict.
+//! - [`plants`]: whether it would find bugs.
 //! - [`recover`]: how long it takes until work goes on.
 //! - [`world`]: what a run stands on, and the eyes for effects.
 //! - [`readers`], [`offsets`], [`fates`], [`audit`]: the oracle.
@@ -19,6 +20,7 @@ pub mod clock;
 pub mod dice;
 pub mod fates;
 pub mod offsets;
+pub mod plants;
 pub mod readers;
 pub mod recover;
 pub mod run;

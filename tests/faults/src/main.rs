@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use tollbridge_faults::book::{Book, Verdict};
+use tollbridge_faults::plants;
 use tollbridge_faults::recover::recover;
 use tollbridge_faults::run::{Plan, run};
 use tollbridge_faults::scenario::{SCENARIOS, Scenario, named};
@@ -13,9 +14,14 @@ usage: faults list                    the scenarios
        faults run SCENARIO SEED       one run; adds a line to tests/faults/LEDGER.csv
        faults campaign RUNS SEED      RUNS runs of this commit, all scenarios in turn, seeds from SEED on;
                                       those that the ledger has already are not made again
+       faults plants SEED [NAME...]   which planted bugs are found, within how many runs; not into the ledger
        faults recover RUNS            how long it takes until work goes on after a part has died: medians";
 /// What `sysexits.h` calls EX_USAGE.
 const WRONG_USAGE: u8 = 64;
+/// A variable that names a binary of the product, and where it is without.
+type Build = (&'static str, &'static str);
+const ORDINARY: Build = ("TOLLBRIDGE", "target/debug/tollbridge");
+const FAILPOINTS: Build = ("TOLLBRIDGE_FAILPOINTS", "target/debug/tollbridge-failpoints");
 const LEDGER: &str = "tests/faults/LEDGER.csv";
 
 fn main() -> ExitCode {
@@ -30,9 +36,14 @@ fn main() -> ExitCode {
         }
         ["run", scenario, seed] => one(scenario, seed),
         ["campaign", runs, seed] => campaign(runs, seed),
+        ["plants", seed, names @ ..] => number("SEED", seed).and_then(|seed| {
+            let found = plants::find(&binary(FAILPOINTS)?, seed, names);
+            print!("{}", plants::table(&found));
+            Ok(!found.is_empty() && found.iter().all(plants::Found::is_found))
+        }),
         ["recover", runs] => number("RUNS", runs).and_then(|runs| {
             let rounds = usize::try_from(runs.max(1)).unwrap_or(1);
-            recover(rounds, &tollbridge()?).map(|()| true)
+            recover(rounds, &binary(ORDINARY)?).map(|()| true)
         }),
         _ => {
             eprintln!("{USAGE}");
@@ -62,7 +73,8 @@ fn one(name: &str, seed: &str) -> Result<bool> {
 
 /// Makes a run and adds it to the ledger; whether it was `ok`.
 fn made(scenario: &'static Scenario, seed: u64, commit: &str) -> Result<bool> {
-    let mut entry = run(&Plan::whole(scenario, seed, tollbridge()?));
+    let build = if scenario.setup.failpoints { FAILPOINTS } else { ORDINARY };
+    let mut entry = run(&Plan::whole(scenario, seed, binary(build)?));
     commit.clone_into(&mut entry.commit);
     println!("{}", entry.line());
     Book::at(Path::new(LEDGER)).add(&entry)?;
@@ -101,10 +113,9 @@ fn commit() -> Result<String> {
     Ok(if changed.is_empty() { commit } else { format!("{commit}+") })
 }
 
-/// The product's binary: `TOLLBRIDGE`, else where cargo puts the debug build.
-fn tollbridge() -> Result<PathBuf> {
-    let named = std::env::var_os("TOLLBRIDGE").map(PathBuf::from);
-    let binary = named.unwrap_or_else(|| "target/debug/tollbridge".into());
+/// The product's binary: what the variable names, else where `make faults` puts it.
+fn binary((variable, usual): Build) -> Result<PathBuf> {
+    let binary = std::env::var_os(variable).map_or_else(|| usual.into(), PathBuf::from);
     match binary.exists() {
         true => Ok(binary),
         false => {

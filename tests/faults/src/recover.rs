@@ -85,7 +85,7 @@ pub fn recover(rounds: usize, tollbridge: &Path) -> Result<()> {
     let mut plan = Plan::whole(scenario, 1, tollbridge.to_owned());
     plan.folder = ".rig/faults/recover".into();
     fs::remove_dir_all(&plan.folder).ok();
-    let world = World::new(Stack::start(stack_options(&plan))?, scenario)?;
+    let world = World::new(Stack::start(stack_options(&plan))?, &plan)?;
     world.start(&world.processors)?;
     if !world.settles() {
         return Err(Error::new("the two processors did not share the partitions"));

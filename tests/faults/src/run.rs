@@ -52,6 +52,8 @@ pub struct Plan {
     pub landings: usize,
     /// So long may faults strike until that many have landed.
     pub limit: Duration,
+    /// A bug that is planted in the processors, which are then of a build with failpoints.
+    pub plant: Option<&'static str>,
 }
 
 impl Plan {
@@ -60,7 +62,8 @@ impl Plan {
     pub fn whole(scenario: &'static Scenario, seed: u64, tollbridge: PathBuf) -> Self {
         let folder = PathBuf::from(format!(".rig/faults/{}-{seed}", scenario.name));
         let Setup { landings, limit, rate, .. } = scenario.setup;
-        Self { scenario, seed, tollbridge, folder, transactions: 2000, rate, landings, limit }
+        let plant = None;
+        Self { scenario, seed, tollbridge, folder, transactions: 2000, rate, landings, limit, plant }
     }
 
     /// A short one: 1,500 transactions, two landed faults.
@@ -69,6 +72,19 @@ impl Plan {
         let whole = Self::whole(scenario, seed, tollbridge);
         let folder = whole.folder.with_file_name(format!("short-{}", scenario.name));
         Self { folder, transactions: 1500, rate: 400, landings: 2, ..whole }
+    }
+
+    /// One with a planted bug.
+    #[must_use]
+    pub fn planted(
+        scenario: &'static Scenario,
+        seed: u64,
+        tollbridge: PathBuf,
+        plant: &'static str,
+    ) -> Self {
+        let whole = Self::whole(scenario, seed, tollbridge);
+        let folder = whole.folder.with_file_name(format!("planted-{plant}"));
+        Self { folder, landings: whole.landings.min(6), plant: Some(plant), ..whole }
     }
 }
 
@@ -106,7 +122,7 @@ fn carry_out(plan: &Plan, entry: &mut Entry) -> Result<()> {
     println!("{} (seed {}): {}", plan.scenario.name, plan.seed, plan.scenario.what);
     fs::remove_dir_all(&plan.folder).ok();
     let stack = Stack::start(stack_options(plan))?;
-    let world = World::new(stack, plan.scenario)?;
+    let world = World::new(stack, plan)?;
     let readers = Readers::start(&world.stack)?;
     world.start(&world.processors[..RESIDENTS])?;
     if !world.settles() {

@@ -3,7 +3,8 @@
 //! do it, and counted.
 
 use crate::clock::{self, Clock};
-use crate::scenario::{Scenario, Setup};
+use crate::run::Plan;
+use crate::scenario::Setup;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -44,6 +45,8 @@ pub struct World {
     pub clocks: Vec<Clock>,
     /// The product's binary of an earlier commit, where there is one.
     pub before: Option<PathBuf>,
+    /// Of the run, and of what is produced.
+    pub seed: u64,
     frozen: Mutex<BTreeSet<String>>,
     visiting: Mutex<BTreeSet<String>>,
     watched: Mutex<Watched>,
@@ -78,11 +81,12 @@ pub fn holds_within(limit: Duration, mut condition: impl FnMut() -> bool) -> boo
 }
 
 impl World {
-    /// Around services that run; makes a scenario's processors and starts none.
+    /// Around services that run; makes a plan's processors and starts none.
     ///
     /// # Errors
     /// When a configuration cannot be written, or there is no compiler for a clock.
-    pub fn new(stack: Stack, scenario: &'static Scenario) -> Result<Self> {
+    pub fn new(stack: Stack, plan: &Plan) -> Result<Self> {
+        let scenario = plan.scenario;
         let setup = &scenario.setup;
         let names = ["processor-1", "processor-2", "guest-1", "guest-2"];
         let names = &names[..RESIDENTS + scenario.guests];
@@ -106,12 +110,17 @@ impl World {
             let guest = processors.pop().map(same);
             processors.extend(guest);
         }
+        if let Some(plant) = plan.plant {
+            let planted = |p: Processor| p.env("TOLLBRIDGE_PLANT", plant);
+            processors = processors.into_iter().map(planted).collect();
+        }
         Ok(Self {
             stack,
             processors,
             setup,
             clocks,
             before: std::env::var_os("TOLLBRIDGE_BEFORE").map(PathBuf::from),
+            seed: plan.seed,
             frozen: Mutex::default(),
             visiting: Mutex::default(),
             watched: Mutex::default(),

@@ -52,7 +52,15 @@ impl Processor {
     /// # Errors
     /// When the program cannot be started.
     pub fn start(&self) -> Result<()> {
-        self.start_as(&self.tollbridge)
+        self.start_with(&[])
+    }
+
+    /// The same with more environment variables, in this life alone.
+    ///
+    /// # Errors
+    /// When the program cannot be started.
+    pub fn start_with(&self, envs: &[(&str, &str)]) -> Result<()> {
+        self.launch(&self.tollbridge, envs)
     }
 
     /// The same with another binary of the product.
@@ -60,8 +68,13 @@ impl Processor {
     /// # Errors
     /// When the program cannot be started.
     pub fn start_as(&self, tollbridge: &Path) -> Result<()> {
+        self.launch(tollbridge, &[])
+    }
+
+    fn launch(&self, tollbridge: &Path, envs: &[(&str, &str)]) -> Result<()> {
         let launch = Launch::new(tollbridge).args(["run", "--config"]).arg(&self.config);
         let launch = self.envs.iter().fold(launch, |launch, (name, value)| launch.env(name, value));
+        let launch = envs.iter().fold(launch, |launch, (name, value)| launch.env(name, value));
         let process = launch.log(&self.log).start()?;
         *lock(&self.process) = Some(process);
         Ok(())

@@ -32,6 +32,19 @@ pub fn declined(entry: &Entry, code: &str) -> Response {
     record(&Entry { declined: Some(code.into()), ..entry.clone() })
 }
 
+/// 200 with a decline from before anything was looked at, the key either: what a gateway says that checks a limit first.
+#[must_use]
+pub fn declined_ahead(body: &[u8], code: &str) -> Response {
+    let Ok(serde_json::Value::Object(mut record)) = serde_json::from_slice(body) else {
+        return error(400, "invalid_request");
+    };
+    record.retain(|key, _| ["transaction_id", "amount", "currency"].contains(&key.as_str()));
+    for (key, value) in [("id", "ch_ahead"), ("status", "declined"), ("code", code)] {
+        record.insert(key.to_owned(), value.into());
+    }
+    response(200, serde_json::Value::Object(record).to_string().into())
+}
+
 /// 200 with something that is no JSON.
 #[must_use]
 pub fn garbage() -> Response {

@@ -1,5 +1,6 @@
 //! What a scenario is made of: which faults strike, on what, and what the oracle may then accept.
 
+mod points;
 mod table;
 
 pub use self::table::SCENARIOS;
@@ -77,6 +78,8 @@ pub struct Setup {
     pub clocks: bool,
     /// The guest has the name of the first resident.
     pub twin: bool,
+    /// Processors are of a build with failpoints.
+    pub failpoints: bool,
 }
 
 /// What the gateway does besides: 3 % declines, 1 % charged and never answered, 0.5 % HTTP 500, half of them after
@@ -98,6 +101,7 @@ pub const USUAL: Setup = Setup {
     small_disks: false,
     clocks: false,
     twin: false,
+    failpoints: false,
 };
 
 impl Scenario {

@@ -1,7 +1,7 @@
 //! The table of scenarios: a name that says what is done, a sentence, and which faults strike. Faults of one lane
 //! strike one after another, lanes side by side.
 
-use super::{Doubts, Group, Scenario, Setup, USUAL};
+use super::{Doubts, Group, Scenario, Setup, USUAL, points};
 use crate::strike::{
     clocks, crossings, disks, endings, gateway, kafka, links, processors, redis, refusals, store,
 };
@@ -324,6 +324,10 @@ pub const SCENARIOS: &[Scenario] = &[
         &[&[endings::TERMINATE]],
     )
     .on(Setup { landings: 8, ..USUAL }),
+    points::KILLED,
+    points::HELD,
+    points::HEARS_LATE,
+    points::PUBLISHED_AGAIN,
     Scenario::new(
         "everything-at-once",
         "all of it side by side: processors, broker, Redis, PostgreSQL and the gateway",

@@ -6,10 +6,12 @@ pub mod clocks;
 pub mod crossings;
 pub mod disks;
 pub mod endings;
+pub mod failpoints;
 pub mod gateway;
 pub mod kafka;
 pub mod links;
 pub mod processors;
+pub mod publishing;
 pub mod redis;
 pub mod refusals;
 pub mod store;
@@ -78,6 +80,8 @@ const STORE_RETRIES: Series = &[("tollbridge_store_retries_total", "")];
 const REQUESTS: Series = &[("tollbridge_gateway_requests_total", "")];
 /// Fates that Kafka has been told.
 const FATES: Series = &[("tollbridge_fates_total", "")];
+/// Ids that were published again.
+const DUPLICATES: Series = &[("tollbridge_fates_total", "fate=\"duplicate\"")];
 /// A call that nobody knows the end of, or that could not be made.
 const UNCLEAR_CALLS: Series = &[
     ("tollbridge_gateway_answers_total", "outcome=\"unknown\""),
