@@ -11,13 +11,13 @@ RIG := $(TARGET)/release/rig
 export TOLLBRIDGE := $(abspath $(TARGET)/release/tollbridge)
 
 # Integration tests that need no service.
-SERVICELESS := route sim lifecycle tidy
+SERVICELESS := route sim lifecycle tidy failpoints
 IS_THERE = $(or $(wildcard tests/$(1).rs),$(wildcard tests/$(1)/main.rs))
 SERVICELESS_HERE := $(foreach name,$(SERVICELESS),$(if $(call IS_THERE,$(name)),--test $(name)))
 
 .NOTPARALLEL:
-.PHONY: help install check format lint test test-claims sim sim-test sim-pairs plants fuzz-all release up down demo \
-	soak-demo before suite faults campaign recover bench build-cold
+.PHONY: help install check format lint test test-claims sim sim-test sim-pairs plants plants-real fuzz-all release up down demo \
+	soak-demo before failpoints suite faults campaign recover bench build-cold
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-24s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,7 @@ format:
 
 lint:
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --locked --lib --bins --features failpoints -- -D warnings
 
 check: format lint ## Format, lints, unit and property tests; needs no service
 	tests/rig/cargo-test.sh --lib --bins $(SERVICELESS_HERE)
@@ -58,6 +59,10 @@ sim-pairs: ## Every two crashes of a small run of the simulation; two minutes
 
 plants: ## Which planted bugs the simulation finds, and within how many runs
 	@PLANT_SEEDS=10000 $(SIM) planted_bugs_are_found -- --nocapture
+
+plants-real: export TOLLBRIDGE = $(abspath $(TARGET)/debug/tollbridge)
+plants-real: failpoints suite ## Which bugs planted in the real program the kill suite finds; 15 minutes. PLANT= picks one
+	@$(TARGET)/debug/faults plants $(or $(SEED),1) $(PLANT)
 
 fuzz-all: ## Fuzzes all targets for SECONDS in all, building apart; TARGETS= picks some
 	@tests/rig/install.sh
@@ -92,16 +97,26 @@ before: install
 	@cp $(TARGET)/before/debug/tollbridge .rig/before/tollbridge
 	@git worktree remove --force .rig/before/source
 
+# The program with failpoints, beside the ordinary one: `suite` puts that one back where both are made.
+export TOLLBRIDGE_FAILPOINTS = $(abspath $(TARGET)/debug/tollbridge-failpoints)
+
+failpoints: install
+	@$(CARGO) test --quiet --locked --features failpoints --lib --test failpoints failpoint
+	@$(CARGO) build --quiet --locked --package tollbridge --features failpoints
+	@install $(TARGET)/debug/tollbridge $(TOLLBRIDGE_FAILPOINTS)
+
 suite: install
 	@$(CARGO) build --quiet --locked --package tollbridge --package tollbridge-faults
 
 # The product as it is developed, its assertions on.
 faults campaign recover: export TOLLBRIDGE = $(abspath $(TARGET)/debug/tollbridge)
 
-faults: $(if $(filter upgraded-and-back,$(SCENARIO)),before) suite ## Kills, cuts and freezes real parts under load: SCENARIO= SEED=; without one it lists them
+AT_FAILPOINTS := killed-at-a-failpoint held-at-a-failpoint
+
+faults: $(if $(filter upgraded-and-back,$(SCENARIO)),before) $(if $(filter $(AT_FAILPOINTS),$(SCENARIO)),failpoints) suite ## Kills, cuts and freezes real parts under load: SCENARIO= SEED=; without one it lists them
 	@$(TARGET)/debug/faults $(if $(SCENARIO),run $(SCENARIO) $(or $(SEED),1),list)
 
-campaign: before suite ## RUNS= of these over all scenarios, seeds from SEED= on, into tests/faults/LEDGER.csv; goes on where it stopped
+campaign: before failpoints suite ## RUNS= of these over all scenarios, seeds from SEED= on, into tests/faults/LEDGER.csv; goes on where it stopped
 	@$(TARGET)/debug/faults campaign $(or $(RUNS),35) $(or $(SEED),1)
 
 recover: suite ## Medians of RUNS= times to go on after a processor, Redis, the broker or PostgreSQL was killed

@@ -35,10 +35,10 @@ pub(super) const HELD: Scenario = Scenario::new(
     "held-at-a-failpoint",
     "calls wait for seconds before they leave or are answered, while processors join and leave",
     Store::Postgres,
-    &[&[failpoints::WAIT], &[processors::JOIN_AND_LEAVE]],
+    &[&[failpoints::WAIT]],
 )
 .storm(Group::Nameless)
-.on(Setup { failpoints: true, ..USUAL });
+.on(Setup { landings: 4, failpoints: true, ..USUAL });
 
 pub(super) const HEARS_LATE: Scenario = Scenario::new(
     "gateway-hears-late",

@@ -1,10 +1,10 @@
 //! Faults at an exact call of a processor, which it is told at its start and carries out itself: it needs a build with
 //! failpoints. Which call it is goes in turn, so that none is left out.
 
-use super::processors::{TAKE_OVER_LIMIT, victim};
+use super::processors::TAKE_OVER_LIMIT;
 use super::{Fault, Seen};
 use crate::dice::Dice;
-use crate::world::{World, holds_within};
+use crate::world::{RESIDENTS, World, holds_within};
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
@@ -13,12 +13,14 @@ use tollbridge_rig::{Processor, Result};
 /// From the start of a process until it has come to its point.
 const REACH_LIMIT: Duration = Duration::from_secs(20);
 const STOP_LIMIT: Duration = Duration::from_secs(60);
+/// How often guests come and go while calls of one kind wait.
+const ROUNDS: usize = 2;
 const VARIABLE: &str = "TOLLBRIDGE_FAILPOINT";
 const KILLED: i32 = 9;
 
 /// It dies before a drawn call leaves, or before its answer is known, and is started again.
 pub const DIE: Fault = Fault { name: "die-at-a-failpoint", strike: die };
-/// Calls of one kind wait for seconds, for a while.
+/// Calls of one kind wait for seconds, while two others join and leave.
 pub const WAIT: Fault = Fault { name: "wait-at-a-failpoint", strike: wait };
 
 /// The calls, and how many of each a life can be expected to make within seconds under load. `add_sources` is not among
@@ -55,6 +57,13 @@ fn side(dice: &mut Dice) -> &'static str {
 fn told(processor: &Processor, what: &str) -> usize {
     let log = fs::read(&processor.log).unwrap_or_default();
     String::from_utf8_lossy(&log).lines().filter(|line| *line == what).count()
+}
+
+/// A resident: guests are taken away by those who invited them.
+fn victim<'a>(world: &'a World, dice: &mut Dice) -> Option<&'a Processor> {
+    let awake: Vec<_> =
+        world.processors[..RESIDENTS].iter().filter(|p| p.pid().is_some()).collect();
+    awake.get(dice.below(awake.len())).copied()
 }
 
 /// In order or at once.
@@ -94,9 +103,9 @@ fn die(world: &World, dice: &mut Dice) -> Result<Seen> {
 fn wait(world: &World, dice: &mut Dice) -> Result<Seen> {
     let Some(victim) = victim(world, dice) else { return Ok(None) };
     let turn = world.turn();
-    // Every second time it is the commit that waits: a rebalance then has to wait, too.
+    // Every second time it is the commit that waits, most of the time: a rebalance then has to wait, too.
     let (point, span) = if turn.is_multiple_of(2) {
-        (format!("commit:before:{}", 5 + dice.below(4)), dice.span(4_000, 6_000))
+        (format!("commit:before:{}", 2 + dice.below(3)), dice.span(4_000, 7_000))
     } else {
         let (call, often) = HELD[turn / 2 % HELD.len()];
         (format!("{call}:{}:{often}", side(dice)), dice.span(500, 4_000))
@@ -107,11 +116,31 @@ fn wait(world: &World, dice: &mut Dice) -> Result<Seen> {
     end(victim, dice);
     victim.start_with(&[(VARIABLE, &point)])?;
     let owns = || !world.owned(victim).is_empty();
-    let owned = holds_within(TAKE_OVER_LIMIT, owns);
-    dice.pause(8_000, 14_000);
+    holds_within(TAKE_OVER_LIMIT, || owns() && told(victim, &line) > before);
+    let mut came = 0;
+    for _ in 0..ROUNDS {
+        came += visit(world, dice)?;
+    }
     let waited = told(victim, &line) - before;
     end(victim, dice);
     victim.start()?;
     holds_within(TAKE_OVER_LIMIT, owns);
-    Ok((owned && waited > 0).then(|| format!("{} waited {waited} times at {point}", victim.name)))
+    let name = &victim.name;
+    let seen = || format!("{name} waited {waited} times at {point}, {came} guests came and went");
+    Ok((waited > 0 && came > 0).then(seen))
+}
+
+/// All guests come, so that each of the four has one partition, and go. How many of them owned anything.
+fn visit(world: &World, dice: &mut Dice) -> Result<usize> {
+    let guests: Vec<_> = std::iter::from_fn(|| world.invite()).collect();
+    guests.iter().try_for_each(|guest| guest.start())?;
+    let owns = |guest: &&&Processor| !world.owned(guest).is_empty();
+    holds_within(TAKE_OVER_LIMIT, || guests.iter().filter(owns).count() == guests.len());
+    let came = guests.iter().filter(owns).count();
+    dice.pause(0, 2_000);
+    for guest in guests {
+        end(guest, dice);
+        world.send_off(guest);
+    }
+    Ok(came)
 }
