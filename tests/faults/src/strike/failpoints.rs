@@ -103,9 +103,10 @@ fn die(world: &World, dice: &mut Dice) -> Result<Seen> {
 fn wait(world: &World, dice: &mut Dice) -> Result<Seen> {
     let Some(victim) = victim(world, dice) else { return Ok(None) };
     let turn = world.turn();
-    // Every second time it is the commit that waits, most of the time: a rebalance then has to wait, too.
+    // Every second time it is the commit that waits, most of the time and for longer than a rebalance would take: that
+    // then has to wait, too.
     let (point, span) = if turn.is_multiple_of(2) {
-        (format!("commit:before:{}", 2 + dice.below(3)), dice.span(4_000, 7_000))
+        (format!("commit:before:{}", 2 + dice.below(3)), dice.span(8_000, 11_000))
     } else {
         let (call, often) = HELD[turn / 2 % HELD.len()];
         (format!("{call}:{}:{often}", side(dice)), dice.span(500, 4_000))
@@ -119,7 +120,7 @@ fn wait(world: &World, dice: &mut Dice) -> Result<Seen> {
     holds_within(TAKE_OVER_LIMIT, || owns() && told(victim, &line) > before);
     let mut came = 0;
     for _ in 0..ROUNDS {
-        came += visit(world, dice)?;
+        came += visit(world, dice, span)?;
     }
     let waited = told(victim, &line) - before;
     end(victim, dice);
@@ -130,14 +131,15 @@ fn wait(world: &World, dice: &mut Dice) -> Result<Seen> {
     Ok((waited > 0 && came > 0).then(seen))
 }
 
-/// All guests come, so that each of the four has one partition, and go. How many of them owned anything.
-fn visit(world: &World, dice: &mut Dice) -> Result<usize> {
+/// All guests come, so that each of the four has one partition, and go. They stay for so long that what waited when they
+/// came is done while nobody comes or goes. How many of them owned anything.
+fn visit(world: &World, dice: &mut Dice, stay: Duration) -> Result<usize> {
     let guests: Vec<_> = std::iter::from_fn(|| world.invite()).collect();
     guests.iter().try_for_each(|guest| guest.start())?;
     let owns = |guest: &&&Processor| !world.owned(guest).is_empty();
     holds_within(TAKE_OVER_LIMIT, || guests.iter().filter(owns).count() == guests.len());
     let came = guests.iter().filter(owns).count();
-    dice.pause(0, 2_000);
+    std::thread::sleep(stay);
     for guest in guests {
         end(guest, dice);
         world.send_off(guest);
