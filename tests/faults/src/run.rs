@@ -63,7 +63,17 @@ impl Plan {
         let folder = PathBuf::from(format!(".rig/faults/{}-{seed}", scenario.name));
         let Setup { landings, limit, rate, .. } = scenario.setup;
         let plant = None;
-        Self { scenario, seed, tollbridge, folder, transactions: 2000, rate, landings, limit, plant }
+        Self {
+            scenario,
+            seed,
+            tollbridge,
+            folder,
+            transactions: 2000,
+            rate,
+            landings,
+            limit,
+            plant,
+        }
     }
 
     /// A short one: 1,500 transactions, two landed faults.
