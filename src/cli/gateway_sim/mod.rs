@@ -179,6 +179,6 @@ mod tests {
             count += 1;
             assert!(HELP.contains(&format!("  {kind} ")), "{kind}");
         }
-        assert_eq!(count, 19, "{unknown}");
+        assert_eq!(count, 20, "{unknown}");
     }
 }

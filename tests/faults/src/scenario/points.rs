@@ -23,13 +23,16 @@ rate = 0.4
 attempts = [2]
 "#;
 
+/// Each of these faults takes most of a minute on a busy machine.
+const LONG: Duration = Duration::from_secs(420);
+
 pub(super) const KILLED: Scenario = Scenario::new(
     "killed-at-a-failpoint",
     "processors die before or after each call of the route, exactly, with its answer unknown to the pipeline",
     Store::Postgres,
     &[&[failpoints::DIE], &[failpoints::DIE]],
 )
-.on(Setup { landings: 24, failpoints: true, ..USUAL });
+.on(Setup { landings: 24, limit: LONG, failpoints: true, ..USUAL });
 
 pub(super) const HELD: Scenario = Scenario::new(
     "held-at-a-failpoint",
@@ -38,7 +41,7 @@ pub(super) const HELD: Scenario = Scenario::new(
     &[&[failpoints::WAIT]],
 )
 .storm(Group::Nameless)
-.on(Setup { landings: 4, failpoints: true, ..USUAL });
+.on(Setup { landings: 5, limit: LONG, failpoints: true, ..USUAL });
 
 pub(super) const HEARS_LATE: Scenario = Scenario::new(
     "gateway-hears-late",
@@ -47,7 +50,7 @@ pub(super) const HEARS_LATE: Scenario = Scenario::new(
     &[&[processors::KILL]],
 )
 .on(Setup {
-    landings: 4,
+    landings: 5,
     gateway: LATE,
     settings: &[("sweep", "min_age", "\"3s\"")],
     ..USUAL
@@ -60,7 +63,7 @@ pub(super) const PUBLISHED_AGAIN: Scenario = Scenario::new(
     &[&[publishing::AGAIN]],
 )
 .on(Setup {
-    landings: 2,
+    landings: 5,
     settings: &[("gateway", "key_ttl", "\"20s\"")],
     key_life: Some(Duration::from_secs(20)),
     ..USUAL
