@@ -32,7 +32,7 @@ pub fn declined(entry: &Entry, code: &str) -> Response {
     record(&Entry { declined: Some(code.into()), ..entry.clone() })
 }
 
-/// 200 with a decline from before anything was looked at, the key either: what a gateway says that checks a limit first.
+/// 200 with a decline, made before even the key was looked at: what a gateway says that checks a limit first.
 #[must_use]
 pub fn declined_ahead(body: &[u8], code: &str) -> Response {
     let Ok(serde_json::Value::Object(mut record)) = serde_json::from_slice(body) else {

@@ -131,8 +131,8 @@ fn wait(world: &World, dice: &mut Dice) -> Result<Seen> {
     Ok((waited > 0 && came > 0).then(seen))
 }
 
-/// All guests come, so that each of the four has one partition, and go. They stay for so long that what waited when they
-/// came is done while nobody comes or goes. How many of them owned anything.
+/// All guests come, so that each of the four has one partition, and go. They stay for so long that what waited when
+/// they came is done while nobody comes or goes. How many of them owned anything.
 fn visit(world: &World, dice: &mut Dice, stay: Duration) -> Result<usize> {
     let guests: Vec<_> = std::iter::from_fn(|| world.invite()).collect();
     guests.iter().try_for_each(|guest| guest.start())?;
