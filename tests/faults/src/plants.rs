@@ -20,7 +20,7 @@ const PLANTS: [(&str, &str); 10] = [
     ("StoreNotAsked", "published-again-after-keys"),
     ("RepeatedDeclineBelieved", "gateway-hears-late"),
     ("KeyPerAttempt", "gateway-hears-late"),
-    ("StoredTooEarly", "store-frozen-or-read-only"),
+    ("StoredTooEarly", "store-slow-locked-or-restarted"),
     ("BodyChanges", "gateway-hears-late"),
 ];
 
