@@ -16,8 +16,14 @@ pub const MARKS_MAX: usize = 8;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mark {
     pub from: Offset,
-    /// Minutes since 1970 on the owner's wall clock.
+    /// Minutes since 1970 on the owner's wall clock. 0 where nobody knows: see [`Told::forgotten`].
     pub minute: u32,
+}
+
+impl Mark {
+    fn is_forgotten(&self) -> bool {
+        self.minute == 0
+    }
 }
 
 /// What the committed offset and its metadata say.
@@ -44,6 +50,13 @@ impl Told {
             bound: start,
             marks: Vec::new(),
         }
+    }
+
+    /// A partition that had owners, of whom nothing is known any more, read from `start`. What is on the topic by now
+    /// may have been attempted at any time.
+    #[must_use]
+    pub fn forgotten(start: Offset) -> Self {
+        Self { marks: vec![Mark { from: start, minute: 0 }], ..Self::nothing(start) }
     }
 
     /// Whether Kafka knows a fate for this offset.
@@ -157,6 +170,20 @@ impl Tracker {
     /// before.
     pub fn ended_at(&mut self, end: Mark) {
         self.end = Some(end);
+        for marks in [&mut self.told.marks, &mut self.inherited_marks] {
+            match marks.last() {
+                Some(mark) if mark.is_forgotten() && mark.from < end.from => marks.push(end),
+                Some(mark) if mark.is_forgotten() => marks.clear(),
+                _ => {}
+            }
+        }
+    }
+
+    /// Whether an owner before us may have attempted it without a bound that still says so.
+    #[must_use]
+    pub fn is_forgotten(&self, offset: Offset) -> bool {
+        let mark = self.inherited_marks.iter().rev().find(|mark| mark.from <= offset);
+        mark.is_some_and(Mark::is_forgotten)
     }
 
     /// Notes that at a time when no owner before us could send any more the topic ended at `end`: what lies above
@@ -271,6 +298,12 @@ impl Tracker {
     /// topic from the minute on in which it ended there.
     fn marks(&self, watermark: Offset, minute: u32) -> Vec<Mark> {
         let mut marks = self.told.marks.clone();
+        if let [.., mark, end] = &marks[..]
+            && mark.is_forgotten()
+            && self.attempted_end < end.from
+        {
+            return marks;
+        }
         marks.retain(|mark| mark.from < self.attempted_end);
         self.mark_end(&mut marks);
         if marks.last().is_none_or(|last| last.minute != minute) {

@@ -230,3 +230,41 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_was_on_the_topic_when_offsets_were_forgotten_stays_so_for_every_owner() {
+    let mut t = Tracker::inherit(Told::forgotten(o(3)));
+    t.ended_at(Mark { from: o(20), minute: 90 });
+    for offset in 3..20 {
+        assert!(t.read(o(offset)) && t.is_forgotten(o(offset)));
+    }
+    assert!(!t.is_forgotten(o(2)) && !t.is_forgotten(o(20)));
+    let plan = t.plan(&[], o(3), LIMITS, all);
+    assert_eq!((plan.told.bound, plan.told.marks.len()), (o(11), 2));
+    t.tell(&plan);
+
+    // The next owner knows no more of it, and counts what may have been asked for by the one before as too old.
+    let mut next = Tracker::inherit(plan.told);
+    next.ended_at(Mark { from: o(25), minute: 95 });
+    assert!(next.is_forgotten(o(3)) && next.is_forgotten(o(19)) && !next.is_forgotten(o(20)));
+    assert_eq!((next.inherited_minute(o(10)), next.inherited_minute(o(11))), (Some(0), None));
+
+    // Once all of it is finished there are marks as ever.
+    for offset in 3..25 {
+        assert!(next.read(o(offset)));
+    }
+    let ready: Vec<Offset> = (3..22).map(o).collect();
+    let plan = next.plan(&ready, o(22), LIMITS, all);
+    next.tell(&plan);
+    next.attempt(o(22));
+    let plan = next.plan(&[], o(23), LIMITS, all);
+    assert!(plan.told.marks.iter().all(|mark| mark.minute >= 90), "{:?}", plan.told.marks);
+}
+
+#[test]
+fn forgotten_offsets_of_an_empty_topic_are_nobodys() {
+    let mut t = Tracker::inherit(Told::forgotten(o(3)));
+    t.ended_at(Mark { from: o(3), minute: 90 });
+    assert!(t.read(o(3)) && !t.is_forgotten(o(3)));
+    assert_eq!(t.plan(&[], o(3), LIMITS, all).told.marks, [Mark { from: o(3), minute: 100 }]);
+}

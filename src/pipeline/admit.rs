@@ -12,7 +12,7 @@ use super::settings::AskStore;
 use crate::domain::id::{Partition, TransactionId, Version};
 use crate::domain::outcome::{Fate, Outcome};
 use crate::domain::record::Record;
-use crate::domain::retry::FirstAttempt;
+use crate::domain::retry::{FirstAttempt, minute_of};
 use crate::domain::transaction::{PayloadHash, Transaction};
 use crate::ports::queue::{Admission, EntryKey};
 use crate::ports::store::StoreError;
@@ -188,13 +188,18 @@ impl Engine {
     /// Goes on with what an owner before us left in Redis. `true` where that was a decision.
     fn resume(&mut self, slot: Slot, body: &bytes::Bytes) -> bool {
         let recipe = self.formats.recipe;
-        let Some(entry) = self.entry(slot) else { return false };
+        let Some(p) = self.partition(slot) else { return false };
+        let is_forgotten = p.tracker.is_forgotten(slot.offset);
+        let Some(entry) = p.entries.get_mut(&slot.offset) else { return false };
+        let found = QueueEntry::decode(body).ok().filter(|found| found.payload_hash == entry.hash);
         // Someone may have asked the gateway already, whatever the bound says.
         entry.provably_first = false;
-        let Ok(found) = QueueEntry::decode(body) else { return false };
-        if found.payload_hash != entry.hash {
-            return false;
+        if is_forgotten && entry.first == FirstAttempt::Never {
+            // So is the bound below which it was asked for. Nobody has asked before it was admitted.
+            let minute = found.as_ref().map_or(0, |found| minute_of(found.admitted_at));
+            entry.first = FirstAttempt::Inherited { minute };
         }
+        let Some(found) = found else { return false };
         entry.attempts = entry.attempts.max(found.attempts);
         entry.admitted_at = found.admitted_at;
         entry.same_recipe &= entry.first == FirstAttempt::Never || found.recipe == recipe;

@@ -199,23 +199,28 @@ impl Engine {
             Work::Mark(offsets) => (offsets, InQueue::Marked),
             Work::Admit(_) | Work::Remove(_) | Work::Audit(_) | Work::Scan | Work::Enter => return,
         };
+        let mut lost = 0;
         for (offset, moved) in offsets.iter().zip(moved) {
             let Some(p) = self.owned.get_mut(&partition) else { return };
             let slot = p.slot(*offset);
             let Some(entry) = p.entries.get_mut(offset) else { continue };
             entry.queue_busy = false;
             match moved {
+                // It was moved once more, to be sure.
+                Moved::Done if entry.queue == reached => {}
                 Moved::Done => {
                     entry.queue = reached;
                     self.decided_and_queued(slot);
                 }
                 // Redis lost it: back in from memory, then this move again.
                 Moved::Missing => {
+                    lost += u64::from(entry.wanted_queue().is_some());
                     entry.queue = InQueue::Nowhere;
                     self.sort_into_queues(slot);
                 }
             }
         }
+        self.refilling(partition, lost);
     }
 
     fn on_removed(&mut self, partition: Partition) {
@@ -242,6 +247,10 @@ impl Engine {
             lost += 1;
             self.sort_into_queues(slot);
         }
+        self.refilling(partition, lost);
+    }
+
+    fn refilling(&mut self, partition: Partition, lost: u64) {
         if lost > 0 {
             self.gauges.refilled += lost;
             let text = format!("redis had lost {lost} entries; they are put back");

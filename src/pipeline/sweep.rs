@@ -39,7 +39,8 @@ impl Engine {
         self.entry(slot).is_some_and(|e| e.step == Step::Waiting && e.touched == touched)
     }
 
-    /// Everything that should be in Redis and is not on its way is asked after.
+    /// Everything that should be in Redis and is not on its way is asked after. What was moved or marked is moved or
+    /// marked once more: a Redis that lost its newest writes may hold it as it was before.
     fn audit(&mut self, partition: Partition) {
         let Some(p) = self.owned.get_mut(&partition) else { return };
         if std::mem::take(&mut p.has_leftovers) && p.scan.is_none() {
@@ -48,11 +49,16 @@ impl Engine {
         if !p.to_audit.is_empty() {
             return;
         }
-        let held = p.entries.iter().filter(|(_, entry)| {
-            !entry.queue_busy && entry.queue != InQueue::Nowhere && entry.wanted_queue().is_some()
-        });
-        let keys =
-            held.filter_map(|(offset, entry)| Some(EntryKey { id: entry.id()?.clone(), offset }));
-        p.to_audit = keys.collect();
+        for (offset, entry) in p.entries.iter() {
+            if entry.queue_busy || entry.wanted_queue().is_none() {
+                continue;
+            }
+            match (entry.queue, entry.id()) {
+                (InQueue::Temp, Some(id)) => p.to_audit.push(EntryKey { id: id.clone(), offset }),
+                (InQueue::Archive, _) => _ = p.to_settle.insert(offset),
+                (InQueue::Marked, _) => _ = p.to_mark.insert(offset),
+                (InQueue::Nowhere, _) | (InQueue::Temp, None) => {}
+            }
+        }
     }
 }

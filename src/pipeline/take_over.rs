@@ -36,7 +36,7 @@ pub(super) fn take(
     let Some((watermark, text)) = told else {
         let start = begin(committed, sources, set)?;
         return Ok(Taken {
-            told: Told::nothing(start),
+            told: if source_known { Told::forgotten(start) } else { Told::nothing(start) },
             epoch: Epoch(1),
             recipe: None,
             source_known,
@@ -62,8 +62,9 @@ pub(super) fn take(
     }
     if *watermark > committed.high && !set.accept_offset_reset {
         return Err(format!(
-            "offset {watermark} is committed and the topic ends at {}: it was made anew or lost records",
-            committed.high
+            "offset {watermark} is committed and the topic ends at {}: it was made anew or lost records; run with \
+             --accept-offset-reset to begin again at {}",
+            committed.high, committed.low
         ));
     }
     let Some(epoch) = metadata.epoch.next() else {
@@ -73,6 +74,9 @@ pub(super) fn take(
         ));
     };
     let recipe = Some(metadata.recipe);
+    if *watermark > committed.high {
+        return Ok(Taken { told: Told::forgotten(committed.low), epoch, recipe, source_known });
+    }
     let mut told = metadata.told(*watermark);
     if told.watermark < committed.low {
         told.unfinished.retain(|o| *o >= committed.low);

@@ -59,6 +59,14 @@ fn point_08_a_lost_tail_is_noticed_at_the_next_sweep() {
             world.redis().command(&["HDEL", &world.key(0, queue), &id]).unwrap();
         }
     }
+    // And some moves are undone: what is approved stands in the temp queue again.
+    let back = "local v = redis.call('HGET', KEYS[1], ARGV[1]) redis.call('HDEL', KEYS[1], ARGV[1]) \
+                return redis.call('HSET', KEYS[2], ARGV[1], v)";
+    for number in 0..5 {
+        let (archive, temp) = (world.key(0, "archive"), world.key(0, "temp"));
+        let id = format!("approved-{number:03}");
+        world.redis().command(&["EVAL", back, "2", &archive, &temp, &id]).unwrap();
+    }
     wait("both queues again", || world.depths() == (10, 10));
     wait("the count", || processor.metric("tollbridge_refilled_total", "") >= 10);
     assert_eq!(processor.metric("tollbridge_reclaims_total", ""), 0);

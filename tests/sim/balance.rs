@@ -15,7 +15,7 @@ impl Oracle {
     /// Every record has its fate, and the watermarks say so.
     pub fn is_all_told(&self, brokers: &Brokers) -> bool {
         let untold = |at: &&At| !self.fates.contains_key(*at);
-        let told = self.fates.len() + self.lost.iter().filter(untold).count();
+        let told = self.fates.len() + self.meddling.lost.iter().filter(untold).count();
         told == self.workload.all.len() && self.lagging(brokers).is_none()
     }
 

@@ -222,7 +222,7 @@ pub fn draw(dice: &mut fastrand::Rng, shape: &Shape) -> Vec<Fault> {
 }
 
 /// Rarer ones, drawn apart from the others so that these stay what they were.
-pub fn draw_more(dice: &mut fastrand::Rng, shape: &Shape) -> Option<Fault> {
+pub fn draw_more(dice: &mut fastrand::Rng, shape: &Shape) -> Vec<Fault> {
     let partitions = &shape.settings.partitions;
     let partition = partitions[dice.usize(..partitions.len())];
     let kind = match dice.u8(0..16) {
@@ -230,7 +230,7 @@ pub fn draw_more(dice: &mut fastrand::Rng, shape: &Shape) -> Option<Fault> {
         1 => Kind::Retention(partition, dice.usize(..4)),
         2 => Kind::QueueTorn,
         3 => Kind::OffsetsReset(partition, dice.i64(-12..=4)),
-        _ => return None,
+        _ => return Vec::new(),
     };
     let at = dice.u64(0..shape.load_ends + 5 * S);
     let lasting = match kind {
@@ -238,7 +238,15 @@ pub fn draw_more(dice: &mut fastrand::Rng, shape: &Shape) -> Option<Fault> {
         _ => dice.u64(1..=15) * S,
     };
     let chance = [20, 50, 100][dice.usize(..3)];
-    Some(Fault { at, lasting, chance, kind })
+    let is_reset = matches!(kind, Kind::OffsetsReset(..));
+    let mut faults = vec![Fault { at, lasting, chance, kind }];
+    if is_reset && dice.bool() {
+        // What was asked for has no answer, and by the time it can be asked for again its keys have run out.
+        let fault = |at, lasting, kind| Fault { at, lasting, chance: 100, kind };
+        faults.push(fault(at.saturating_sub(8 * S), 8 * S, Kind::GatewayRepliesLost));
+        faults.push(fault(at + S, micros(shape.key_ttl), Kind::StoreDown));
+    }
+    faults
 }
 
 /// What makes wrong clocks worth something: a take-over while they are wrong, requests without an answer, and a next

@@ -1,7 +1,9 @@
 //! What others do to the topic and to the group's offsets, and how an operator puts it right: metadata that is damaged
 //! or another program's, offsets that are reset or have expired, records that retention deletes too early.
 
-use tollbridge::domain::id::{Offset, Partition, StoreId};
+use std::collections::BTreeSet;
+
+use tollbridge::domain::id::{Offset, Partition, StoreId, TransactionId};
 use tollbridge::wire::metadata::Metadata;
 
 use crate::faults::Kind;
@@ -114,8 +116,12 @@ impl World {
         (point.watermark, point.metadata) = (to, String::new());
         self.say(|| format!("=== {partition} is set to {to}"));
         self.accepts_reset = true;
-        let rows = self.store.rows().map(|row| row.transaction_id.clone()).collect();
-        self.oracle.reset(partition, to, &rows);
+        let rows: BTreeSet<_> = self.store.rows().map(|row| row.transaction_id.clone()).collect();
+        let (queue, is_whole) = (&self.queue, self.redis_lost_at == 0);
+        let is_queued = |place: At, id: &TransactionId| {
+            is_whole && queue.find(place.0, id).is_some_and(|(offset, _)| offset == place.1)
+        };
+        self.oracle.reset(partition, to, |id| rows.contains(id), is_queued);
         self.oracle.meets(Hole::OffsetsMoved);
         self.count(i);
     }
@@ -144,7 +150,7 @@ impl World {
 
     /// The operator has seen what is lost, and says that it goes on without it.
     pub fn accept_losses(&mut self) {
-        if self.oracle.lost.is_empty() {
+        if self.oracle.meddling.lost.is_empty() {
             return;
         }
         self.accepts_reset = true;

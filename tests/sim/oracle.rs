@@ -18,6 +18,7 @@ use crate::holes::{Hole, Met};
 use crate::kafka::{Brokers, Effective};
 use crate::plan::{Micros, Plan, S, micros};
 use crate::process::Life;
+use crate::trust::Meddling;
 use crate::verdict;
 use crate::workload::Workload;
 
@@ -59,20 +60,14 @@ pub struct Oracle {
     metadata_chars_max: usize,
     is_faultless: bool,
     /// Answers may contradict their requests, clocks may jump, bodies may change.
-    may_doubt_early: bool,
+    pub(crate) may_doubt_early: bool,
     /// A gateway that does not keep its declines.
     pub(crate) may_decide_differently: bool,
     pub(crate) fates: BTreeMap<At, Fate>,
     pub(crate) told: BTreeMap<Partition, Told>,
     /// Partitions whose committed offset is not what it should be.
     pub distrusted: BTreeSet<Partition>,
-    /// Records that were deleted before they had a fate, and those of them that may be passed over.
-    pub(crate) lost: BTreeSet<At>,
-    pub(crate) skippable: BTreeSet<At>,
-    pub(crate) has_accepted: bool,
-    /// Ids whose first attempts an operator has made forget, and what was told of offsets that are read once more.
-    pub(crate) forgotten: BTreeSet<TransactionId>,
-    pub(crate) told_before: BTreeMap<At, Fate>,
+    pub(crate) meddling: Meddling,
     /// Ids of which a person knows that they were not charged, and what was published again after a doubt.
     pub(crate) freed: BTreeSet<TransactionId>,
     pub(crate) encores: BTreeMap<At, TransactionId>,
@@ -119,11 +114,7 @@ impl Oracle {
             fates: BTreeMap::new(),
             told: BTreeMap::new(),
             distrusted: BTreeSet::new(),
-            lost: BTreeSet::new(),
-            skippable: BTreeSet::new(),
-            has_accepted: false,
-            forgotten: BTreeSet::new(),
-            told_before: BTreeMap::new(),
+            meddling: Meddling::default(),
             freed: BTreeSet::new(),
             encores: BTreeMap::new(),
             claims: BTreeMap::new(),
@@ -390,7 +381,7 @@ impl Oracle {
             .find(|at| {
                 told.is_finished(at.1)
                     && !self.fates.contains_key(at)
-                    && !self.skippable.contains(at)
+                    && !self.meddling.skippable.contains(at)
             });
         if let Some((_, offset)) = skipped {
             self.fail(format!("{partition}@{offset} is called finished and has no fate: {told:?}"));

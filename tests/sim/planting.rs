@@ -17,6 +17,7 @@ use tollbridge::ports::source::Committed;
 use tollbridge::ports::store::{Batch, StoreError, Stored};
 use tollbridge::wire::gateway::RECIPE;
 use tollbridge::wire::metadata::Metadata;
+use tollbridge::wire::queue_entry::QueueEntry;
 
 use crate::plan::STORE;
 use crate::plants::Plant;
@@ -112,6 +113,9 @@ impl Plant {
             (Self::AdmissionNotAwaited, Reply::Admitted(result)) if result.is_err() => {
                 *result = Ok(vec![Admission::New; admitting]);
             }
+            (Self::AdmittedJustNow, Reply::Admitted(Ok(found))) => {
+                found.iter_mut().for_each(|found| admitted(found, wall));
+            }
             (Self::LossUnnoticed, Reply::Missing(Ok(missing))) => missing.clear(),
             (Self::LossUnnoticed, Reply::Moved(Ok(moved))) => moved.fill(Moved::Done),
             (_, Reply::Committed(Ok(all))) => {
@@ -205,6 +209,14 @@ impl World {
 
 fn younger(mark: &mut Mark) {
     mark.minute += 3;
+}
+
+fn admitted(found: &mut Admission, at: Wall) {
+    if let Admission::InTemp(body) = found
+        && let Ok(entry) = QueueEntry::decode(body)
+    {
+        *body = QueueEntry { admitted_at: at, ..entry }.encode();
+    }
 }
 
 fn is_permanent(result: &Result<Vec<Moved>, QueueError>) -> bool {

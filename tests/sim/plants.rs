@@ -89,6 +89,8 @@ pub enum Plant {
     ReadsOnAtTheStart,
     /// Committed offsets are read beside a transaction that is still open.
     ReadUnstable,
+    /// What Redis holds of an entry is taken for admitted just now.
+    AdmittedJustNow,
     /// A proof of ownership never grows old.
     ProofNeverOld,
     /// A row that a person has resolved as not charged counts like any other.
@@ -97,7 +99,7 @@ pub enum Plant {
     DoubtIsNotCharged,
 }
 
-pub const ALL: [Plant; 45] = [
+pub const ALL: [Plant; 46] = [
     Plant::OffsetsWithoutEvents,
     Plant::EventsWithoutOffsets,
     Plant::OffsetsOutside,
@@ -140,6 +142,7 @@ pub const ALL: [Plant; 45] = [
     Plant::LossSkipped,
     Plant::ReadsOnAtTheStart,
     Plant::ReadUnstable,
+    Plant::AdmittedJustNow,
     Plant::ProofNeverOld,
     Plant::ResolutionIgnored,
     Plant::DoubtIsNotCharged,
@@ -175,6 +178,7 @@ impl Plant {
             | Self::RecipeUnchanged
             | Self::RecipeForgotten
             | Self::KeysLiveShorter
+            | Self::AdmittedJustNow
             | Self::WallClockMeasures => "INV-5",
             Self::RepeatedDeclineBelieved | Self::StatusIsDecline => "INV-6",
             Self::EpochTrusted | Self::EpochNotRaised => "INV-7",

@@ -61,7 +61,6 @@ impl World {
             Kind::QueueForgetsNewest(writes) => {
                 self.redis_fails();
                 if self.queue.lose_newest(writes) > 0 {
-                    self.redis_lost_tail = true;
                     self.oracle.meets(Hole::TailLost);
                 }
             }
@@ -104,6 +103,7 @@ impl World {
     fn redis_fails(&mut self) {
         self.redis_failed_at = self.now;
         self.redis_lost_at = self.now;
+        self.oracle.forget_kept();
     }
 
     fn evict(&mut self, entries: usize) {

@@ -3,13 +3,27 @@
 //! A partition of the former kind stands still until they are put right; nothing of the latter is passed over before
 //! an operator has said so.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tollbridge::domain::id::{Epoch, Offset, Partition, TransactionId};
 use tollbridge::domain::outcome::Fate;
 
 use crate::oracle::{At, Oracle};
 use crate::process::Life;
+
+/// What others have done to the records and the committed offsets.
+#[derive(Debug, Default)]
+pub struct Meddling {
+    /// Records that were deleted before they had a fate, and those of them that may be passed over.
+    pub lost: BTreeSet<At>,
+    pub skippable: BTreeSet<At>,
+    has_accepted: bool,
+    /// Ids whose first attempts an operator has made forget, and what was told of offsets that are read once more.
+    forgotten: BTreeSet<TransactionId>,
+    /// Ids that were under way then and stand in Redis: as long as it keeps them, they count as asked for.
+    kept: BTreeSet<TransactionId>,
+    told_before: BTreeMap<At, Fate>,
+}
 
 impl Oracle {
     /// What Kafka was last told.
@@ -19,46 +33,63 @@ impl Oracle {
 
     /// Retention has deleted them before they had a fate. A partition that nobody has begun begins behind them.
     pub fn lose(&mut self, partition: Partition, places: &[At]) {
-        self.lost.extend(places);
-        if self.has_accepted || !self.told.contains_key(&partition) {
-            self.skippable.extend(places);
+        self.meddling.lost.extend(places);
+        if self.meddling.has_accepted || !self.told.contains_key(&partition) {
+            self.meddling.skippable.extend(places);
         }
     }
 
     pub fn accept_losses(&mut self) {
-        self.has_accepted = true;
-        self.skippable.extend(&self.lost);
+        self.meddling.has_accepted = true;
+        self.meddling.skippable.extend(&self.meddling.lost);
     }
 
     /// An operator has set the committed offset: what lies below is passed over, what lies above is told once more.
-    /// What was under way and has no row is forgotten; what has one is not charged again.
-    pub fn reset(&mut self, partition: Partition, to: Offset, rows: &BTreeSet<TransactionId>) {
+    /// What was under way and has neither a row nor a place in Redis is forgotten; what has one is not charged again.
+    pub fn reset(
+        &mut self,
+        partition: Partition,
+        to: Offset,
+        is_stored: impl Fn(&TransactionId) -> bool,
+        is_queued: impl Fn(At, &TransactionId) -> bool,
+    ) {
         let all = self.workload.all.range((partition, Offset(0))..(partition, Offset(i64::MAX)));
         for (place, publication) in all {
             let id = publication.transaction.as_ref().map(|tx| &tx.id);
             let is_told = self.fates.contains_key(place);
-            if !is_told || !self.asks_always {
-                self.forgotten
-                    .extend(id.filter(|id| !self.asks_always || !rows.contains(*id)).cloned());
+            let is_forgotten = |id: &TransactionId| !self.asks_always || !is_stored(id);
+            if let Some(id) = id.filter(|id| (!is_told || !self.asks_always) && is_forgotten(id)) {
+                if place.1 >= to && is_queued(*place, id) {
+                    self.meddling.kept.insert(id.clone());
+                } else {
+                    self.meddling.forgotten.insert(id.clone());
+                }
             }
             if place.1 < to && !is_told {
-                self.skippable.insert(*place);
-                self.lost.insert(*place);
+                self.meddling.skippable.insert(*place);
+                self.meddling.lost.insert(*place);
             }
             if place.1 >= to
                 && let Some(fate) = self.fates.remove(place)
             {
-                self.told_before.insert(*place, fate);
+                self.meddling.told_before.insert(*place, fate);
             }
         }
+        // What an owner after that dies with may be as old as can be.
+        self.may_doubt_early = true;
         self.told.remove(&partition);
         self.asked_to.remove(&partition);
         self.claims.retain(|(claimed, _), _| *claimed != partition);
     }
 
+    /// Redis has lost something.
+    pub fn forget_kept(&mut self) {
+        self.meddling.forgotten.append(&mut self.meddling.kept);
+    }
+
     /// A place is told once more only after its offset was reset, and as before.
     pub fn told_again(&mut self, place: At, fate: Fate) {
-        let Some(before) = self.told_before.remove(&place) else { return };
+        let Some(before) = self.meddling.told_before.remove(&place) else { return };
         let is_resolved = before == Fate::InDoubt;
         let is_anothers = before == Fate::Declined && fate == Fate::Duplicate;
         if before != fate && !is_resolved && !is_anothers {
@@ -68,11 +99,12 @@ impl Oracle {
 
     /// Whether the promise ends with one of its records: whoever had it in hands may have charged it.
     pub fn has_lost(&self, id: &TransactionId) -> bool {
-        let is_lost = |place: &At| self.lost.contains(place) && !self.fates.contains_key(place);
-        if self.forgotten.contains(id) {
+        let is_lost =
+            |place: &At| self.meddling.lost.contains(place) && !self.fates.contains_key(place);
+        if self.meddling.forgotten.contains(id) {
             return true;
         }
-        !self.lost.is_empty() && self.workload.places[id].iter().any(is_lost)
+        !self.meddling.lost.is_empty() && self.workload.places[id].iter().any(is_lost)
     }
 
     /// A person has made sure that it was never charged: it begins anew.
@@ -99,12 +131,13 @@ impl Oracle {
 
     /// After an operator has moved offsets nobody knows what an owner before may have asked for.
     pub fn is_forgotten(&self, id: Option<&TransactionId>) -> bool {
-        id.is_some_and(|id| self.forgotten.contains(id))
+        id.is_some_and(|id| self.meddling.forgotten.contains(id))
     }
 
     /// A refusal of a partition is right where something is wrong with it.
     pub fn may_refuse(&self, partition: Partition) -> bool {
-        self.distrusted.contains(&partition) || self.lost.iter().any(|place| place.0 == partition)
+        self.distrusted.contains(&partition)
+            || self.meddling.lost.iter().any(|place| place.0 == partition)
     }
 
     /// Redis takes an owner's epoch: no two owners have the same.

@@ -89,7 +89,6 @@ pub struct World {
     pub redis_failed_at: Micros,
     /// When it last lost something, or a late request may have taken it away.
     pub redis_lost_at: Micros,
-    pub redis_lost_tail: bool,
     /// What stood where others have committed, and when the last of it was brought back.
     pub tampered: BTreeMap<Partition, Point>,
     pub mended_at: Micros,
@@ -148,7 +147,6 @@ impl World {
             workload,
             redis_failed_at: 0,
             redis_lost_at: 0,
-            redis_lost_tail: false,
             tampered: BTreeMap::new(),
             mended_at: 0,
             held_until: 0,
