@@ -66,7 +66,7 @@ pub fn audit(world: &World, readers: &Readers) -> Result<Audit> {
     let commits = offsets::commits(stack)?;
     let setup = world.setup;
     found.extend(offsets::findings(&commits, &told(&records, setup)?, setup.metadata_max));
-    fates::doubts(&records, setup, &mut found)?;
+    fates::doubts(&records, &commits, setup, &mut found)?;
     fates::repeats(&evidence, &mut found);
     charged_keys(stack, &mut found)?;
     hashes(stack, &records, &mut found)?;

@@ -1,6 +1,7 @@
 //! The part of the oracle that knows which fates a scenario may bring: when a doubt is one, and what becomes of an
 //! id that is published again. Deliberately it takes the fates themselves as the events tell them.
 
+use crate::offsets::Commit;
 use crate::scenario::{Doubts, Setup};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,6 +12,8 @@ use tollbridge_rig::oracle::{Evidence, Outcome, Place, Records};
 /// `gateway.timeout` of the rig's configuration.
 const CALL: Duration = Duration::from_secs(1);
 const MINUTE_MS: i64 = 60_000;
+/// So many records ahead an owner says that they may be attempted.
+const AHEAD_MAX: i64 = 4096;
 
 /// How long after its first request a key may be used: its life less a tenth, at least less two calls.
 #[must_use]
@@ -22,29 +25,51 @@ pub fn usable(life: Duration) -> Duration {
 ///
 /// # Errors
 /// When an event cannot be read.
-pub fn doubts(records: &Records, setup: &Setup, found: &mut Vec<String>) -> Result<()> {
+pub fn doubts(
+    records: &Records,
+    commits: &[Commit],
+    setup: &Setup,
+    found: &mut Vec<String>,
+) -> Result<()> {
     let events = records.events()?;
     let made: BTreeMap<Place, i64> = records.source.iter().map(published).collect();
     let payloads = payloads(&records.source);
     for (record, event) in events.iter().filter(|(_, event)| event.fate == "in_doubt") {
-        let made = made.get(&event.place).copied().unwrap_or(i64::MAX);
-        let age_ms = record.timestamp - made;
-        // What another owner may have attempted counts from the beginning of its minute.
-        let counted_ms = record.timestamp - made / MINUTE_MS * MINUTE_MS;
-        let is_old = |life: Duration| {
-            u128::try_from(counted_ms).is_ok_and(|age| age >= usable(life).as_millis())
-        };
         let accounted = match setup.doubts {
             Doubts::None => false,
-            Doubts::KeyRanOut => setup.key_life.is_some_and(is_old),
+            Doubts::KeyRanOut => setup.key_life.is_some_and(|life| {
+                may_have_run_out(event.place, record.timestamp, life, &made, commits)
+            }),
             Doubts::OtherPayload => payloads.get(&event.id).is_some_and(|all| all.len() > 1),
         };
         if !accounted {
+            let age_ms = record.timestamp - made.get(&event.place).copied().unwrap_or(i64::MAX);
             let id = &event.id;
             found.push(format!("I4: {id} is in doubt {age_ms} ms after it was published, and nothing accounts for it"));
         }
     }
     Ok(())
+}
+
+/// Whether an owner can have said, so long before, that this place may be attempted from then on. It says so for some
+/// records ahead of those that are there, and of the time only the minute.
+fn may_have_run_out(
+    place: Place,
+    told_ms: i64,
+    life: Duration,
+    made: &BTreeMap<Place, i64>,
+    commits: &[Commit],
+) -> bool {
+    let (partition, offset) = place;
+    let usable_ms = i64::try_from(usable(life).as_millis()).unwrap_or(i64::MAX);
+    let old_enough = |at_ms: &i64| at_ms / MINUTE_MS * MINUTE_MS + usable_ms <= told_ms;
+    let said = commits.iter().filter(|commit| commit.partition == partition);
+    let Some(said_ms) = said.map(|commit| commit.at_ms).filter(old_enough).max() else {
+        return false;
+    };
+    let there = made.range((partition, 0)..=(partition, i64::MAX));
+    let end = there.filter(|(_, at_ms)| **at_ms <= said_ms).map(|((_, offset), _)| offset + 1);
+    offset < end.max().unwrap_or(0) + AHEAD_MAX
 }
 
 fn published(record: &Record) -> (Place, i64) {
@@ -89,7 +114,7 @@ pub fn repeats(evidence: &Evidence, found: &mut Vec<String>) {
 
 #[cfg(test)]
 mod tests {
-    use super::{payloads, repeats, usable};
+    use super::{Commit, may_have_run_out, payloads, repeats, usable};
     use std::time::Duration;
     use tollbridge_rig::kafka::Record;
     use tollbridge_rig::oracle::{Evidence, Outcome};
@@ -131,6 +156,19 @@ mod tests {
         let source = [record(0, one), record(1, one), record(2, other), record(3, "{")];
         let found = payloads(&source);
         assert_eq!((found.len(), found["a"].len()), (1, 2));
+    }
+
+    #[test]
+    fn only_what_was_said_long_ago_may_have_run_out() {
+        let life = Duration::from_secs(100);
+        let made = [((0, 0), 60_000), ((0, 1), 200_000), ((0, 5000), 200_001)].into();
+        let commits = [Commit { partition: 0, offset: 0, chars: 10, at_ms: 110_000 }];
+        let ran_out = |place, told_ms| may_have_run_out(place, told_ms, life, &made, &commits);
+        // Usable for 90 s from the beginning of its minute.
+        assert!(!ran_out((0, 0), 149_999) && ran_out((0, 0), 150_000));
+        assert!(ran_out((0, 1), 210_000), "one that came later, a little ahead");
+        assert!(!ran_out((0, 5000), 210_000), "too far ahead");
+        assert!(!ran_out((1, 0), 210_000), "of another partition");
     }
 
     #[test]

@@ -280,7 +280,6 @@ pub const SCENARIOS: &[Scenario] = &[
     )
     .on(Setup {
         landings: 6,
-        rate: 400,
         gateway: "[[fault]]\nkind = \"timeout-before\"\nrate = 0.5\nattempts = [1, 2, 3]\n",
         metadata_max: 128,
         ..USUAL
