@@ -17,7 +17,7 @@ SERVICELESS_HERE := $(foreach name,$(SERVICELESS),$(if $(call IS_THERE,$(name)),
 
 .NOTPARALLEL:
 .PHONY: help install check format lint test test-claims sim sim-test sim-pairs plants plants-real fuzz-all release up down demo \
-	soak-demo before failpoints suite faults campaign recover bench build-cold
+	soak-demo before failpoints suite faults faults-check campaign recover bench build-cold
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-24s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -109,12 +109,15 @@ suite: install
 	@$(CARGO) build --quiet --locked --package tollbridge --package tollbridge-faults
 
 # The product as it is developed, its assertions on.
-faults campaign recover: export TOLLBRIDGE = $(abspath $(TARGET)/debug/tollbridge)
+faults faults-check campaign recover: export TOLLBRIDGE = $(abspath $(TARGET)/debug/tollbridge)
 
 AT_FAILPOINTS := killed-at-a-failpoint held-at-a-failpoint
 
 faults: $(if $(filter upgraded-and-back,$(SCENARIO)),before) $(if $(filter $(AT_FAILPOINTS),$(SCENARIO)),failpoints) suite ## Kills, cuts and freezes real parts under load: SCENARIO= SEED=; without one it lists them
 	@$(TARGET)/debug/faults $(if $(SCENARIO),run $(SCENARIO) $(or $(SEED),1),list)
+
+faults-check: suite ## Eight runs of these that differ from those of the tests, less than a minute each
+	@$(TARGET)/debug/faults check $(or $(SEED),1)
 
 campaign: before failpoints suite ## RUNS= of these over all scenarios, seeds from SEED= on, into tests/faults/LEDGER.csv; goes on where it stopped
 	@$(TARGET)/debug/faults campaign $(or $(RUNS),35) $(or $(SEED),1)

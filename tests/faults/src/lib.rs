@@ -10,7 +10,7 @@
 //! - [`plants`]: whether it would find bugs.
 //! - [`recover`]: how long it takes until work goes on.
 //! - [`world`]: what a run stands on, and the eyes for effects.
-//! - [`readers`], [`offsets`], [`fates`], [`audit`]: the oracle.
+//! - [`readers`], [`offsets`], [`fates`], [`gone`], [`audit`]: the oracle.
 //! - [`clock`]: a wall clock that can be moved.
 //! - [`book`]: the ledger of runs. [`dice`]: what a seed moves.
 
@@ -19,6 +19,7 @@ pub mod book;
 pub mod clock;
 pub mod dice;
 pub mod fates;
+pub mod gone;
 pub mod offsets;
 pub mod plants;
 pub mod readers;

@@ -6,12 +6,13 @@ use tollbridge_faults::book::{Book, Verdict};
 use tollbridge_faults::plants;
 use tollbridge_faults::recover::recover;
 use tollbridge_faults::run::{Plan, run};
-use tollbridge_faults::scenario::{SCENARIOS, Scenario, named};
+use tollbridge_faults::scenario::{BEFORE_A_CHANGE, SCENARIOS, Scenario, named};
 use tollbridge_rig::{Error, Result};
 
 const USAGE: &str = "\
 usage: faults list                    the scenarios
        faults run SCENARIO SEED       one run; adds a line to tests/faults/LEDGER.csv
+       faults check SEED              the eight runs that are made before a change is taken; adds no line
        faults campaign RUNS SEED      RUNS runs of this commit, all scenarios in turn, seeds from SEED on;
                                       those that the ledger has already are not made again
        faults plants SEED [NAME...]   which planted bugs are found, within how many runs; not into the ledger
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
             Ok(true)
         }
         ["run", scenario, seed] => one(scenario, seed),
+        ["check", seed] => check(seed),
         ["campaign", runs, seed] => campaign(runs, seed),
         ["plants", seed, names @ ..] => number("SEED", seed).and_then(|seed| {
             let found = plants::find(&binary(FAILPOINTS)?, seed, names);
@@ -79,6 +81,19 @@ fn made(scenario: &'static Scenario, seed: u64, commit: &str) -> Result<bool> {
     println!("{}", entry.line());
     Book::at(Path::new(LEDGER)).add(&entry)?;
     Ok(entry.verdict == Verdict::Ok)
+}
+
+fn check(seed: &str) -> Result<bool> {
+    let seed = number("SEED", seed)?;
+    let mut lines = Vec::new();
+    let mut good = true;
+    for scenario in BEFORE_A_CHANGE.iter().filter_map(|name| named(name)) {
+        let entry = run(&Plan::before_a_change(scenario, seed, binary(ORDINARY)?));
+        good &= entry.verdict == Verdict::Ok;
+        lines.push(entry.line());
+    }
+    lines.iter().for_each(|line| println!("{line}"));
+    Ok(good)
 }
 
 fn campaign(runs: &str, seed: &str) -> Result<bool> {

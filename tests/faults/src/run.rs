@@ -26,6 +26,8 @@ const SMALL_DISK: &str = "400m";
 /// For a Redis that takes a while to load what it kept, and says so meanwhile.
 const SLOWLY_LOADED: [&str; 4] =
     ["--key-load-delay", "150", "--loading-process-events-interval-bytes", "1024"];
+/// Of any whole run.
+const LANDINGS_MIN: usize = 5;
 const WATCH_EVERY: Duration = Duration::from_millis(300);
 /// What a broker writes that leaves a transaction open for ever. No client can do anything about it.
 const MARKERS_DROPPED: &str =
@@ -76,6 +78,12 @@ impl Plan {
             limit,
             plant,
         }
+    }
+
+    /// One that is made before a change is taken: a whole one with no more faults than it needs.
+    #[must_use]
+    pub fn before_a_change(scenario: &'static Scenario, seed: u64, tollbridge: PathBuf) -> Self {
+        Self { landings: LANDINGS_MIN, ..Self::whole(scenario, seed, tollbridge) }
     }
 
     /// A short one: 1,500 transactions, two landed faults.
@@ -140,8 +148,11 @@ fn carry_out(plan: &Plan, entry: &mut Entry) -> Result<()> {
     if !world.settles() {
         return Err(Error::new("the two processors did not share the partitions"));
     }
-    let producer = produce(plan, &world)?;
-    let struck = strike(plan, &world, &producer, entry);
+    let producer = match plan.scenario.setup.bursts {
+        true => None,
+        false => Some(produce(plan, &world)?),
+    };
+    let struck = strike(plan, &world, producer.as_ref(), entry);
     drop(producer);
     let judged = struck.and_then(|()| judge(&world, &readers, entry));
     if judged.is_ok() && entry.verdict == Verdict::Ok {
@@ -213,7 +224,7 @@ pub(crate) fn produce(plan: &Plan, world: &World) -> Result<Process> {
 }
 
 /// Strikes until enough has landed and enough was produced.
-fn strike(plan: &Plan, world: &World, producer: &Process, entry: &mut Entry) -> Result<()> {
+fn strike(plan: &Plan, world: &World, producer: Option<&Process>, entry: &mut Entry) -> Result<()> {
     let tally = Tally::default();
     let start = Instant::now();
     let outcome = std::thread::scope(|scope| {
@@ -241,13 +252,13 @@ fn strike(plan: &Plan, world: &World, producer: &Process, entry: &mut Entry) -> 
 fn watch(
     plan: &Plan,
     world: &World,
-    producer: &Process,
+    producer: Option<&Process>,
     tally: &Tally,
     start: Instant,
 ) -> Result<()> {
     loop {
         world.watch()?;
-        if !producer.is_running() {
+        if let Some(producer) = producer.filter(|producer| !producer.is_running()) {
             return Err(Error::new(format!("the producer ended:\n{}", producer.log_tail())));
         }
         let landed = *tally.landed.lock().map_err(|e| failed("count what landed", e))?;
@@ -255,14 +266,15 @@ fn watch(
             // A lane has failed, and says why.
             return Ok(());
         }
-        if landed >= plan.landings && world.produced() >= plan.transactions {
+        let gone = i64::try_from(world.gone().published.len()).unwrap_or(0);
+        let produced = gone + world.produced();
+        if landed >= plan.landings && produced >= plan.transactions {
             return Ok(());
         }
         if start.elapsed() > plan.limit {
             let limit = plan.limit;
             return Err(Error::new(format!(
-                "a poor run: {landed} faults landed and {} transactions were made within {limit:?}",
-                world.produced()
+                "a poor run: {landed} faults landed and {produced} transactions were made within {limit:?}"
             )));
         }
         std::thread::sleep(WATCH_EVERY);

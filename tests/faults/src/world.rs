@@ -3,6 +3,7 @@
 //! do it, and counted.
 
 use crate::clock::{self, Clock};
+use crate::gone::{Gone, ids};
 use crate::run::Plan;
 use crate::scenario::Setup;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,15 +12,16 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tollbridge_rig::http;
+use tollbridge_rig::kafka::Record;
 use tollbridge_rig::stack::{GROUP, Links, TRANSACTIONS};
-use tollbridge_rig::{Error, Processor, Result, Stack};
+use tollbridge_rig::{Error, Processor, Result, Stack, http};
 
 /// How often a look is taken.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Processors that always run, unless a fault has just ended one.
 pub const RESIDENTS: usize = 2;
 const SETTLE_LIMIT: Duration = Duration::from_secs(30);
+const BURST_LIMIT: Duration = Duration::from_secs(60);
 
 /// What the watch has seen over the whole run.
 #[derive(Debug, Clone, Default)]
@@ -51,6 +53,8 @@ pub struct World {
     visiting: Mutex<BTreeSet<String>>,
     watched: Mutex<Watched>,
     breaches: Mutex<Vec<String>>,
+    gone: Mutex<Gone>,
+    bursts: AtomicUsize,
     turn: AtomicUsize,
     began: Instant,
 }
@@ -125,6 +129,8 @@ impl World {
             visiting: Mutex::default(),
             watched: Mutex::default(),
             breaches: Mutex::default(),
+            gone: Mutex::default(),
+            bursts: AtomicUsize::new(0),
             turn: AtomicUsize::new(0),
             began: Instant::now(),
         })
@@ -145,6 +151,33 @@ impl World {
     #[must_use]
     pub fn breaches(&self) -> Vec<String> {
         lock(&self.breaches).clone()
+    }
+
+    /// Source records that are there no more, or will not be in a moment, and which of them were not finished.
+    pub fn remember(&self, all: &[Record], unfinished: &[Record]) {
+        let mut gone = lock(&self.gone);
+        gone.published.extend(ids(all).map(|(_, id)| id));
+        gone.unfinished.extend(ids(unfinished).map(|(_, id)| id));
+    }
+
+    /// What was remembered.
+    #[must_use]
+    pub fn gone(&self) -> Gone {
+        lock(&self.gone).clone()
+    }
+
+    /// Produces so many transactions with ids of their own, and returns once they are on the topic.
+    ///
+    /// # Errors
+    /// When they cannot be.
+    pub fn burst(&self, count: &str) -> Result<()> {
+        let burst = self.bursts.fetch_add(1, Ordering::Relaxed);
+        // The way to the broker has no proxy: only the product's is cut.
+        let brokers = format!("kafka.brokers={}", self.stack.kafka.bootstrap());
+        let prefix = format!("burst-{burst}-");
+        let generate = self.stack.command("generate", &self.stack.file("setup.toml"));
+        let generate = generate.args(["--set", &brokers, "--count", count, "--seed", "1"]);
+        generate.args(["--start-id", &prefix, "--mix", self.setup.mix]).run(BURST_LIMIT).map(drop)
     }
 
     /// 0, 1 and so on: for what shall be done in turn.

@@ -52,7 +52,7 @@ impl Processor {
     /// # Errors
     /// When the program cannot be started.
     pub fn start(&self) -> Result<()> {
-        self.start_with(&[])
+        self.launch(&self.tollbridge, &[], &[])
     }
 
     /// The same with more environment variables, in this life alone.
@@ -60,7 +60,15 @@ impl Processor {
     /// # Errors
     /// When the program cannot be started.
     pub fn start_with(&self, envs: &[(&str, &str)]) -> Result<()> {
-        self.launch(&self.tollbridge, envs)
+        self.launch(&self.tollbridge, &[], envs)
+    }
+
+    /// The same with more arguments, in this life alone.
+    ///
+    /// # Errors
+    /// When the program cannot be started.
+    pub fn start_told(&self, args: &[&str]) -> Result<()> {
+        self.launch(&self.tollbridge, args, &[])
     }
 
     /// The same with another binary of the product.
@@ -68,11 +76,11 @@ impl Processor {
     /// # Errors
     /// When the program cannot be started.
     pub fn start_as(&self, tollbridge: &Path) -> Result<()> {
-        self.launch(tollbridge, &[])
+        self.launch(tollbridge, &[], &[])
     }
 
-    fn launch(&self, tollbridge: &Path, envs: &[(&str, &str)]) -> Result<()> {
-        let launch = Launch::new(tollbridge).args(["run", "--config"]).arg(&self.config);
+    fn launch(&self, tollbridge: &Path, args: &[&str], envs: &[(&str, &str)]) -> Result<()> {
+        let launch = Launch::new(tollbridge).args(["run", "--config"]).arg(&self.config).args(args);
         let launch = self.envs.iter().fold(launch, |launch, (name, value)| launch.env(name, value));
         let launch = envs.iter().fold(launch, |launch, (name, value)| launch.env(name, value));
         let process = launch.log(&self.log).start()?;

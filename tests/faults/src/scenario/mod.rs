@@ -80,6 +80,8 @@ pub struct Setup {
     pub twin: bool,
     /// Processors are of a build with failpoints.
     pub failpoints: bool,
+    /// Faults produce what they need, and take source records away.
+    pub bursts: bool,
 }
 
 /// What the gateway does besides: 3 % declines, 1 % charged and never answered, 0.5 % HTTP 500, half of them after
@@ -102,6 +104,7 @@ pub const USUAL: Setup = Setup {
     clocks: false,
     twin: false,
     failpoints: false,
+    bursts: false,
 };
 
 impl Scenario {
@@ -122,6 +125,11 @@ impl Scenario {
         self
     }
 
+    const fn nameless(mut self) -> Self {
+        self.group = Group::Nameless;
+        self
+    }
+
     const fn on(mut self, setup: Setup) -> Self {
         if setup.twin {
             self.guests = 1;
@@ -131,6 +139,19 @@ impl Scenario {
     }
 }
 
+/// Those that are made before a change is taken, beside the four of `cargo test`: less than a minute each, and none
+/// strikes what another one does.
+pub const BEFORE_A_CHANGE: [&str; 8] = [
+    "redis-killed",
+    "redis-refuses",
+    "postgres-killed-in-commit",
+    "gateway-silent-or-late",
+    "rebalance-storm-classic",
+    "rebalanced-while-paused",
+    "ids-repeated",
+    "told-to-end-under-load",
+];
+
 /// The scenario of this name.
 #[must_use]
 pub fn named(name: &str) -> Option<&'static Scenario> {
@@ -139,7 +160,7 @@ pub fn named(name: &str) -> Option<&'static Scenario> {
 
 #[cfg(test)]
 mod tests {
-    use super::SCENARIOS;
+    use super::{BEFORE_A_CHANGE, SCENARIOS, named};
     use std::collections::BTreeSet;
     use tollbridge_rig::Store;
 
@@ -147,6 +168,7 @@ mod tests {
     fn names_are_names_and_only_a_server_is_struck_as_one() {
         let names: BTreeSet<&str> = SCENARIOS.iter().map(|scenario| scenario.name).collect();
         assert_eq!(names.len(), SCENARIOS.len());
+        assert!(BEFORE_A_CHANGE.iter().all(|name| named(name).is_some()));
         for scenario in SCENARIOS {
             assert!(scenario.name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'));
             let mut faults = scenario.lanes.iter().flat_map(|lane| lane.iter());

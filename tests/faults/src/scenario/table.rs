@@ -3,7 +3,8 @@
 
 use super::{Doubts, Group, Scenario, Setup, USUAL, points};
 use crate::strike::{
-    clocks, crossings, disks, endings, gateway, kafka, links, processors, redis, refusals, store,
+    clocks, crossings, disks, endings, gateway, gone, kafka, links, processors, redis, refusals,
+    store,
 };
 use std::time::Duration;
 use tollbridge_rig::Store;
@@ -86,6 +87,15 @@ kind = "html"
 on = "lookup"
 rate = 0.02
 "#;
+
+/// Each id is published once, so that ids can be told apart where places can't.
+const VANISHING: Setup = Setup {
+    landings: 5,
+    limit: Duration::from_secs(600),
+    mix: "duplicate=0%",
+    bursts: true,
+    ..USUAL
+};
 
 /// All of them.
 pub const SCENARIOS: &[Scenario] = &[
@@ -316,6 +326,32 @@ pub const SCENARIOS: &[Scenario] = &[
         &[&[clocks::JUMP, clocks::DRIFT, clocks::JUMP]],
     )
     .on(Setup { clocks: true, ..USUAL }),
+    Scenario::new(
+        "topic-made-anew",
+        "the source topic is deleted and made anew under a running group; an operator deletes the group's offsets and \
+         accepts the reset",
+        Store::Sqlite,
+        &[&[gone::REMADE]],
+    )
+    .nameless()
+    .on(VANISHING),
+    Scenario::new(
+        "topic-made-anew-longer",
+        "the same, where the new topic soon has more records than the old one, and processors are restarted meanwhile",
+        Store::Postgres,
+        &[&[gone::REMADE_LONGER]],
+    )
+    .nameless()
+    .on(VANISHING),
+    Scenario::new(
+        "retention-passes-watermark",
+        "records that are not finished are deleted, while processors hold them in memory or are down; the reset is \
+         accepted",
+        Store::Postgres,
+        &[&[gone::OUTRUN]],
+    )
+    .nameless()
+    .on(VANISHING),
     Scenario::new(
         "told-to-end-under-load",
         "SIGTERM under load: each ends in order and in time, or at once after a second one",

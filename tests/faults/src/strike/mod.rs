@@ -8,6 +8,7 @@ pub mod disks;
 pub mod endings;
 pub mod failpoints;
 pub mod gateway;
+pub mod gone;
 pub mod kafka;
 pub mod links;
 pub mod processors;

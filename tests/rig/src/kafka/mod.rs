@@ -245,6 +245,23 @@ impl Kafka {
         wire::delete_topic(self.port, name)
     }
 
+    /// Deletes what lies below these offsets, of partition 0 and on, as retention does; gives where each partition
+    /// begins then.
+    ///
+    /// # Errors
+    /// When the broker refuses.
+    pub fn delete_records(&self, topic: &str, below: &[i64]) -> Result<Vec<i64>> {
+        wire::delete_records(self.port, topic, below)
+    }
+
+    /// Deletes a group that has no member, with its offsets.
+    ///
+    /// # Errors
+    /// When the broker refuses, as it does while there are members.
+    pub fn delete_group(&self, group: &str) -> Result<()> {
+        wire::delete_group(self.port, group)
+    }
+
     /// The offset behind the last record of each partition (control records count).
     ///
     /// # Errors

@@ -1,5 +1,5 @@
 //! As much of Kafka's protocol as the rig needs to make topics and to see how far a broker and a group
-//! are, in milliseconds and without a JVM: six requests, in versions of the plain encoding. It is
+//! are, in milliseconds and without a JVM: eight requests, in versions of the plain encoding. It is
 //! deliberately not a client: tests and demo use real ones.
 
 use super::codec::{Decoder, Encoder};
@@ -14,6 +14,8 @@ const OFFSET_FETCH: (i16, i16) = (9, 2);
 const DESCRIBE_GROUPS: (i16, i16) = (15, 4);
 const CREATE_TOPICS: (i16, i16) = (19, 4);
 const DELETE_TOPICS: (i16, i16) = (20, 3);
+const DELETE_RECORDS: (i16, i16) = (21, 1);
+const DELETE_GROUPS: (i16, i16) = (42, 1);
 const TIMEOUT: Duration = Duration::from_secs(30);
 const TIMEOUT_MS: i32 = 10_000;
 /// No answer to our questions is near this.
@@ -79,6 +81,39 @@ pub(crate) fn delete_topic(port: u16, name: &str) -> Result<()> {
         let code = answer.int16()?;
         if code != 0 {
             return Err(Error::new(format!("cannot delete topic {name} (code {code})")));
+        }
+    }
+    Ok(())
+}
+
+/// Deletes what lies below these offsets, of partition 0 and on; gives where each begins then.
+pub(super) fn delete_records(port: u16, topic: &str, below: &[i64]) -> Result<Vec<i64>> {
+    let mut body = Encoder::default();
+    body.count(1);
+    body.text(topic);
+    body.count(below.len());
+    for (partition, offset) in below.iter().enumerate() {
+        body.count(partition);
+        body.int64(*offset);
+    }
+    body.int32(TIMEOUT_MS);
+    let mut answer = call(port, DELETE_RECORDS, &body)?;
+    answer.int32()?; // throttle time
+    let partitions = u32::try_from(below.len()).doing(|| "count partitions".into())?;
+    by_partition(&mut answer, partitions, |answer| Ok((answer.int64()?, answer.int16()?)))
+}
+
+pub(super) fn delete_group(port: u16, group: &str) -> Result<()> {
+    let mut body = Encoder::default();
+    body.count(1);
+    body.text(group);
+    let mut answer = call(port, DELETE_GROUPS, &body)?;
+    answer.int32()?; // throttle time
+    for _ in 0..answer.int32()? {
+        let name = answer.text()?.unwrap_or_default();
+        let code = answer.int16()?;
+        if code != 0 {
+            return Err(Error::new(format!("cannot delete the group {name} (code {code})")));
         }
     }
     Ok(())
