@@ -61,7 +61,7 @@ plants: ## Which planted bugs the simulation finds, and within how many runs
 	@PLANT_SEEDS=10000 $(SIM) planted_bugs_are_found -- --nocapture
 
 plants-real: export TOLLBRIDGE = $(abspath $(TARGET)/debug/tollbridge)
-plants-real: failpoints suite ## Which bugs planted in the real program the kill suite finds; 15 minutes. PLANT= picks one
+plants-real: failpoints suite ## Which bugs planted in the real program the kill suite finds; 20 minutes. PLANT= picks one
 	@$(TARGET)/debug/faults plants $(or $(SEED),1) $(PLANT)
 
 fuzz-all: ## Fuzzes all targets for SECONDS in all, building apart; TARGETS= picks some
@@ -111,9 +111,7 @@ suite: install
 # The product as it is developed, its assertions on.
 faults faults-check campaign recover: export TOLLBRIDGE = $(abspath $(TARGET)/debug/tollbridge)
 
-AT_FAILPOINTS := killed-at-a-failpoint held-at-a-failpoint
-
-faults: $(if $(filter upgraded-and-back,$(SCENARIO)),before) $(if $(filter $(AT_FAILPOINTS),$(SCENARIO)),failpoints) suite ## Kills, cuts and freezes real parts under load: SCENARIO= SEED=; without one it lists them
+faults: $(if $(filter upgraded-and-back,$(SCENARIO)),before) $(if $(findstring -at-a-failpoint,$(SCENARIO)),failpoints) suite ## Kills, cuts and freezes real parts under load: SCENARIO= SEED=; without one it lists them
 	@$(TARGET)/debug/faults $(if $(SCENARIO),run $(SCENARIO) $(or $(SEED),1),list)
 
 faults-check: suite ## Eight runs of these that differ from those of the tests, less than a minute each
