@@ -376,6 +376,9 @@ impl World {
     #[must_use]
     pub fn stop(&self, limit: Duration) -> Vec<String> {
         let running: Vec<_> = self.processors.iter().filter(|p| p.pid().is_some()).collect();
+        // One that is only just starting has no ear for SIGTERM yet, and ends by it.
+        let answers = |p: &&Processor| http::get(p.port, "/readyz").is_ok();
+        holds_within(SETTLE_LIMIT, || running.iter().all(answers));
         let ends = std::thread::scope(|scope| {
             let ends = running.iter().map(|p| scope.spawn(move || (p, p.terminate(limit))));
             let ends: Vec<_> = ends.collect();
