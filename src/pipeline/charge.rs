@@ -14,8 +14,8 @@ use crate::domain::retry::{FirstAttempt, NextStep, Unresolved, next_step};
 use crate::domain::time::{Boot, Wall};
 use crate::ports::gateway::{Answer, Charge};
 
-/// Calls that were not sent, in a row, after which only single calls go out, with pauses.
-const REFUSALS_MAX: u32 = 8;
+/// Calls without an answer, in a row, after which only single calls go out, with pauses.
+const FAILURES_MAX: u32 = 8;
 /// Of the calls in flight, the share of repeats while first attempts wait: one in this many.
 const REPEATS_SHARE: usize = 4;
 
@@ -28,10 +28,10 @@ pub struct Sent {
     again: bool,
 }
 
-/// The gateway as a whole: refusals in a row, and until when nothing is sent.
+/// The gateway as a whole: calls without an answer in a row, and until when nothing is sent.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Gate {
-    refusals: u32,
+    failures: u32,
     closed_until: Boot,
 }
 
@@ -74,7 +74,7 @@ impl Engine {
 
     /// How many more calls may leave now.
     fn room(&self) -> usize {
-        let most = if self.gate.refusals >= REFUSALS_MAX { 1 } else { self.set.in_flight_max };
+        let most = if self.gate.failures >= FAILURES_MAX { 1 } else { self.set.in_flight_max };
         let archive = self.set.archive_max.saturating_sub(self.archived() + self.in_flight);
         most.saturating_sub(self.in_flight).min(archive)
     }
@@ -204,20 +204,24 @@ impl Engine {
         let expected = Expected::from(&*tx);
         let verdict = self.formats.profile.verdict(sent.asked, &expected, answer);
         self.gauges.answers.count(&verdict);
-        self.watch_gate(&verdict);
+        self.watch_gate(answer);
         self.apply(slot, sent, verdict);
     }
 
-    fn watch_gate(&mut self, verdict: &Verdict) {
-        let Verdict::NotSent { why } = verdict else {
+    /// A gateway that takes a request and says nothing is as far away as one that can't be reached.
+    fn watch_gate(&mut self, answer: &Answer) {
+        let (Answer::NotSent(why) | Answer::Lost(why)) = answer else {
             self.gate = Gate::default();
             self.gauges.trouble.gateway = None;
             return;
         };
-        self.gate.refusals = self.gate.refusals.saturating_add(1);
-        self.gauges.trouble.gateway = Some(why.clone());
-        if self.gate.refusals >= REFUSALS_MAX {
-            self.gate.closed_until = self.backoff(self.gate.refusals - REFUSALS_MAX + 1);
+        self.gate.failures = self.gate.failures.saturating_add(1);
+        let is_away = self.gate.failures >= FAILURES_MAX;
+        if is_away || matches!(answer, Answer::NotSent(_)) {
+            self.gauges.trouble.gateway = Some(why.clone());
+        }
+        if is_away {
+            self.gate.closed_until = self.backoff(self.gate.failures - FAILURES_MAX + 1);
         }
     }
 

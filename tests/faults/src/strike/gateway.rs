@@ -13,11 +13,8 @@ const GATHERING: Duration = Duration::from_millis(700);
 const BACK_LIMIT: Duration = Duration::from_secs(40);
 /// What two processors may have begun, and each may still begin until it has met eight failures in a row.
 const STORM_START: f64 = 1024.0;
-/// Requests a second of both, beyond that, to one that refuses connections.
+/// Requests a second of both, beyond that.
 const STORM_RATE: f64 = 20.0;
-/// The same to one that accepts them and closes them: each single call of which nobody knows whether it arrived lets
-/// all out that may be on their way, and both have a pause of 2.5 s at least before it.
-const CLOSED_STORM_RATE: f64 = 205.0;
 
 /// SIGKILL to the gateway, and a start on its ledger.
 pub const KILL: Fault = Fault { name: "kill-gateway", strike: kill };
@@ -68,12 +65,10 @@ fn down(world: &World, dice: &mut Dice) -> Result<Seen> {
     let link = &world.links().gateway;
     let (before, requests) = (world.counts(UNCLEAR_CALLS), world.counts(REQUESTS));
     let turn = world.turn();
-    let (how, rate) = match turn.is_multiple_of(2) {
-        true => ("refused connections", STORM_RATE),
-        false => ("closed connections", CLOSED_STORM_RATE),
-    };
+    let refuses = turn.is_multiple_of(2);
+    let how = if refuses { "refused connections" } else { "closed connections" };
     let start = Instant::now();
-    if turn.is_multiple_of(2) {
+    if refuses {
         link.vanish()
     } else {
         link.cut()
@@ -84,7 +79,7 @@ fn down(world: &World, dice: &mut Dice) -> Result<Seen> {
         dice.pause(10_000, 20_000)
     }
     let (away, asked) = (start.elapsed().as_secs_f64(), world.growth(&requests));
-    if asked > STORM_START + rate * away {
+    if asked > STORM_START + STORM_RATE * away {
         let said = format!("I8: {asked} requests to a gateway that {how} for {away:.0} s");
         world.breach(said);
     }
