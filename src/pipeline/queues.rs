@@ -81,6 +81,15 @@ impl Engine {
         {
             let Some(entry) = p.entries.get_mut(&offset) else { continue };
             let Some(tx) = &entry.transaction else { continue };
+            // What is moved or marked once more may have been stored since then.
+            let is_due = match lane {
+                Lane::Settle => entry.wanted_queue() == Some(InQueue::Archive),
+                Lane::Mark => entry.wanted_queue() == Some(InQueue::Marked),
+                _ => true,
+            };
+            if !is_due {
+                continue;
+            }
             let body = QueueEntry {
                 transaction: Arc::clone(tx),
                 payload_hash: entry.hash,
