@@ -17,13 +17,13 @@ SERVICELESS_HERE := $(foreach name,$(SERVICELESS),$(if $(call IS_THERE,$(name)),
 
 .NOTPARALLEL:
 .PHONY: help install check format lint test test-claims sim sim-test sim-pairs plants plants-real fuzz-all release up down demo \
-	soak-demo before failpoints suite faults faults-check campaign recover bench build-cold
+	soak-demo before failpoints suite faults faults-check faults-claim campaign recover bench build-cold
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-24s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo; echo "  make demo STORE=postgres SEED=7; make soak-demo RUNS=30; make bench ITEM=name"
 	@echo "  make fuzz-all SECONDS=60 TARGETS=\"metadata config\""
-	@echo "  make faults lists the scenarios; make faults SCENARIO=redis-wiped SEED=7; make campaign RUNS=105 SEED=100"
+	@echo "  make faults lists the scenarios; make faults SCENARIO=redis-wiped SEED=7; make campaign RUNS=300 JOBS=4"
 
 install: ## Finds or installs what builds and tests need (apt where root; Kafka from Maven)
 	@tests/rig/install.sh
@@ -117,8 +117,11 @@ faults: $(if $(filter upgraded-and-back,$(SCENARIO)),before) $(if $(findstring -
 faults-check: suite ## Eight runs of these that differ from those of the tests, less than a minute each
 	@$(TARGET)/debug/faults check $(or $(SEED),1)
 
-campaign: before failpoints suite ## RUNS= of these over all scenarios, seeds from SEED= on, into tests/faults/LEDGER.csv; goes on where it stopped
-	@$(TARGET)/debug/faults campaign $(or $(RUNS),35) $(or $(SEED),1)
+campaign: before failpoints suite ## RUNS= of what tests/faults/LEDGER.csv lacks most, JOBS= side by side, none begun after MINUTES=; SCENARIO=a,b
+	@$(TARGET)/debug/faults campaign $(or $(RUNS),41) $(or $(SEED),1) $(or $(JOBS),1) $(or $(MINUTES),100000) $(SCENARIO)
+
+faults-claim: ## What the ledger shows of the product since its core last changed
+	@$(CARGO) run --quiet --locked --package tollbridge-faults -- claim
 
 recover: suite ## Medians of RUNS= times to go on after a processor, Redis, the broker or PostgreSQL was killed
 	@$(TARGET)/debug/faults recover $(or $(RUNS),5)

@@ -1,7 +1,6 @@
 //! The ledger of runs, `LEDGER.csv`: every run that was made, whatever became of it. Lines are only added.
 
 use crate::world::failed;
-use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -59,9 +58,34 @@ impl Entry {
     #[must_use]
     pub fn line(&self) -> String {
         let Self { commit, scenario, seed, transactions, landed, verdict, cause, seconds } = self;
-        let cause: String = cause.chars().map(|c| if c == '"' { '\'' } else { c }).collect();
+        let plain = |c| match c {
+            '"' => '\'',
+            '\n' | '\r' => ' ',
+            c => c,
+        };
+        let cause: String = cause.chars().map(plain).collect();
         let cause = if cause.is_empty() { cause } else { format!("\"{cause}\"") };
         format!("{commit},{scenario},{seed},{transactions},{landed},{verdict},{cause},{seconds}")
+    }
+
+    /// From a line; nothing where it is none.
+    #[must_use]
+    pub fn read(line: &str) -> Option<Self> {
+        let mut fields = line.splitn(7, ',');
+        let mut next = || fields.next();
+        let (commit, scenario) = (next()?.to_owned(), next()?.to_owned());
+        let seed = next()?.parse().ok()?;
+        let (transactions, landed) = (next()?.parse().ok()?, next()?.parse().ok()?);
+        let verdict = match next()? {
+            "ok" => Verdict::Ok,
+            "violation" => Verdict::Violation,
+            "error" => Verdict::Error,
+            _ => return None,
+        };
+        // The cause may have commas.
+        let (cause, seconds) = next()?.rsplit_once(',')?;
+        let (cause, seconds) = (cause.trim_matches('"').to_owned(), seconds.parse().ok()?);
+        Some(Self { commit, scenario, seed, transactions, landed, verdict, cause, seconds })
     }
 }
 
@@ -88,25 +112,30 @@ impl Book {
         let mut file = file.map_err(|e| failed("open the ledger of runs", e))?;
         let head = if is_new { format!("{HEAD}\n") } else { String::new() };
         let line = entry.line();
-        writeln!(file, "{head}{line}").map_err(|e| failed("write the ledger of runs", e))
+        // In one piece: others may read it meanwhile.
+        let written = file.write_all(format!("{head}{line}\n").as_bytes());
+        written.map_err(|e| failed("write the ledger of runs", e))
     }
 
-    /// Scenario and seed of every run of this commit.
-    #[must_use]
-    pub fn runs_of(&self, commit: &str) -> BTreeSet<(String, u64)> {
+    /// All lines.
+    ///
+    /// # Errors
+    /// When one cannot be understood.
+    pub fn entries(&self) -> Result<Vec<Entry>> {
         let text = fs::read_to_string(&self.path).unwrap_or_default();
-        let run = |line: &str| {
-            let mut fields = line.split(',');
-            (fields.next()? == commit).then_some(())?;
-            Some((fields.next()?.to_owned(), fields.next()?.parse().ok()?))
+        let lines = text.lines().enumerate().filter(|(_, line)| *line != HEAD && !line.is_empty());
+        let read = |(at, line): (usize, &str)| {
+            let wrong = || failed("read the ledger of runs", format!("line {}: {line}", at + 1));
+            Entry::read(line).ok_or_else(wrong)
         };
-        text.lines().filter_map(run).collect()
+        lines.map(read).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{Book, Entry, HEAD, Verdict};
+    use std::path::Path;
     use tollbridge_rig::TempDir;
 
     #[test]
@@ -136,8 +165,17 @@ mod tests {
                 "abc,redis-wiped,8,2001,6,violation,\"one, 'two'\",40"
             ]
         );
-        let runs = book.runs_of("abc");
-        assert_eq!(runs, [("redis-wiped".into(), 7), ("redis-wiped".into(), 8)].into());
-        assert!(book.runs_of("abd").is_empty());
+        let read = book.entries().unwrap();
+        assert_eq!((read.len(), read[0].seed, read[0].seconds), (2, 7, 40));
+        assert_eq!((read[1].verdict, read[1].cause.as_str()), (Verdict::Violation, "one, 'two'"));
+        assert_eq!(read[1].line(), lines[2]);
+        std::fs::write(folder.join("LEDGER.csv"), "abc,redis-wiped,7\n").unwrap();
+        assert!(book.entries().is_err());
+    }
+
+    #[test]
+    fn the_ledger_of_the_repository_can_be_read() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/LEDGER.csv");
+        assert!(!Book::at(Path::new(path)).entries().unwrap().is_empty());
     }
 }

@@ -12,19 +12,24 @@
 //! - [`world`]: what a run stands on, and the eyes for effects.
 //! - [`readers`], [`offsets`], [`fates`], [`gone`], [`audit`]: the oracle.
 //! - [`clock`]: a wall clock that can be moved.
+//! - [`campaign`]: many runs; [`lack`]: which; [`history`]: of what; [`spent`]: how much they take.
 //! - [`book`]: the ledger of runs. [`dice`]: what a seed moves.
 
 pub mod audit;
 pub mod book;
+pub mod campaign;
 pub mod clock;
 pub mod dice;
 pub mod fates;
 pub mod gone;
+pub mod history;
+pub mod lack;
 pub mod offsets;
 pub mod plants;
 pub mod readers;
 pub mod recover;
 pub mod run;
 pub mod scenario;
+pub mod spent;
 pub mod strike;
 pub mod world;

@@ -1,20 +1,25 @@
 //! The suite's command line. It deliberately leaves building to `make`.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
+use std::time::Duration;
 use tollbridge_faults::book::{Book, Verdict};
-use tollbridge_faults::plants;
+use tollbridge_faults::campaign::{Campaign, SPENT, claim_of};
 use tollbridge_faults::recover::recover;
 use tollbridge_faults::run::{Plan, run};
 use tollbridge_faults::scenario::{BEFORE_A_CHANGE, SCENARIOS, Scenario, named};
+use tollbridge_faults::{history, plants, spent};
 use tollbridge_rig::{Error, Result};
 
 const USAGE: &str = "\
 usage: faults list                    the scenarios
        faults run SCENARIO SEED       one run; adds a line to tests/faults/LEDGER.csv
        faults check SEED              the eight runs that are made before a change is taken; adds no line
-       faults campaign RUNS SEED      RUNS runs of this commit, all scenarios in turn, seeds from SEED on;
-                                      those that the ledger has already are not made again
+       faults campaign RUNS SEED JOBS MINUTES [SCENARIO,...]
+                                      RUNS runs of what the ledger lacks most, JOBS of them side by side, with seeds
+                                      from SEED on that it has not; after MINUTES none is begun any more
+       faults apart SCENARIO SEED     one run as a campaign makes it; adds no line
+       faults claim                   what the ledger shows of the product as it is
        faults plants SEED [NAME...]   which planted bugs are found, within how many runs; not into the ledger
        faults recover RUNS            how long it takes until work goes on after a part has died: medians";
 /// What `sysexits.h` calls EX_USAGE.
@@ -37,7 +42,14 @@ fn main() -> ExitCode {
         }
         ["run", scenario, seed] => one(scenario, seed),
         ["check", seed] => check(seed),
-        ["campaign", runs, seed] => campaign(runs, seed),
+        ["campaign", runs, seed, jobs, minutes, names @ ..] => {
+            campaign([runs, seed, jobs, minutes], names)
+        }
+        ["apart", scenario, seed] => apart(scenario, seed),
+        ["claim"] => claim_of(&Book::at(Path::new(LEDGER))).map(|said| {
+            println!("{said}");
+            true
+        }),
         ["plants", seed, names @ ..] => number("SEED", seed).and_then(|seed| {
             let found = plants::find(&binary(FAILPOINTS)?, seed, names);
             print!("{}", plants::table(&found));
@@ -67,17 +79,18 @@ fn number(name: &str, text: &str) -> Result<u64> {
         .map_err(|e| Error::new(format!("{name} is {text:?}; it must be a whole number: {e}")))
 }
 
-fn one(name: &str, seed: &str) -> Result<bool> {
+fn known(name: &str) -> Result<&'static Scenario> {
     let unknown = || Error::new(format!("there is no scenario {name:?}; `faults list` shows all"));
-    let scenario = named(name).ok_or_else(unknown)?;
-    made(scenario, number("SEED", seed)?, &commit()?)
+    named(name).ok_or_else(unknown)
 }
 
 /// Makes a run and adds it to the ledger; whether it was `ok`.
-fn made(scenario: &'static Scenario, seed: u64, commit: &str) -> Result<bool> {
+fn one(name: &str, seed: &str) -> Result<bool> {
+    let (scenario, commit) = (known(name)?, history::commit()?);
     let build = if scenario.setup.failpoints { FAILPOINTS } else { ORDINARY };
-    let mut entry = run(&Plan::whole(scenario, seed, binary(build)?));
+    let mut entry = run(&Plan::whole(scenario, number("SEED", seed)?, binary(build)?));
     commit.clone_into(&mut entry.commit);
+    println!("{:.1} s of a processor", spent::processor_seconds());
     println!("{}", entry.line());
     Book::at(Path::new(LEDGER)).add(&entry)?;
     Ok(entry.verdict == Verdict::Ok)
@@ -96,36 +109,33 @@ fn check(seed: &str) -> Result<bool> {
     Ok(good)
 }
 
-fn campaign(runs: &str, seed: &str) -> Result<bool> {
-    let (runs, first, commit) = (number("RUNS", runs)?, number("SEED", seed)?, commit()?);
-    let before = Book::at(Path::new(LEDGER)).runs_of(&commit);
-    let turns = u64::try_from(SCENARIOS.len()).unwrap_or(1);
-    let (mut made_now, mut good) = (0, 0);
-    for at in 0..runs {
-        let scenario = &SCENARIOS[usize::try_from(at % turns).unwrap_or(0)];
-        let seed = first + at / turns;
-        if before.contains(&(scenario.name.to_owned(), seed)) {
-            continue;
-        }
-        println!("run {} of {runs}", at + 1);
-        made_now += 1;
-        good += u64::from(made(scenario, seed, &commit)?);
-    }
-    println!("{made_now} runs made, {good} ok; {} were in the ledger already", runs - made_now);
-    Ok(good == made_now)
+/// A run as a campaign makes it: its line is the last that it says, and the campaign adds it.
+fn apart(name: &str, seed: &str) -> Result<bool> {
+    let scenario = known(name)?;
+    let build = if scenario.setup.failpoints { FAILPOINTS } else { ORDINARY };
+    let entry = run(&Plan::whole(scenario, number("SEED", seed)?, binary(build)?));
+    println!("{SPENT}{:.1}\n{}", spent::processor_seconds(), entry.line());
+    Ok(entry.verdict == Verdict::Ok)
 }
 
-/// The last commit that changed anything but the ledger, with a `+` where more has changed since.
-fn commit() -> Result<String> {
-    const BUT_LEDGER: [&str; 3] = ["--", ".", ":!tests/faults/LEDGER.csv"];
-    let git = |words: &[&str]| {
-        let output = Command::new("git").args(words).args(BUT_LEDGER).output();
-        let output = output.map_err(|e| Error::new(format!("cannot ask git: {e}")))?;
-        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+fn campaign([runs, seed, jobs, minutes]: [&str; 4], names: &[&str]) -> Result<bool> {
+    let minutes = number("MINUTES", minutes)?;
+    let mut among: Vec<&'static Scenario> = SCENARIOS.iter().collect();
+    if !names.is_empty() {
+        let names = names.iter().flat_map(|names| names.split(','));
+        among = names.filter(|name| !name.is_empty()).map(known).collect::<Result<_>>()?;
+    }
+    for build in [ORDINARY, FAILPOINTS] {
+        binary(build)?;
+    }
+    let campaign = Campaign {
+        runs: number("RUNS", runs)?,
+        seed: number("SEED", seed)?,
+        jobs: number("JOBS", jobs)?,
+        limit: Duration::from_secs(minutes * 60),
+        among,
     };
-    let commit: String = git(&["log", "-1", "--format=%h"])?;
-    let changed: String = git(&["status", "--porcelain"])?;
-    Ok(if changed.is_empty() { commit } else { format!("{commit}+") })
+    campaign.carry_out(&Book::at(Path::new(LEDGER)), Path::new(".rig/campaign"))
 }
 
 /// The product's binary: what the variable names, else where `make faults` puts it.
