@@ -11,7 +11,7 @@ RIG := $(TARGET)/release/rig
 export TOLLBRIDGE := $(abspath $(TARGET)/release/tollbridge)
 
 # Integration tests that need no service.
-SERVICELESS := route sim lifecycle tidy failpoints
+SERVICELESS := route sim lifecycle tidy failpoints told_early
 IS_THERE = $(or $(wildcard tests/$(1).rs),$(wildcard tests/$(1)/main.rs))
 SERVICELESS_HERE := $(foreach name,$(SERVICELESS),$(if $(call IS_THERE,$(name)),--test $(name)))
 

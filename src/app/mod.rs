@@ -15,5 +15,6 @@ pub mod resolve;
 pub mod run;
 pub mod settings;
 pub mod status;
+mod stop;
 pub mod store;
 pub mod trace;

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::anyhow;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::unbounded_channel;
 
 use super::check::{self, State};
@@ -18,6 +17,7 @@ use super::observe::Observing;
 use super::pipeline_settings;
 use super::settings;
 use super::status::{Part, Status};
+use super::stop::Signals;
 use super::store::AnyStore;
 use crate::adapters::http_gateway::HttpGateway;
 use crate::adapters::kafka::{self, Admin, Reader};
@@ -50,7 +50,11 @@ pub fn run(
     progress: impl FnMut(u64, u64),
 ) -> anyhow::Result<Exit> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let ended = runtime.block_on(process(&config, options, progress));
+    let ended = runtime.block_on(async {
+        // Before anything else: what follows may take seconds.
+        let signals = Signals::listen();
+        process(&config, options, signals, progress).await
+    });
     // A client that still waits for a dead broker must not hold the process.
     runtime.shutdown_background();
     ended
@@ -67,6 +71,7 @@ pub(super) struct Found {
 async fn process(
     config: &Config,
     options: RunOptions,
+    mut signals: Signals,
     progress: impl FnMut(u64, u64),
 ) -> anyhow::Result<Exit> {
     #[cfg(feature = "failpoints")]
@@ -79,7 +84,14 @@ async fn process(
     let store = AnyStore::of(&config.store).map_err(|e| Exit::BadConfig.because(e))?;
     let gateway =
         HttpGateway::new(&settings::gateway(config)).map_err(|e| Exit::BadConfig.because(e))?;
-    let found = look_around(config, &kafka_settings, &queue, &store).await?;
+    let found = tokio::select! {
+        biased;
+        _ = signals.next() => {
+            tracing::info!("told to end before anything was begun");
+            return Ok(Exit::Done);
+        }
+        found = look_around(config, &kafka_settings, &queue, &store) => found?,
+    };
     let (sender, events) = unbounded_channel();
     let (source, publisher) = kafka::connect((*kafka_settings).clone(), sender)
         .map_err(|e| Exit::BadConfig.because(e))?;
@@ -117,7 +129,7 @@ async fn process(
         failpoints,
     };
     let idle = idle::until_idle(&kafka_settings, found.partitions, options.until_idle, progress);
-    let stop = stop_signal(idle);
+    let stop = signals.first_or(idle);
     let ended = drive(&mut engine, &ports, events, stop, &mut observer).await;
     finish(config, &ports, ended).await
 }
@@ -188,28 +200,4 @@ async fn source_partitions(settings: &Arc<kafka::Settings>) -> anyhow::Result<Ve
         Ok(Reader::new(settings)?.partitions(&topic)?)
     })
     .await?
-}
-
-/// Resolves at the first signal, or when idle. A second signal ends the process at once.
-async fn stop_signal(idle: impl Future<Output = ()>) {
-    let (Ok(mut term), Ok(mut int)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        tracing::error!("signals can't be received; the process can only be killed");
-        return idle.await;
-    };
-    tokio::select! {
-        biased;
-        _ = term.recv() => tracing::info!("SIGTERM: finishing what is in flight"),
-        _ = int.recv() => tracing::info!("SIGINT: finishing what is in flight"),
-        () = idle => tracing::info!("idle for as long as was asked; ending"),
-    }
-    tokio::spawn(async move {
-        let number = tokio::select! {
-            biased;
-            _ = term.recv() => 143,
-            _ = int.recv() => 130,
-        };
-        std::process::exit(number);
-    });
 }

@@ -6,7 +6,7 @@
 //! In reading order:
 //! - [`scenario`]: the table of scenarios.
 //! - [`strike`]: the faults; each tells whether its effect was seen.
-//! - [`run`]: one run, from the services' start to the verdict.
+//! - [`run`]: one run, from the services' start to the verdict; what is kept of it is in `keep`.
 //! - [`plants`]: whether it would find bugs.
 //! - [`recover`]: how long it takes until work goes on.
 //! - [`world`]: what a run stands on, and the eyes for effects.
@@ -23,6 +23,7 @@ pub mod dice;
 pub mod fates;
 pub mod gone;
 pub mod history;
+mod keep;
 pub mod lack;
 pub mod offsets;
 pub mod plants;

@@ -12,7 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tollbridge_rig::stack::OUTCOMES;
-use tollbridge_rig::{Error, Launch, Process, Result, Stack};
+use tollbridge_rig::{Error, Launch, Process, Result, Stack, StackOptions};
 
 /// What comes before each kill: time in which the rate is taken.
 const BEFORE: Duration = Duration::from_secs(5);
@@ -85,7 +85,8 @@ pub fn recover(rounds: usize, tollbridge: &Path) -> Result<()> {
     let mut plan = Plan::whole(scenario, 1, tollbridge.to_owned());
     plan.folder = ".rig/faults/recover".into();
     fs::remove_dir_all(&plan.folder).ok();
-    let world = World::new(Stack::start(stack_options(&plan))?, &plan)?;
+    let options = StackOptions { thrifty_broker: false, ..stack_options(&plan) };
+    let world = World::new(Stack::start(options)?, &plan)?;
     world.start(&world.processors)?;
     if !world.settles() {
         return Err(Error::new("the two processors did not share the partitions"));

@@ -4,6 +4,7 @@
 use crate::audit::{Audit, audit};
 use crate::book::{Entry, Verdict};
 use crate::dice::Dice;
+use crate::keep::keep;
 use crate::readers::Readers;
 use crate::scenario::{Group, Scenario, Setup, USUAL};
 use crate::world::{RESIDENTS, World, failed};
@@ -13,7 +14,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tollbridge_rig::stack::{backlog, wait_worked_off};
-use tollbridge_rig::{Error, Launch, Process, RedisOptions, Result, Stack, StackOptions};
+use tollbridge_rig::{Error, Process, RedisOptions, Result, Stack, StackOptions};
 
 /// `sweep.min_age` of the rig's configuration.
 const MIN_AGE: Duration = Duration::from_secs(2);
@@ -202,6 +203,7 @@ pub(crate) fn stack_options(plan: &Plan) -> StackOptions {
         settings,
         simulator: life.into_iter().flat_map(|life| ["--key-ttl".to_owned(), life]).collect(),
         kafka: vec![cap],
+        thrifty_broker: true,
         store_disk: setup.small_disks.then(|| SMALL_DISK.to_owned()),
         redis,
         linked: true,
@@ -293,6 +295,9 @@ fn lane(plan: &Plan, at: usize, world: &World, tally: &Tally) -> Result<()> {
         } else {
             dice.pause(300, 2_500)
         };
+        if tally.over.load(Ordering::Relaxed) {
+            break;
+        }
         let fault = &faults[turn % faults.len()];
         turn += 1 + dice.below(2);
         let seen = (fault.strike)(world, &mut dice).map_err(|e| {
@@ -369,30 +374,4 @@ fn in_time(world: &World, limit: Duration) -> Result<()> {
         let watched = watch.join().map_err(|_| Error::new("the watch panicked"))?;
         waited.and(watched)
     })
-}
-
-/// Beside the product's own files: what the services wrote, and what stands on the topics.
-fn keep(world: &World) {
-    let stack = &world.stack;
-    let mut logs =
-        vec![("kafka.log", stack.kafka.log_path()), ("redis.log", stack.redis.log_path())];
-    logs.extend(stack.postgres.as_ref().map(|postgres| ("postgres.log", postgres.log_path())));
-    for (name, from) in logs {
-        fs::copy(from, stack.file(name)).ok();
-    }
-    for topic in ["transactions", "tx-archived", "tx-declined", "tx-dead-letter", "tx-alerts"] {
-        let dump = Launch::new("kcat")
-            .args(["-C", "-e", "-J", "-q", "-b", &stack.kafka.bootstrap(), "-t", topic])
-            .args(["-o", "beginning", "-X", "isolation.level=read_committed"])
-            .stdout(stack.file(&format!("{topic}.jsonl")));
-        dump.run(STOP_LIMIT).ok();
-    }
-    if let Some(postgres) = &stack.postgres {
-        let rows = postgres.psql("SELECT * FROM transactions ORDER BY transaction_id");
-        fs::write(stack.file("rows.txt"), rows.unwrap_or_else(|e| e.to_string())).ok();
-    }
-    let commits = stack.kafka.read_committed("__consumer_offsets");
-    let commits = commits.unwrap_or_default();
-    let commits: Vec<String> = commits.iter().map(|commit| format!("{commit:?}")).collect();
-    fs::write(stack.file("offsets.txt"), commits.join("\n")).ok();
 }

@@ -75,6 +75,8 @@ pub struct StackOptions {
     pub simulator: Vec<String>,
     /// Lines for the broker's `server.properties`.
     pub kafka: Vec<(String, String)>,
+    /// Whether the broker spends less on starting, at the cost of its speed later.
+    pub thrifty_broker: bool,
     /// The size of a small disk for PostgreSQL, such as `256m`. Only root can have one.
     pub store_disk: Option<String>,
     /// How Redis is started.
@@ -98,6 +100,7 @@ impl StackOptions {
             settings: Vec::new(),
             simulator: Vec::new(),
             kafka: Vec::new(),
+            thrifty_broker: false,
             store_disk: None,
             redis: RedisOptions::default(),
             linked: false,
@@ -327,7 +330,8 @@ impl Stack {
 fn start_kafka(options: &StackOptions) -> Result<Kafka> {
     let proxied = options.linked;
     let properties = options.kafka.clone();
-    let kafka = KafkaOptions { full_speed: true, proxied, properties, ..KafkaOptions::default() };
+    let full_speed = !options.thrifty_broker;
+    let kafka = KafkaOptions { full_speed, proxied, properties, ..KafkaOptions::default() };
     let kafka = Kafka::start_with(kafka)?;
     kafka.create_topic(TRANSACTIONS, options.partitions)?;
     for topic in OUTCOMES {
