@@ -118,7 +118,8 @@ faults-check: suite ## Eight runs of these that differ from those of the tests, 
 	@$(TARGET)/debug/faults check $(or $(SEED),1)
 
 campaign: before failpoints suite ## RUNS= of what tests/faults/LEDGER.csv lacks most, JOBS= side by side, none begun after MINUTES=; SCENARIO=a,b
-	@$(TARGET)/debug/faults campaign $(or $(RUNS),41) $(or $(SEED),1) $(or $(JOBS),1) $(or $(MINUTES),100000) $(SCENARIO)
+	$(if $(FAST),@$(CARGO) build --quiet --locked --profile campaign --package tollbridge)
+	@$(if $(FAST),TOLLBRIDGE=$(abspath $(TARGET)/campaign/tollbridge)) $(TARGET)/debug/faults campaign $(or $(RUNS),41) $(or $(SEED),1) $(or $(JOBS),1) $(or $(MINUTES),100000) $(SCENARIO)
 
 faults-claim: ## What the ledger shows of the product since its core last changed
 	@$(CARGO) run --quiet --locked --package tollbridge-faults -- claim
