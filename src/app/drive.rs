@@ -93,6 +93,7 @@ where
                 Effect::Call(id, call) => calls.push(carry_out(ports, &survey, id, call, now.boot)),
                 Effect::Assign { ticket, starts } => ports.source.assign(ticket, starts),
                 Effect::Release { ticket } => ports.source.release(ticket),
+                Effect::Rewind(start) => ports.source.rewind(start),
                 Effect::Demand { partition, version, records } => {
                     ports.source.demand(partition, version, records);
                 }

@@ -107,7 +107,13 @@ mod tests {
 
     fn partition(low: i64, high: i64, watermark: Option<i64>) -> Committed {
         let point = watermark.map(|offset| (Offset(offset), String::new()));
-        Committed { partition: Partition(0), low: Offset(low), high: Offset(high), point }
+        Committed {
+            partition: Partition(0),
+            low: Offset(low),
+            high: Offset(high),
+            point,
+            topic: None,
+        }
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
+
 /// The business key and the idempotency key: `[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TransactionId(Arc<str>);
@@ -150,5 +152,19 @@ mod tests {
         }
         assert_eq!(TransactionId::parse("a\r\n"), Err(BadId::BadCharacter(2)));
         assert_eq!(TransactionId::parse("aé"), Err(BadId::BadCharacter(2)));
+    }
+}
+
+/// Tells a topic from another of the same name, made after the first was deleted: a part of the hash of the id that
+/// the brokers gave it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TopicHash(pub u32);
+
+impl TopicHash {
+    /// Of the id's 16 bytes.
+    #[must_use]
+    pub fn of(id: [u8; 16]) -> Self {
+        let [a, b, c, d, ..] = <[u8; 32]>::from(Sha256::digest(id));
+        Self(u32::from_be_bytes([a, b, c, d]))
     }
 }

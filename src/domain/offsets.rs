@@ -16,14 +16,8 @@ pub const MARKS_MAX: usize = 8;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mark {
     pub from: Offset,
-    /// Minutes since 1970 on the owner's wall clock. 0 where nobody knows: see [`Told::forgotten`].
+    /// Minutes since 1970 on the owner's wall clock.
     pub minute: u32,
-}
-
-impl Mark {
-    fn is_forgotten(&self) -> bool {
-        self.minute == 0
-    }
 }
 
 /// What the committed offset and its metadata say.
@@ -37,6 +31,9 @@ pub struct Told {
     pub bound: Offset,
     /// Ascending, at most [`MARKS_MAX`].
     pub marks: Vec<Mark>,
+    /// Below it, and not below the watermark, are records of which nobody knows whether they were attempted before
+    /// the group's offsets were reset: no bound and no mark tells, only what Redis holds.
+    pub forgotten: Offset,
 }
 
 impl Told {
@@ -49,6 +46,7 @@ impl Told {
             unfinished: Vec::new(),
             bound: start,
             marks: Vec::new(),
+            forgotten: start,
         }
     }
 
@@ -56,7 +54,7 @@ impl Told {
     /// may have been attempted at any time.
     #[must_use]
     pub fn forgotten(start: Offset) -> Self {
-        Self { marks: vec![Mark { from: start, minute: 0 }], ..Self::nothing(start) }
+        Self { forgotten: Offset(i64::MAX), ..Self::nothing(start) }
     }
 
     /// Whether Kafka knows a fate for this offset.
@@ -170,20 +168,13 @@ impl Tracker {
     /// before.
     pub fn ended_at(&mut self, end: Mark) {
         self.end = Some(end);
-        for marks in [&mut self.told.marks, &mut self.inherited_marks] {
-            match marks.last() {
-                Some(mark) if mark.is_forgotten() && mark.from < end.from => marks.push(end),
-                Some(mark) if mark.is_forgotten() => marks.clear(),
-                _ => {}
-            }
-        }
+        self.told.forgotten = self.told.forgotten.min(end.from);
     }
 
     /// Whether an owner before us may have attempted it without a bound that still says so.
     #[must_use]
     pub fn is_forgotten(&self, offset: Offset) -> bool {
-        let mark = self.inherited_marks.iter().rev().find(|mark| mark.from <= offset);
-        mark.is_some_and(Mark::is_forgotten)
+        offset < self.told.forgotten
     }
 
     /// Notes that at a time when no owner before us could send any more the topic ended at `end`: what lies above
@@ -291,19 +282,14 @@ impl Tracker {
         let bound = limits.bound_lead.map_or(self.attempted_end, raised);
         let marks = self.marks(watermark, limits.minute);
         let unfinished = left.into_iter().take_while(|o| *o < cut).collect();
-        Plan { told: Told { watermark, cut, unfinished, bound, marks }, reported }
+        let forgotten = self.told.forgotten.max(watermark);
+        Plan { told: Told { watermark, cut, unfinished, bound, marks, forgotten }, reported }
     }
 
     /// Everything from `attempted_end` on is first attempted from this minute on, and everything above the end of the
     /// topic from the minute on in which it ended there.
     fn marks(&self, watermark: Offset, minute: u32) -> Vec<Mark> {
         let mut marks = self.told.marks.clone();
-        if let [.., mark, end] = &marks[..]
-            && mark.is_forgotten()
-            && self.attempted_end < end.from
-        {
-            return marks;
-        }
         marks.retain(|mark| mark.from < self.attempted_end);
         self.mark_end(&mut marks);
         if marks.last().is_none_or(|last| last.minute != minute) {
@@ -343,7 +329,8 @@ impl Tracker {
         for offset in &finished {
             self.unfinished.remove(*offset);
         }
-        self.told = told;
+        let forgotten = self.told.forgotten.max(told.forgotten);
+        self.told = Told { forgotten, ..told };
         finished
     }
 }

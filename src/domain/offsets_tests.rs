@@ -60,6 +60,7 @@ fn an_inherited_list_is_worked_on_and_the_rest_below_the_cut_is_skipped() {
         unfinished: vec![o(3), o(6)],
         bound: o(9),
         marks: vec![Mark { from: o(0), minute: 7 }, Mark { from: o(5), minute: 9 }],
+        forgotten: o(3),
     };
     let mut t = Tracker::inherit(told);
     let worked: Vec<i64> = (3..12).filter(|i| t.read(o(*i))).collect();
@@ -238,27 +239,23 @@ fn what_was_on_the_topic_when_offsets_were_forgotten_stays_so_for_every_owner() 
     for offset in 3..20 {
         assert!(t.read(o(offset)) && t.is_forgotten(o(offset)));
     }
-    assert!(!t.is_forgotten(o(2)) && !t.is_forgotten(o(20)));
-    let plan = t.plan(&[], o(3), LIMITS, all);
-    assert_eq!((plan.told.bound, plan.told.marks.len()), (o(11), 2));
+    assert!(!t.is_forgotten(o(20)));
+    let plan = t.plan(&[o(3)], o(4), LIMITS, all);
+    assert_eq!((plan.told.watermark, plan.told.forgotten), (o(4), o(20)));
     t.tell(&plan);
 
-    // The next owner knows no more of it, and counts what may have been asked for by the one before as too old.
+    // The next owner knows when the one before it can have asked, and no more of what was before.
     let mut next = Tracker::inherit(plan.told);
     next.ended_at(Mark { from: o(25), minute: 95 });
-    assert!(next.is_forgotten(o(3)) && next.is_forgotten(o(19)) && !next.is_forgotten(o(20)));
-    assert_eq!((next.inherited_minute(o(10)), next.inherited_minute(o(11))), (Some(0), None));
+    assert!(next.is_forgotten(o(4)) && next.is_forgotten(o(19)) && !next.is_forgotten(o(20)));
+    assert_eq!((next.inherited_minute(o(10)), next.inherited_minute(o(12))), (Some(100), None));
 
-    // Once all of it is finished there are marks as ever.
-    for offset in 3..25 {
+    // Once all of it is finished nothing is forgotten.
+    for offset in 4..25 {
         assert!(next.read(o(offset)));
     }
-    let ready: Vec<Offset> = (3..22).map(o).collect();
-    let plan = next.plan(&ready, o(22), LIMITS, all);
-    next.tell(&plan);
-    next.attempt(o(22));
-    let plan = next.plan(&[], o(23), LIMITS, all);
-    assert!(plan.told.marks.iter().all(|mark| mark.minute >= 90), "{:?}", plan.told.marks);
+    let ready: Vec<Offset> = (4..22).map(o).collect();
+    assert_eq!(next.plan(&ready, o(22), LIMITS, all).told.forgotten, o(22));
 }
 
 #[test]
@@ -266,5 +263,5 @@ fn forgotten_offsets_of_an_empty_topic_are_nobodys() {
     let mut t = Tracker::inherit(Told::forgotten(o(3)));
     t.ended_at(Mark { from: o(3), minute: 90 });
     assert!(t.read(o(3)) && !t.is_forgotten(o(3)));
-    assert_eq!(t.plan(&[], o(3), LIMITS, all).told.marks, [Mark { from: o(3), minute: 100 }]);
+    assert_eq!(t.plan(&[], o(3), LIMITS, all).told.forgotten, o(3));
 }

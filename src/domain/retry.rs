@@ -47,6 +47,16 @@ pub enum FirstAttempt {
 }
 
 impl FirstAttempt {
+    /// An owner before us may have sent one in this minute already.
+    #[must_use]
+    pub fn no_later_than(self, minute: u32) -> Self {
+        match self {
+            Self::Never => Self::Inherited { minute },
+            Self::Inherited { minute: other } => Self::Inherited { minute: other.min(minute) },
+            Self::Own(_) => self,
+        }
+    }
+
     /// Whether another request under the same key is still a replay, not a new charge.
     #[must_use]
     pub fn is_key_safe(self, life: KeyLife, now: Now) -> bool {

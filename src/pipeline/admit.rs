@@ -194,10 +194,10 @@ impl Engine {
         let found = QueueEntry::decode(body).ok().filter(|found| found.payload_hash == entry.hash);
         // Someone may have asked the gateway already, whatever the bound says.
         entry.provably_first = false;
-        if is_forgotten && entry.first == FirstAttempt::Never {
-            // So is the bound below which it was asked for. Nobody has asked before it was admitted.
-            let minute = found.as_ref().map_or(0, |found| minute_of(found.admitted_at));
-            entry.first = FirstAttempt::Inherited { minute };
+        if is_forgotten {
+            // So are the bound and the marks of who asked for it first. Nobody has asked before it was admitted.
+            let admitted = found.as_ref().map_or(0, |found| minute_of(found.admitted_at));
+            entry.first = entry.first.no_later_than(admitted);
         }
         let Some(found) = found else { return false };
         entry.attempts = entry.attempts.max(found.attempts);

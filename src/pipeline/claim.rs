@@ -2,6 +2,7 @@
 //! epoch. Nothing of a partition is admitted before its claim is committed.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::engine::{Engine, Pending};
@@ -20,6 +21,8 @@ use crate::ports::store::{SourceStart, StoreError};
 #[derive(Debug, Default)]
 pub struct Rebalances {
     assigning: BTreeMap<Ticket, Assigning>,
+    /// Of the group's tickets, which count upwards, none is as high.
+    kept: u64,
     leaving: Vec<(Ticket, Vec<Partition>)>,
     survey: Option<Survey>,
     survey_open: bool,
@@ -36,6 +39,9 @@ pub struct Rebalances {
 #[derive(Debug)]
 struct Assigning {
     partitions: Vec<Partition>,
+    member: Arc<str>,
+    /// We have it still, and the group waits for no answer.
+    is_kept: bool,
     committed: Option<Vec<Committed>>,
     reading: bool,
     /// When the ends of the topic's partitions were asked for.
@@ -64,14 +70,55 @@ impl Rebalances {
 }
 
 impl Engine {
-    pub(super) fn on_assigned(&mut self, ticket: Ticket, partitions: Vec<Partition>) {
+    pub(super) fn on_assigned(
+        &mut self,
+        ticket: Ticket,
+        partitions: Vec<Partition>,
+        member: String,
+    ) {
         self.note(Level::Info, None, format!("partitions assigned: {}", names(&partitions)));
         self.gauges.rebalances += 1;
+        self.assign(ticket, partitions, member.into(), false);
+    }
+
+    /// The group has forgotten us and taken us in again, and librdkafka said nothing of it: what we kept may have been
+    /// another's meanwhile.
+    pub(super) fn take_over_kept(&mut self, member: &str) {
+        let kept: Vec<Partition> =
+            self.owned.values().filter(|p| &*p.member != member).map(|p| p.partition).collect();
+        for partition in kept {
+            self.take_over_again(partition, member.into(), "kept while the group did not know us");
+        }
+    }
+
+    /// Drops what we know of a partition that is assigned to us, and takes it over like a new one.
+    pub(super) fn take_over_again(&mut self, partition: Partition, member: Arc<str>, why: &str) {
+        self.drop_partition(partition);
+        self.note(Level::Warn, Some(partition), format!("{why}; taking it over again"));
+        self.rebalances.kept += 1;
+        let ticket = Ticket(u64::MAX - self.rebalances.kept);
+        self.assign(ticket, vec![partition], member, true);
+    }
+
+    fn assign(
+        &mut self,
+        ticket: Ticket,
+        partitions: Vec<Partition>,
+        member: Arc<str>,
+        is_kept: bool,
+    ) {
         // Clocks and identities are compared for every claim.
         self.rebalances.survey = None;
         self.rebalances.assigning.insert(
             ticket,
-            Assigning { partitions, committed: None, reading: false, asked_at: self.now.boot },
+            Assigning {
+                partitions,
+                member,
+                is_kept,
+                committed: None,
+                reading: false,
+                asked_at: self.now.boot,
+            },
         );
     }
 
@@ -189,8 +236,12 @@ impl Engine {
             let committed = assigning.committed.unwrap_or_default();
             let ago = self.now.boot.since(assigning.asked_at);
             let minute = minute_of(self.now.wall - ago);
-            let starts = committed.iter().map(|c| self.take_over(c, &survey, minute)).collect();
-            self.out.push(Effect::Assign { ticket, starts });
+            let take = |c| self.take_over(c, &survey, minute, &assigning.member);
+            let starts: Vec<Start> = committed.iter().map(take).collect();
+            match assigning.is_kept {
+                true => self.out.extend(starts.into_iter().map(Effect::Rewind)),
+                false => self.out.push(Effect::Assign { ticket, starts }),
+            }
         }
         if !self.rebalances.assigning.is_empty() {
             self.rebalances.survey = Some(survey);
@@ -198,7 +249,13 @@ impl Engine {
     }
 
     /// `minute`: in which, or after which, the topic ended where it is said to end.
-    fn take_over(&mut self, committed: &Committed, survey: &Survey, minute: u32) -> Start {
+    fn take_over(
+        &mut self,
+        committed: &Committed,
+        survey: &Survey,
+        minute: u32,
+        member: &Arc<str>,
+    ) -> Start {
         self.rebalances.next_version += 1;
         let version = Version(self.rebalances.next_version);
         let partition = committed.partition;
@@ -213,19 +270,21 @@ impl Engine {
                     epoch: Epoch(0),
                     recipe: None,
                     source_known: true,
+                    topic: None,
                 };
                 (nothing, Some(why))
             }
         };
-        let offset = told.told.watermark;
+        let (offset, topic) = (told.told.watermark, told.topic);
         let recipe = self.formats.recipe;
         let mut owned = new_owned(partition, version, told, recipe, self.now.boot);
+        owned.member = Arc::clone(member);
         owned.tracker.ended_at(Mark { from: committed.high, minute });
         self.owned.insert(partition, owned);
         if let Some(why) = refused {
             self.refuse(partition, why);
         }
-        Start { partition, version, offset }
+        Start { partition, version, offset, topic }
     }
 
     /// After the claim: the epoch to Redis, the first offset to the store.

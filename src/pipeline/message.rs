@@ -45,6 +45,8 @@ pub enum Effect {
     Release {
         ticket: Ticket,
     },
+    /// Read a partition that is still assigned from here on.
+    Rewind(Start),
     Demand {
         partition: Partition,
         version: Version,

@@ -20,6 +20,7 @@ pub mod entry;
 pub mod events;
 pub mod flush;
 pub mod gauges;
+mod learn;
 pub mod message;
 pub mod own;
 pub mod owned;

@@ -12,7 +12,9 @@ use crate::ports::source::{SourceEvent, Ticket};
 impl Engine {
     pub(super) fn on_source(&mut self, event: SourceEvent) {
         match event {
-            SourceEvent::Assigned { ticket, partitions } => self.on_assigned(ticket, partitions),
+            SourceEvent::Assigned { ticket, partitions, member } => {
+                self.on_assigned(ticket, partitions, member);
+            }
             SourceEvent::Revoked { ticket, partitions, lost } => {
                 self.on_revoked(ticket, partitions, lost);
             }
@@ -61,7 +63,7 @@ impl Engine {
         }
     }
 
-    fn drop_partition(&mut self, partition: Partition) {
+    pub(super) fn drop_partition(&mut self, partition: Partition) {
         let Some(p) = self.owned.remove(&partition) else { return };
         for (offset, entry) in p.entries.iter() {
             if entry.is_approved() {

@@ -1,10 +1,11 @@
 //! One partition as its owner sees it. Data and look-ups; the stages move it.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::entry::Entry;
 use super::message::Slot;
-use crate::domain::id::{Epoch, Offset, Partition, Version};
+use crate::domain::id::{Epoch, Offset, Partition, TopicHash, Version};
 use crate::domain::offsets::Tracker;
 use crate::domain::time::Boot;
 use crate::domain::window::{Offsets, Window};
@@ -47,6 +48,10 @@ pub struct Owned {
     pub stopped: Option<String>,
     pub tracker: Tracker,
     pub epoch: Epoch,
+    /// Which topic of its name it belongs to, as far as the brokers tell.
+    pub topic: Option<TopicHash>,
+    /// As whom we were given it.
+    pub member: Arc<str>,
     /// The body recipe of the owner before us is ours too.
     pub same_recipe: bool,
     /// Boxed: the map moves its values about.

@@ -122,7 +122,11 @@ impl Engine {
         let is_due = now.since(self.publisher.last) >= self.set.publish_interval;
         let may_charge = !self.is_stopping();
         let is_urgent = self.owned.values().any(|p| is_urgent(p, may_charge));
-        let is_wanted = (is_due && self.something_to_say()) || is_urgent;
+        // What is refused says nothing; whether it was another's meanwhile has to be asked all the same.
+        let is_refused = |p: &Owned| matches!(p.phase, Phase::Refused(_));
+        let asks = now.since(self.publisher.last) >= self.set.sweep_interval
+            && self.owned.values().any(is_refused);
+        let is_wanted = (is_due && self.something_to_say()) || is_urgent || asks;
         if is_wanted {
             self.publisher.last = now;
             self.publisher.state = State::AskingMembership;
@@ -167,6 +171,7 @@ impl Engine {
         if membership.generation < 0 || membership.member_id.is_empty() {
             return self.publish_later("not a member of the group at the moment".to_owned());
         }
+        self.take_over_kept(&membership.member_id);
         let mut messages = std::mem::take(&mut self.publisher.alerts);
         let alerts = messages.len();
         // Alerts don't wait for something else to be said: what they tell of may be why nothing else is. Offsets, even
@@ -245,6 +250,8 @@ impl Engine {
             epoch: said.epoch,
             store: self.set.store,
             recipe: if is_mixed { RecipeHash::MIXED } else { self.formats.recipe },
+            topic: None,
+            forgotten: told.forgotten,
         };
         let text = metadata.encode(told.watermark);
         debug_assert!(text.chars().count() <= self.set.metadata_chars_max);
@@ -295,7 +302,7 @@ impl Engine {
     }
 
     /// Finished offsets leave memory, and Redis where they are there.
-    fn forget(&mut self, partition: Partition, offsets: &[Offset]) {
+    pub(super) fn forget(&mut self, partition: Partition, offsets: &[Offset]) {
         for offset in offsets {
             let Some(p) = self.owned.get_mut(&partition) else { return };
             p.ready.remove(*offset);
@@ -355,34 +362,6 @@ impl Engine {
                 self.publisher.state = State::Unread;
             }
         }
-    }
-
-    fn learn(&mut self, committed: Committed) {
-        let partition = committed.partition;
-        let Some(p) = self.owned.get_mut(&partition).filter(|p| p.is_publishable()) else { return };
-        let Some((watermark, text)) = committed.point.filter(|(_, text)| !text.is_empty()) else {
-            if p.phase != Phase::Claiming || p.epoch.0 > 1 {
-                self.refuse(partition, "its committed offset has vanished".to_owned());
-            }
-            return;
-        };
-        let metadata = match Metadata::decode(watermark, &text) {
-            Ok(metadata) => metadata,
-            Err(why) => return self.refuse(partition, format!("its committed metadata: {why}")),
-        };
-        let is_claimed = p.phase != Phase::Claiming;
-        if is_claimed && metadata.epoch != p.epoch {
-            let text = format!("epoch {} is committed, ours is {}", metadata.epoch.0, p.epoch.0);
-            return self.refuse(partition, format!("another process owns it: {text}"));
-        }
-        // Whether our claim is the one that is there can't be told: claim again, above it.
-        if !is_claimed && metadata.epoch >= p.epoch {
-            self.claim_above(partition, metadata.epoch);
-        }
-        let Some(p) = self.owned.get_mut(&partition).filter(|p| p.is_publishable()) else { return };
-        p.stale = true;
-        let finished = p.tracker.learn(metadata.told(watermark));
-        self.forget(partition, &finished);
     }
 }
 

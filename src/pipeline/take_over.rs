@@ -2,11 +2,12 @@
 //! nobody and writes nothing.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::owned::{Owned, Phase};
 use super::settings::{Begin, Settings};
 use crate::domain::hex::hex;
-use crate::domain::id::{Epoch, Offset, Partition, RecipeHash, Version};
+use crate::domain::id::{Epoch, Offset, Partition, RecipeHash, TopicHash, Version};
 use crate::domain::offsets::{Told, Tracker};
 use crate::domain::time::Boot;
 use crate::domain::window::{Offsets, Window};
@@ -23,6 +24,7 @@ pub(super) struct Taken {
     /// Of the owner before us; `None` where there was none.
     pub(super) recipe: Option<RecipeHash>,
     pub(super) source_known: bool,
+    pub(super) topic: Option<TopicHash>,
 }
 
 /// Where to begin, or why not to.
@@ -40,6 +42,7 @@ pub(super) fn take(
             epoch: Epoch(1),
             recipe: None,
             source_known,
+            topic: committed.topic,
         });
     };
     let metadata = Metadata::decode(*watermark, text).map_err(|why| {
@@ -60,6 +63,13 @@ pub(super) fn take(
             committed.low, committed.low
         ));
     }
+    if is_other_topic(metadata.topic, committed.topic) && !set.accept_offset_reset {
+        return Err(format!(
+            "offset {watermark} is committed for another topic of this name, which was deleted and made anew; run \
+             with --accept-offset-reset to begin again at {}",
+            committed.low
+        ));
+    }
     if *watermark > committed.high && !set.accept_offset_reset {
         return Err(format!(
             "offset {watermark} is committed and the topic ends at {}: it was made anew or lost records; run with \
@@ -74,8 +84,10 @@ pub(super) fn take(
         ));
     };
     let recipe = Some(metadata.recipe);
-    if *watermark > committed.high {
-        return Ok(Taken { told: Told::forgotten(committed.low), epoch, recipe, source_known });
+    let topic = committed.topic.or(metadata.topic);
+    if is_of_before(&metadata, *watermark, committed) {
+        let told = Told::forgotten(committed.low);
+        return Ok(Taken { told, epoch, recipe, source_known, topic });
     }
     let mut told = metadata.told(*watermark);
     if told.watermark < committed.low {
@@ -83,7 +95,17 @@ pub(super) fn take(
         told.watermark = told.unfinished.first().copied().unwrap_or(told.cut.max(committed.low));
         told.cut = told.cut.max(told.watermark);
     }
-    Ok(Taken { told, epoch, recipe, source_known })
+    Ok(Taken { told, epoch, recipe, source_known, topic })
+}
+
+/// Whether what is committed can't be of the topic that there is.
+pub(super) fn is_of_before(metadata: &Metadata, watermark: Offset, committed: &Committed) -> bool {
+    watermark > committed.high || is_other_topic(metadata.topic, committed.topic)
+}
+
+/// Whether it is known of both, and they are not the same.
+pub(super) fn is_other_topic(one: Option<TopicHash>, other: Option<TopicHash>) -> bool {
+    one.zip(other).is_some_and(|(one, other)| one != other)
 }
 
 /// The first offset of a partition of which Kafka holds nothing.
@@ -122,6 +144,8 @@ pub(super) fn new_owned(
         stopped: None,
         tracker: Tracker::inherit(taken.told),
         epoch: taken.epoch,
+        topic: taken.topic,
+        member: Arc::from(""),
         same_recipe: taken.recipe.is_none_or(|theirs| theirs == recipe),
         entries: Window::default(),
         fresh: Offsets::default(),

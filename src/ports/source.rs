@@ -3,7 +3,7 @@
 //! Nothing is fetched for a partition before [`Source::assign`] names its first offset, and nothing is delivered
 //! beyond what [`Source::demand`] asked for: that is the whole of back-pressure, no pause and no resume.
 
-use crate::domain::id::{Offset, Partition, Version};
+use crate::domain::id::{Offset, Partition, TopicHash, Version};
 pub use crate::domain::record::{Header, Record};
 
 /// Names one rebalance, so that its answer finds it.
@@ -14,7 +14,8 @@ pub struct Ticket(pub u64);
 #[derive(Debug)]
 pub enum SourceEvent {
     /// The group gave us partitions. The rebalance is over once [`Source::assign`] has answered with this ticket.
-    Assigned { ticket: Ticket, partitions: Vec<Partition> },
+    /// `member`: as whom. Under another name of ours the group may have given them to others since.
+    Assigned { ticket: Ticket, partitions: Vec<Partition>, member: String },
     /// The group takes partitions away. The rebalance waits until [`Source::release`] has answered: the revoke
     /// barrier. `lost`: they are already someone else's, nothing may be committed for them.
     Revoked { ticket: Ticket, partitions: Vec<Partition>, lost: bool },
@@ -38,6 +39,8 @@ pub struct Start {
     pub partition: Partition,
     pub version: Version,
     pub offset: Offset,
+    /// Whose offset that is: reading stops once the topic of this name is another one. `None`: not known.
+    pub topic: Option<TopicHash>,
 }
 
 /// What Kafka holds for a partition of the group, read with `require_stable`: after every pending transaction.
@@ -50,6 +53,8 @@ pub struct Committed {
     pub low: Offset,
     /// The end of the log as `read_committed` readers see it.
     pub high: Offset,
+    /// Which topic of its name it is; `None` where the brokers give topics no ids.
+    pub topic: Option<TopicHash>,
 }
 
 #[derive(Debug, Clone, thiserror::Error)]

@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! magic 2  version 1  flags 1  epoch  store id 16  recipe 4 (big-endian)
+//! topic 4 (big-endian), by flag  forgotten − watermark, by flag
 //! bound − watermark (signed)  cut − watermark
 //! marks: count, then for each: offset (the first − watermark, signed; the next − previous − 1), minute
 //! unfinished: by flag, up to the CRC
@@ -24,17 +25,19 @@
 //! grow. Runs of neighbours get no code of their own: taking one out of the middle would split a run and cost bytes.
 
 use super::{base32768, varint};
-use crate::domain::id::{Epoch, Offset, RecipeHash, StoreId};
+use crate::domain::id::{Epoch, Offset, RecipeHash, StoreId, TopicHash};
 use crate::domain::offsets::Told;
 pub use crate::domain::offsets::{MARKS_MAX, Mark};
 
 const MAGIC: [u8; 2] = [0x54, 0xB1];
 const VERSION: u8 = 1;
 const FLAG_BITMAP: u8 = 1;
+const FLAG_TOPIC: u8 = 2;
+const FLAG_FORGOTTEN: u8 = 4;
 const CRC_BYTES: usize = 4;
 /// Everything but the unfinished offsets, every number at its longest.
 const HEADER_BYTES_MAX: usize = 2 + 1 + 1 + varint::BYTES_MAX + 16 + 4      // up to the recipe
-    + 2 * varint::BYTES_MAX                                             // bound and cut
+    + 4 + 3 * varint::BYTES_MAX                                         // topic, forgotten, bound and cut
     + 1 + MARKS_MAX * (varint::BYTES_MAX + 5)                           // marks
     + CRC_BYTES;
 
@@ -52,6 +55,10 @@ pub struct Metadata {
     pub epoch: Epoch,
     pub store: StoreId,
     pub recipe: RecipeHash,
+    /// Whose offset this is; `None` where the brokers did not say.
+    pub topic: Option<TopicHash>,
+    /// See [`Told::forgotten`]; at or below the watermark it says nothing.
+    pub forgotten: Offset,
 }
 
 /// Why a text is not the metadata of that watermark.
@@ -94,12 +101,25 @@ impl Metadata {
 
         let (list_bytes, bitmap_bytes) = sizes(watermark, &self.unfinished);
         let as_bitmap = bitmap_bytes < list_bytes;
+        let is_forgotten = self.forgotten > watermark;
+        let flags = [
+            (as_bitmap, FLAG_BITMAP),
+            (self.topic.is_some(), FLAG_TOPIC),
+            (is_forgotten, FLAG_FORGOTTEN),
+        ];
+        let flags = flags.into_iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| flag).sum();
         let mut out = Vec::with_capacity(HEADER_BYTES_MAX + list_bytes.min(bitmap_bytes));
         out.extend_from_slice(&MAGIC);
-        out.extend_from_slice(&[VERSION, if as_bitmap { FLAG_BITMAP } else { 0 }]);
+        out.extend_from_slice(&[VERSION, flags]);
         varint::put(&mut out, self.epoch.0);
         out.extend_from_slice(&self.store.0);
         out.extend_from_slice(&self.recipe.0.to_be_bytes());
+        if let Some(topic) = self.topic {
+            out.extend_from_slice(&topic.0.to_be_bytes());
+        }
+        if is_forgotten {
+            varint::put(&mut out, distance(watermark, self.forgotten));
+        }
         varint::put_signed(&mut out, self.bound.0.wrapping_sub(watermark.0));
         varint::put(&mut out, distance(watermark, self.cut));
         put_marks(&mut out, watermark, &self.marks);
@@ -117,8 +137,8 @@ impl Metadata {
     /// What it says about offsets, beside the watermark that it was committed with.
     #[must_use]
     pub fn told(self, watermark: Offset) -> Told {
-        let Self { cut, unfinished, bound, marks, .. } = self;
-        Told { watermark, cut, unfinished, bound, marks }
+        let Self { cut, unfinished, bound, marks, forgotten, .. } = self;
+        Told { watermark, cut, unfinished, bound, marks, forgotten }
     }
 
     /// Reads what [`Self::encode`] wrote for this watermark. Any text is safe to give.
@@ -223,12 +243,20 @@ fn checksum(watermark: Offset, content: &[u8]) -> u32 {
 /// Everything behind magic and version.
 fn take_fields(watermark: Offset, rest: &mut &[u8]) -> Result<Metadata, &'static str> {
     let flags = varint::take_array::<1>(rest).ok_or("flags")?[0];
-    if flags & !FLAG_BITMAP != 0 {
+    if flags & !(FLAG_BITMAP | FLAG_TOPIC | FLAG_FORGOTTEN) != 0 {
         return Err("unknown flags");
     }
     let epoch = Epoch(varint::take(rest).ok_or("epoch")?);
     let store = StoreId(varint::take_array(rest).ok_or("store id")?);
     let recipe = RecipeHash(u32::from_be_bytes(varint::take_array(rest).ok_or("recipe")?));
+    let topic = match flags & FLAG_TOPIC {
+        0 => None,
+        _ => Some(TopicHash(u32::from_be_bytes(varint::take_array(rest).ok_or("topic")?))),
+    };
+    let forgotten = match flags & FLAG_FORGOTTEN {
+        0 => watermark,
+        _ => varint::take(rest).and_then(|by| after(watermark, by)).ok_or("forgotten offsets")?,
+    };
     let bound = varint::take_signed(rest).and_then(|by| watermark.0.checked_add(by));
     let bound = Offset(bound.ok_or("dispatch bound")?);
     let cut = varint::take(rest).and_then(|by| after(watermark, by)).ok_or("cut")?;
@@ -241,7 +269,7 @@ fn take_fields(watermark: Offset, rest: &mut &[u8]) -> Result<Metadata, &'static
     if unfinished.last().is_some_and(|last| *last >= cut) {
         return Err("an unfinished offset at or above the cut");
     }
-    Ok(Metadata { cut, unfinished, bound, marks, epoch, store, recipe })
+    Ok(Metadata { cut, unfinished, bound, marks, epoch, store, recipe, topic, forgotten })
 }
 
 fn take_marks(watermark: Offset, rest: &mut &[u8]) -> Result<Vec<Mark>, &'static str> {

@@ -53,14 +53,14 @@ impl Owner {
 
     async fn take(&mut self, event: SourceEvent) {
         match event {
-            SourceEvent::Assigned { ticket, partitions } => {
+            SourceEvent::Assigned { ticket, partitions, .. } => {
                 let mut starts = Vec::new();
                 for at in self.member.source.committed(partitions).await.unwrap() {
                     self.versions += 1;
                     let version = Version(self.versions);
                     let offset = at.point.map_or(Offset(0), |(offset, _)| offset);
                     self.next.insert(at.partition, (version, offset.0));
-                    starts.push(Start { partition: at.partition, version, offset });
+                    starts.push(Start { partition: at.partition, version, offset, topic: None });
                 }
                 self.member.source.assign(ticket, starts.clone());
                 for start in starts {
@@ -128,7 +128,7 @@ impl Owner {
             self.versions += 1;
             let version = Version(self.versions);
             self.next.insert(partition, (version, offset.0));
-            self.member.source.rewind(Start { partition, version, offset });
+            self.member.source.rewind(Start { partition, version, offset, topic: None });
         }
     }
 }

@@ -9,7 +9,7 @@ use tollbridge::adapters::kafka::{Feed, Feeder, Protocol};
 use tollbridge::domain::id::{Offset, Partition, Version};
 use tollbridge::domain::record::Header;
 use tollbridge::ports::publisher::{Committing, Publisher, Topic};
-use tollbridge::ports::source::{Source, SourceEvent};
+use tollbridge::ports::source::{Source, SourceEvent, Start};
 use tollbridge_rig::shared_kafka;
 
 use crate::stage::{BOTH, Member, PATIENCE, Stage, message, numbers, offsets, start};
@@ -165,6 +165,39 @@ async fn an_offset_that_is_gone_stops_the_partition_until_it_is_rewound() {
         assert_eq!(offsets(&member.records(0, 2, 3).await), [4, 5, 6]);
         member.source.leave().await;
     }
+}
+
+/// The offsets of a topic of the same name are others, also where there are as many. Members of the newer protocol are
+/// told so by the group, which takes the partition away; those of the classic one by nobody.
+#[tokio::test]
+async fn a_topic_that_is_made_anew_stops_what_was_read_of_the_old_one() {
+    let stage = Stage::new(Protocol::Classic, 1);
+    let mut member = stage.member();
+    let (ticket, _) = member.assigned().await;
+    let topic =
+        async |member: &Member| member.source.committed(vec![Partition(0)]).await.unwrap()[0].topic;
+    let old = topic(&member).await;
+    member.source.assign(ticket, vec![Start { topic: old, ..start(0, 1, 0) }]);
+    let kafka = shared_kafka();
+    kafka.delete_topic(stage.topic()).unwrap();
+    // It is refused for as long as the old one is still being deleted.
+    while kafka.create_topic(stage.topic(), 1).is_err() {
+        tokio::time::sleep(QUIET).await;
+    }
+    stage.feed(0, numbers(0, 10));
+    let SourceEvent::Stopped { partition, version, why } = member.next().await else {
+        panic!("it should have stopped");
+    };
+    assert_eq!((partition, version), (Partition(0), Version(1)));
+    assert!(why.contains("made anew"), "{why}");
+
+    let new = topic(&member).await;
+    assert!(old.is_some() && new.is_some() && old != new, "{old:?} {new:?}");
+    member.source.rewind(Start { topic: new, ..start(0, 2, 0) });
+    member.demand(0, 2, 3);
+    assert_eq!(offsets(&member.records(0, 2, 3).await), [0, 1, 2]);
+    member.silence(QUIET).await;
+    member.source.leave().await;
 }
 
 #[tokio::test]

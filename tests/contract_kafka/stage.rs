@@ -153,7 +153,7 @@ impl Member {
     pub async fn assigned(&mut self) -> (Ticket, Vec<Partition>) {
         loop {
             match self.next().await {
-                SourceEvent::Assigned { ticket, mut partitions } => {
+                SourceEvent::Assigned { ticket, mut partitions, .. } => {
                     partitions.sort();
                     return (ticket, partitions);
                 }
@@ -232,7 +232,8 @@ impl Member {
 }
 
 pub fn start(partition: i32, version: u64, offset: i64) -> Start {
-    Start { partition: Partition(partition), version: Version(version), offset: Offset(offset) }
+    let (partition, version, offset) = (Partition(partition), Version(version), Offset(offset));
+    Start { partition, version, offset, topic: None }
 }
 
 pub fn offsets(records: &[Record]) -> Vec<i64> {

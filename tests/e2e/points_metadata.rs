@@ -72,7 +72,7 @@ fn point_02_metadata_never_overflows_however_many_offsets_are_unfinished() {
     wait("the first events", || !world.events().is_empty());
     let told = || world.committed(0).map_or(0, |(_, metadata)| metadata.chars().count());
     let cut_lag = || processor.metric("tollbridge_cut_lag", "");
-    wait("a cut as far up as the list reaches", || (400..900).contains(&cut_lag()));
+    wait("a cut as far up as the list reaches", || (300..900).contains(&cut_lag()));
     stays("within the limit", WHILE, || told() <= METADATA_MAX && world.events().len() < 500);
     world.publish(0, &["late"]);
     wait("charging goes on", || world.rows_of("late") == 1);

@@ -12,6 +12,7 @@ use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use rdkafka::{Offset, TopicPartitionList};
 
+use crate::sight::wait;
 use crate::world::{LIMIT, World};
 
 /// A transaction as JSON: 12.50 EUR for a good card.
@@ -148,6 +149,14 @@ impl World {
         list.add_partition_offset(&topic, partition, Offset::Offset(offset)).unwrap();
         list.find_partition(&topic, partition).unwrap().set_metadata(metadata);
         consumer.commit(&list, CommitMode::Sync).unwrap();
+    }
+
+    /// Deletes the source topic and makes another of the same name.
+    pub fn make_anew(&self) {
+        let topic = self.topic("transactions");
+        self.kafka().delete_topic(&topic).unwrap();
+        // It is refused for as long as the old one is still being deleted.
+        wait("the topic anew", || self.kafka().create_topic(&topic, self.partitions()).is_ok());
     }
 
     /// Makes Kafka forget the group's offsets, as it does by itself after a week without members.

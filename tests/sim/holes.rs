@@ -12,6 +12,7 @@ pub enum Hole {
     // Kafka
     NothingJoined,
     RevokedInCommit,
+    KeptUnknown,
     CommitRefused,
     CommitUnclear,
     UnclearTookEffect,
@@ -52,9 +53,10 @@ pub enum Hole {
     DoubtResolved,
 }
 
-pub const ALL: [Hole; 37] = [
+pub const ALL: [Hole; 38] = [
     Hole::NothingJoined,
     Hole::RevokedInCommit,
+    Hole::KeptUnknown,
     Hole::CommitRefused,
     Hole::CommitUnclear,
     Hole::UnclearTookEffect,
@@ -98,6 +100,7 @@ impl Hole {
         match self {
             Self::NothingJoined => "something to commit and no member of the group",
             Self::RevokedInCommit => "partition taken away in the middle of a commit",
+            Self::KeptUnknown => "partitions kept by a member that was unknown meanwhile",
             Self::CommitRefused => "commit of a former member",
             Self::CommitUnclear => "commit without a clear answer",
             Self::UnclearTookEffect => "commit without an answer that took effect",

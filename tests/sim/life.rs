@@ -126,6 +126,7 @@ impl World {
                 self.order(life, Command::Assign(ticket, starts));
             }
             Effect::Release { ticket } => self.order(life, Command::Release(ticket)),
+            Effect::Rewind(start) => self.order(life, Command::Rewind(start)),
             Effect::Demand { partition, version, records } => {
                 self.order(life, Command::Demand(partition, version, records));
             }

@@ -9,7 +9,7 @@ use tollbridge::ports::source::{SourceEvent, Ticket};
 use crate::group::{Assignment, Joined};
 use crate::holes::Hole;
 use crate::plan::{MS, S};
-use crate::plants::Plant;
+use crate::plants::{OURS, Plant};
 use crate::process::{Fetched, Life, Open, Rebalance};
 use crate::world::{Command, Happening, World};
 
@@ -154,13 +154,19 @@ impl World {
             return;
         }
         self.say(|| format!("{life:?} learns that the group does not know it"));
+        // Where a member of a classic group learns it by the answer to a join, it joins anew and says nothing: what it
+        // had is its own again, or taken away as if nobody else had had it since.
+        let keeps = !self.plan.shape.is_incremental && self.dice.bool();
+        if keeps && self.running(life).is_some_and(|up| !up.client.owned.is_empty()) {
+            self.oracle.meets(Hole::KeptUnknown);
+        }
         let Some(up) = self.running_mut(life) else { return };
         let client = &mut up.client;
         client.member_id.clear();
         client.generation = -1;
         client.queue.clear();
         let partitions = client.owned.clone();
-        if !partitions.is_empty() {
+        if !partitions.is_empty() && !keeps {
             client.queue.push_back(Rebalance::Revoked { partitions, lost: true });
         }
         client.queue.push_back(Rebalance::Join);
@@ -188,7 +194,11 @@ impl World {
                 client.owned.extend(&partitions);
                 let list = partitions.iter().copied().collect();
                 client.open = Some(Open { ticket, assigned: true, partitions });
-                self.emit(life, SourceEvent::Assigned { ticket, partitions: list });
+                let member = match plant {
+                    Some(Plant::KeptBelieved) => OURS.to_owned(),
+                    _ => client.member_id.clone(),
+                };
+                self.emit(life, SourceEvent::Assigned { ticket, partitions: list, member });
             }
             Rebalance::Revoked { partitions, lost } => {
                 let is_untold = match plant {
@@ -251,14 +261,12 @@ impl World {
                 let answers = |open: &mut Open| open.ticket == ticket && open.assigned;
                 let Some(open) = up.client.open.take_if(answers) else { return };
                 for start in starts.iter().filter(|s| open.partitions.contains(&s.partition)) {
-                    let fetched = Fetched {
-                        version: start.version,
-                        position: start.offset,
-                        demand: 0,
-                        closed: false,
-                        told_end: None,
-                    };
-                    up.fetched.insert(start.partition, fetched);
+                    up.fetched.insert(start.partition, Fetched::from(start));
+                }
+            }
+            Command::Rewind(start) => {
+                if up.client.owned.contains(&start.partition) {
+                    up.fetched.insert(start.partition, Fetched::from(&start));
                 }
             }
             Command::Release(ticket) => {

@@ -153,7 +153,7 @@ fn settings(dice: &mut fastrand::Rng, key_life: KeyLife, session: Micros) -> Set
         key_life,
         proof_age_max: span(session * 2).min(key_life.usable()),
         // Room for a few unfinished offsets, or for all there can be.
-        metadata_chars_max: if dice.bool() { 4096 } else { dice.usize(96..=102) },
+        metadata_chars_max: if dice.bool() { 4096 } else { dice.usize(104..=110) },
         dead_letter_bytes_max: 1 << 20,
         in_flight_max: in_flight,
         ahead_max: 2 * in_flight,

@@ -19,6 +19,7 @@ use tollbridge::wire::gateway::RECIPE;
 use tollbridge::wire::metadata::Metadata;
 use tollbridge::wire::queue_entry::QueueEntry;
 
+use crate::kafka::topic_of;
 use crate::plan::STORE;
 use crate::plants::Plant;
 use crate::process::Life;
@@ -142,6 +143,8 @@ impl Plant {
                 epoch: Epoch(0),
                 store: STORE,
                 recipe: RECIPE,
+                topic: None,
+                forgotten: watermark,
             },
             (_, Err(_)) => return,
             (_, Ok(metadata)) => metadata,
@@ -201,6 +204,7 @@ impl World {
                 point: said.map(|said| (said.watermark, said.metadata.clone())),
                 low: Offset(self.brokers.logs.get(partition).map_or(0, |log| log.low)),
                 high: Offset(self.brokers.logs.get(partition).map_or(0, |log| log.end)),
+                topic: topic_of(*partition),
             }
         };
         Some(Reply::Committed(Ok(partitions.iter().map(committed).collect())))

@@ -87,6 +87,8 @@ pub enum Plant {
     LossSkipped,
     /// The same by a reader whose offset is gone: it goes on where the topic begins.
     ReadsOnAtTheStart,
+    /// What a member has kept while the group did not know it counts as its own all the time.
+    KeptBelieved,
     /// Committed offsets are read beside a transaction that is still open.
     ReadUnstable,
     /// What Redis holds of an entry is taken for admitted just now.
@@ -99,7 +101,10 @@ pub enum Plant {
     DoubtIsNotCharged,
 }
 
-pub const ALL: [Plant; 46] = [
+/// As whom a member commits and is given partitions, whoever it is.
+pub const OURS: &str = "ours";
+
+pub const ALL: [Plant; 47] = [
     Plant::OffsetsWithoutEvents,
     Plant::EventsWithoutOffsets,
     Plant::OffsetsOutside,
@@ -141,6 +146,7 @@ pub const ALL: [Plant; 46] = [
     Plant::OtherStoreAccepted,
     Plant::LossSkipped,
     Plant::ReadsOnAtTheStart,
+    Plant::KeptBelieved,
     Plant::ReadUnstable,
     Plant::AdmittedJustNow,
     Plant::ProofNeverOld,
@@ -162,6 +168,7 @@ impl Plant {
             Self::OffsetsOutside | Self::PlainBesideOpen => "INV-1",
             Self::UnfencedCommit | Self::NoBarrier | Self::RevocationIgnored => "INV-2",
             Self::UnclearIsClean
+            | Self::KeptBelieved
             | Self::NoNewProducer
             | Self::NotReadAgain
             | Self::ReadUnstable => "INV-3",

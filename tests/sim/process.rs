@@ -7,7 +7,7 @@ use tollbridge::domain::id::{Epoch, Offset, Partition, Version};
 use tollbridge::domain::time::{Boot, Now, Wall};
 use tollbridge::pipeline::{CallId, Engine};
 use tollbridge::ports::publisher::CommitPoint;
-use tollbridge::ports::source::Ticket;
+use tollbridge::ports::source::{Start, Ticket};
 
 use crate::plan::Micros;
 use crate::world::Happening;
@@ -114,6 +114,13 @@ pub struct Fetched {
     pub demand: usize,
     pub closed: bool,
     pub told_end: Option<Offset>,
+}
+
+impl From<&Start> for Fetched {
+    fn from(start: &Start) -> Self {
+        let Start { version, offset: position, .. } = *start;
+        Self { version, position, demand: 0, closed: false, told_end: None }
+    }
 }
 
 impl Process {

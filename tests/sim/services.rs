@@ -16,7 +16,7 @@ use crate::calls::{Apply, Late, Room, refused, room, timed_out};
 use crate::faults::{Kind, Mood};
 use crate::holes::Hole;
 use crate::plan::{GROUP, MS, TOPIC, micros};
-use crate::plants::Plant;
+use crate::plants::{OURS, Plant};
 use crate::process::wall;
 use crate::world::{Happening, World};
 
@@ -75,6 +75,9 @@ impl World {
                     member_id: client.member_id.clone(),
                     owned: if ignored { all.clone() } else { client.owned.clone() },
                 };
+                if self.plan.plant == Some(Plant::KeptBelieved) && membership.generation >= 0 {
+                    membership.member_id = OURS.to_owned();
+                }
                 if as_nobody && membership.generation < 0 {
                     let member_id = "nobody".to_owned();
                     membership = Membership { generation: 0, member_id, owned: all, ..membership };

@@ -69,6 +69,7 @@ pub enum Happening {
 pub enum Command {
     Assign(Ticket, Vec<Start>),
     Release(Ticket),
+    Rewind(Start),
     Demand(Partition, tollbridge::domain::id::Version, usize),
 }
 

@@ -19,17 +19,17 @@ use rdkafka::{Offset as Raw, TopicPartitionList};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
-use super::context::{MemberContext, Rebalance};
-use super::errors::{Reading, describe, reading};
-use super::ffi::{Item, PartitionQueue};
+use super::context::Rebalance;
+use super::errors::describe;
+use super::fetched::Fetched;
+use super::ffi::PartitionQueue;
 use super::group::{Group, MemberConsumer};
+use super::reader::Reader;
+use super::succession::Succession;
 use super::trouble::Trouble;
-use crate::domain::id::{Offset, Partition, Version};
-use crate::domain::record::Record;
+use crate::domain::id::{Partition, Version};
 use crate::ports::source::{SourceEvent, Start, Ticket};
 
-/// The most records of one event.
-const BATCH_MAX: usize = 1024;
 /// The longest nap; whatever happens wakes the thread earlier.
 const NAP: Duration = Duration::from_millis(20);
 /// A seek is answered by a thread of this process.
@@ -51,17 +51,6 @@ struct Open {
     assigned: bool,
 }
 
-/// A partition that librdkafka fetches.
-struct Fetched {
-    queue: PartitionQueue<MemberContext>,
-    version: Version,
-    /// The lowest offset that was not delivered yet.
-    position: Offset,
-    demand: usize,
-    /// Being revoked, or beyond an error: nothing is delivered.
-    closed: bool,
-}
-
 pub(super) struct ConsumerThread {
     consumer: Arc<MemberConsumer>,
     group: Arc<Group>,
@@ -74,6 +63,7 @@ pub(super) struct ConsumerThread {
     /// Partitions to be assigned anew once no rebalance is open, and what is demanded of them by then.
     later: BTreeMap<Partition, (Start, usize)>,
     trouble: Trouble,
+    succession: Succession,
 }
 
 impl ConsumerThread {
@@ -83,9 +73,10 @@ impl ConsumerThread {
         topic: String,
         commands: Receiver<Command>,
         events: UnboundedSender<SourceEvent>,
-        trouble: Trouble,
+        reader: Reader,
     ) -> Self {
         Self {
+            succession: Succession::watched(reader.clone(), topic.clone()),
             consumer,
             group,
             topic,
@@ -95,7 +86,7 @@ impl ConsumerThread {
             open: None,
             tickets: 0,
             later: BTreeMap::new(),
-            trouble,
+            trouble: Trouble::new(reader),
         }
     }
 
@@ -179,7 +170,9 @@ impl ConsumerThread {
         let ticket = Ticket(self.tickets);
         let (partitions, assigned) = match rebalance {
             Rebalance::Assigned(partitions) => {
-                self.emit(SourceEvent::Assigned { ticket, partitions: partitions.clone() });
+                let member = self.group.member_id();
+                let partitions_too = partitions.clone();
+                self.emit(SourceEvent::Assigned { ticket, partitions: partitions_too, member });
                 (partitions, true)
             }
             Rebalance::Revoked { partitions, lost } => {
@@ -225,7 +218,7 @@ impl ConsumerThread {
                 self.stopped(start, format!("offset {} can't be fetched from", start.offset));
                 continue;
             };
-            self.fetched.insert(start.partition, Fetched::new(queue, start));
+            self.fetched.insert(start.partition, Fetched::new(queue, start, self.succession.now()));
         }
         if let Err(error) = self.consumer.incremental_assign(&list) {
             // An open rebalance would never end now.
@@ -257,6 +250,8 @@ impl ConsumerThread {
             return;
         };
         fetched.version = start.version;
+        fetched.topic = start.topic;
+        fetched.since = self.succession.now();
         fetched.position = start.offset;
         fetched.demand = 0;
         fetched.closed = false;
@@ -295,7 +290,11 @@ impl ConsumerThread {
     /// Delivers what is there and demanded; returns whether there was anything.
     fn deliver(&mut self) -> bool {
         let mut delivered = false;
+        let now = self.succession.now();
         for (&partition, fetched) in &mut self.fetched {
+            if let Some(event) = fetched.succeeded(partition, now) {
+                drop(self.events.send(event));
+            }
             if !fetched.closed && fetched.demand > 0 {
                 delivered |= fetched.deliver(partition, &self.events, &mut self.trouble);
             }
@@ -325,59 +324,6 @@ impl ConsumerThread {
             }
         }
         self.fetched.clear();
-    }
-}
-
-impl Fetched {
-    fn new(queue: PartitionQueue<MemberContext>, start: &Start) -> Self {
-        let Start { version, offset, .. } = *start;
-        Self { queue, version, position: offset, demand: 0, closed: false }
-    }
-
-    fn deliver(
-        &mut self,
-        partition: Partition,
-        events: &UnboundedSender<SourceEvent>,
-        trouble: &mut Trouble,
-    ) -> bool {
-        let version = self.version;
-        let mut records: Vec<Record> = Vec::new();
-        let mut last = None;
-        while records.len() < self.demand.min(BATCH_MAX) {
-            match self.queue.next() {
-                None => break,
-                // Just before a rebalance a record can be handed out and still be fetched again afterwards.
-                Some(Item::Record(record)) if record.offset < self.position => {}
-                Some(Item::Record(record)) => {
-                    self.position = record.offset.next();
-                    records.push(record);
-                }
-                Some(Item::End(position)) if position < self.position => {}
-                Some(Item::End(position)) => {
-                    self.position = position;
-                    last = Some(SourceEvent::End { partition, version, position });
-                    break;
-                }
-                Some(Item::Failed(number, why)) if reading(number) == Reading::GoesOn => {
-                    trouble.raise(format!("partition {partition}: {why}"), events);
-                }
-                Some(Item::Failed(_, why)) => {
-                    self.closed = true;
-                    let why = format!("at offset {}: {why}", self.position);
-                    last = Some(SourceEvent::Stopped { partition, version, why });
-                    break;
-                }
-            }
-        }
-        let any = !records.is_empty() || last.is_some();
-        if !records.is_empty() {
-            self.demand -= records.len();
-            drop(events.send(SourceEvent::Records { partition, version, records }));
-        }
-        if let Some(event) = last {
-            drop(events.send(event));
-        }
-        any
     }
 }
 

@@ -78,6 +78,13 @@ impl Group {
         Some(membership)
     }
 
+    /// Who we are; empty where nobody.
+    pub(super) fn member_id(&self) -> String {
+        let consumer = self.lock().consumer.clone();
+        let metadata = consumer.and_then(|consumer| GroupMetadata::of(&consumer));
+        metadata.map(|metadata| metadata.member_id()).unwrap_or_default()
+    }
+
     /// What a snapshot would commit as; `None` where it is not the latest.
     pub(super) fn metadata(&self, snapshot: u64) -> Option<Arc<GroupMetadata>> {
         let state = self.lock();

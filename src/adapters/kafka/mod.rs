@@ -15,12 +15,14 @@ mod consumer;
 mod context;
 mod errors;
 mod feeder;
+mod fetched;
 mod ffi;
 mod group;
 mod publisher;
 mod reader;
 mod settings;
 mod source;
+mod succession;
 mod topics;
 mod transactions;
 mod trouble;
@@ -47,7 +49,6 @@ use context::{MemberContext, ProducingContext};
 use group::{Group, MemberConsumer};
 use settings::Role;
 use transactions::{TransactionThread, TransactionalProducer};
-use trouble::Trouble;
 
 /// Joins the group and makes ready to publish. Nothing of the brokers is waited for: what comes of it is told by
 /// events. The producer itself is made by the first `Publisher::renew`.
@@ -104,10 +105,9 @@ fn open_source(
     group.joined_with(Arc::clone(&consumer));
     let topic = settings.topics.transactions.clone();
     let (commands, told) = mpsc::channel();
-    let trouble = Trouble::new(reader.clone());
-    let (of_thread, group) = (topic.clone(), Arc::clone(group));
+    let (of_thread, asking, group) = (topic.clone(), reader.clone(), Arc::clone(group));
     let running = thread::Builder::new().name("kafka-consumer".into()).spawn(move || {
-        ConsumerThread::new(consumer, group, of_thread, told, events, trouble).run();
+        ConsumerThread::new(consumer, group, of_thread, told, events, asking).run();
     })?;
     let thread = running.thread().clone();
     // Set once, here.

@@ -11,10 +11,10 @@ use rdkafka::{Offset as Raw, TopicPartitionList};
 
 use super::context::QuietContext;
 use super::errors::{AskError, ConnectError, Reading, reading};
-use super::ffi::{Item, PartitionQueue};
+use super::ffi::{self, Item, PartitionQueue};
 use super::settings::{Role, Settings};
 use super::stopwatch;
-use crate::domain::id::{Offset, Partition};
+use crate::domain::id::{Offset, Partition, TopicHash};
 use crate::domain::record::Record;
 use crate::ports::source::Committed;
 
@@ -54,12 +54,24 @@ impl Reader {
         topic: &str,
         partitions: &[Partition],
     ) -> Result<Vec<Committed>, AskError> {
+        // Before the offsets: a topic that is made anew in between has lost them, or is found out next time.
+        let id = self.topic_hash(topic)?;
         let points = self.group_offsets(topic, partitions)?;
         let with_bounds = |(partition, point)| {
             let (low, high) = self.watermarks(topic, partition)?;
-            Ok(Committed { partition, point, low, high })
+            Ok(Committed { partition, point, low, high, topic: id })
         };
         points.into_iter().map(with_bounds).collect()
+    }
+
+    /// Which topic of this name there is; `None` where the brokers give topics no ids.
+    ///
+    /// # Errors
+    /// As for [`Reader::committed`].
+    pub(super) fn topic_hash(&self, topic: &str) -> Result<Option<TopicHash>, AskError> {
+        let id = ffi::topic_id(&self.consumer, topic, self.settings.request_timeout);
+        let id = id.map_err(|e| AskError::of(&format!("the id of {topic}"), &e))?;
+        Ok(id.map(TopicHash::of))
     }
 
     /// The committed offset and metadata of each partition, `None` where the group never committed.

@@ -19,6 +19,8 @@ fn sample() -> (Offset, Metadata) {
         epoch: Epoch(3),
         store: StoreId([7; 16]),
         recipe: RecipeHash(0xDEAD_BEEF),
+        topic: None,
+        forgotten: Offset(1_000),
     };
     (Offset(1_000), metadata)
 }
@@ -76,6 +78,22 @@ fn other_texts_are_told_apart() {
     assert_eq!(decode(&base32768::encode(&[0x54, 0xB1, 2, 9])), Err(BadMetadata::Version(2)));
 }
 
+#[test]
+fn the_topic_and_what_is_forgotten_stand_behind_the_recipe() {
+    let (watermark, plain) = sample();
+    let metadata =
+        Metadata { topic: Some(TopicHash(0xCAFE_F00D)), forgotten: Offset(1_300), ..plain.clone() };
+    let bytes = |metadata: &Metadata| base32768::decode(&metadata.encode(watermark)).unwrap();
+    let (with, without) = (bytes(&metadata), bytes(&plain));
+    let mut expected = without[..without.len() - CRC_BYTES].to_vec();
+    expected[3] = FLAG_TOPIC | FLAG_FORGOTTEN;
+    expected.splice(25..25, [0xCA, 0xFE, 0xF0, 0x0D, 0xAC, 0x02]);
+    assert_eq!(with[..with.len() - CRC_BYTES], expected);
+    // What is finished is not forgotten.
+    let over = Metadata { forgotten: Offset(999), ..plain.clone() };
+    assert_eq!(over.encode(watermark), plain.encode(watermark));
+}
+
 /// A right CRC over wrong content: only a fault of ours writes it, and it must still be seen.
 #[test]
 fn wrong_content_under_a_right_crc_is_refused() {
@@ -92,7 +110,7 @@ fn wrong_content_under_a_right_crc_is_refused() {
         (good[..good.len() - 1].to_vec(), "gap between unfinished offsets"),
         (good[..20].to_vec(), "store id"),
         ([good, &[0x7F][..]].concat(), "an unfinished offset at or above the cut"),
-        (spoilt(3, 4), "unknown flags"),
+        (spoilt(3, 8), "unknown flags"),
         (spoilt(marks_at, 9), "number of marks"),
         ([&spoilt(3, FLAG_BITMAP)[..], &[0]].concat(), "end of the bitmap"),
         ([&good[..marks_at], &[0, 0xFF]].concat(), "gap between unfinished offsets"),
@@ -145,12 +163,15 @@ prop_compose! {
         epoch in any::<u64>(),
         store in any::<[u8; 16]>(),
         recipe in any::<u32>(),
+        topic in prop::option::of(any::<u32>().prop_map(TopicHash)),
+        forgotten in prop_oneof![Just(0), 1..1_i64 << 40],
     ) -> (Offset, Metadata) {
         let cut = Offset(unfinished.last().map_or(watermark, |last| last.0) + above);
         let marks = marks.into_iter().map(|(from, minute)| Mark { from: Offset(from), minute });
         (Offset(watermark), Metadata {
             cut, unfinished, bound: Offset(bound), marks: marks.collect(),
             epoch: Epoch(epoch), store: StoreId(store), recipe: RecipeHash(recipe),
+            topic, forgotten: Offset(watermark + forgotten),
         })
     }
 }

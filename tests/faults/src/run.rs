@@ -34,7 +34,7 @@ const WATCH_EVERY: Duration = Duration::from_millis(300);
 const MARKERS_DROPPED: &str =
     "these partitions are likely deleted already and hence can be skipped";
 /// Of an offset's metadata: room for all but the list of what is unfinished at its longest, less what it takes.
-const RESERVED_CHARS: usize = 72;
+const RESERVED_CHARS: usize = 80;
 /// More than a run can need: it is ended when enough has happened.
 const ENDLESS: &str = "1000000";
 

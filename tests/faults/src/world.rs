@@ -3,7 +3,7 @@
 //! do it, and counted.
 
 use crate::clock::{self, Clock};
-use crate::gone::{Gone, ids};
+use crate::gone::Gone;
 use crate::run::Plan;
 use crate::scenario::Setup;
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +12,6 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tollbridge_rig::kafka::Record;
 use tollbridge_rig::stack::{GROUP, Links, TRANSACTIONS};
 use tollbridge_rig::{Error, Processor, Result, Stack, http};
 
@@ -153,11 +152,9 @@ impl World {
         lock(&self.breaches).clone()
     }
 
-    /// Source records that are there no more, or will not be in a moment, and which of them were not finished.
-    pub fn remember(&self, all: &[Record], unfinished: &[Record]) {
-        let mut gone = lock(&self.gone);
-        gone.published.extend(ids(all).map(|(_, id)| id));
-        gone.unfinished.extend(ids(unfinished).map(|(_, id)| id));
+    /// Keeps in mind what vanishes of the source.
+    pub fn remember(&self, note: impl FnOnce(&mut Gone)) {
+        note(&mut lock(&self.gone));
     }
 
     /// What was remembered.

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use tollbridge::domain::id::{Epoch, Offset, RecipeHash, StoreId};
+use tollbridge::domain::id::{Epoch, Offset, RecipeHash, StoreId, TopicHash};
 use tollbridge::domain::offsets::Tracker;
 use tollbridge::wire::metadata::{MARKS_MAX, Mark, Metadata, fitting};
 
@@ -105,7 +105,11 @@ fn told(input: &mut Input<'_>, watermark: Offset) -> Metadata {
     }
     let cut = Offset(next.0.saturating_add(small(input)));
     let unfinished = unfinished.into_iter().collect();
-    Metadata { cut, unfinished, bound, marks, epoch, store, recipe }
+    let flags = input.byte();
+    let topic = (flags & 1 == 1).then(|| TopicHash(u32::from_be_bytes(input.array())));
+    let ahead = if flags & 2 == 2 { small(input) } else { 0 };
+    let forgotten = Offset(watermark.0.saturating_add(ahead));
+    Metadata { cut, unfinished, bound, marks, epoch, store, recipe, topic, forgotten }
 }
 
 /// What was read is fit to be taken over from.
