@@ -250,7 +250,7 @@ impl Engine {
             epoch: said.epoch,
             store: self.set.store,
             recipe: if is_mixed { RecipeHash::MIXED } else { self.formats.recipe },
-            topic: None,
+            topic: p.and_then(|p| p.topic),
             forgotten: told.forgotten,
         };
         let text = metadata.encode(told.watermark);

@@ -142,3 +142,34 @@ fn point_16_a_known_partition_without_an_offset_stops_until_the_reset_is_accepte
     }
     assert_eq!(processor.terminate(), Some(0));
 }
+
+/// An owner that was finishing old work commits its offset for the topic that has meanwhile been made anew, and which
+/// has a record at that offset, too.
+#[test]
+fn point_16_an_offset_of_a_topic_that_was_made_anew_is_refused() {
+    let world = World::new(nameless(1));
+    let processor = world.start_warm("one");
+    world.publish(0, &ids("old", 5));
+    world.wait_done();
+    assert_eq!(processor.terminate(), Some(0));
+    let (offset, metadata) = world.committed(0).unwrap();
+    world.make_anew();
+    world.publish(0, &ids("new", 20));
+    world.commit(0, offset, &metadata);
+
+    let processor = world.launch("one", &[]);
+    processor.wait_refuses("another topic of this name");
+    stays("nothing is charged", WHILE, || world.attempts_of("new") == 0);
+    assert_eq!(processor.terminate(), Some(0));
+    assert_eq!(world.committed(0), Some((offset, metadata)));
+
+    let processor = world.start_with("one", &["--accept-offset-reset"]);
+    world.wait_done();
+    assert_eq!(world.rows_of("new"), 20, "also what lies below the old offset");
+    assert_eq!(processor.terminate(), Some(0));
+    let processor = world.start("one");
+    world.publish(0, &["later"]);
+    world.wait_done();
+    assert_eq!(world.fates("later"), ["archived"]);
+    assert_eq!(processor.terminate(), Some(0));
+}
