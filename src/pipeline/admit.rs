@@ -188,6 +188,7 @@ impl Engine {
     /// Goes on with what an owner before us left in Redis. `true` where that was a decision.
     fn resume(&mut self, slot: Slot, body: &bytes::Bytes) -> bool {
         let recipe = self.formats.recipe;
+        let (life, now) = (self.set.key_life, self.now);
         let Some(p) = self.partition(slot) else { return false };
         let is_forgotten = p.tracker.is_forgotten(slot.offset);
         let Some(entry) = p.entries.get_mut(&slot.offset) else { return false };
@@ -195,9 +196,11 @@ impl Engine {
         // Someone may have asked the gateway already, whatever the bound says.
         entry.provably_first = false;
         if is_forgotten {
-            // So are the bound and the marks of who asked for it first. Nobody has asked before it was admitted.
+            // So are the bound and the marks of who asked for it first. Nobody has asked before it was admitted, if its
+            // clock can be believed.
             let admitted = found.as_ref().map_or(0, |found| minute_of(found.admitted_at));
-            entry.first = entry.first.no_later_than(admitted);
+            let is_believed = FirstAttempt::Inherited { minute: admitted }.is_key_safe(life, now);
+            entry.first = entry.first.no_later_than(if is_believed { admitted } else { 0 });
         }
         let Some(found) = found else { return false };
         entry.attempts = entry.attempts.max(found.attempts);

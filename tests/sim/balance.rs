@@ -84,8 +84,11 @@ impl Oracle {
         let decides_differently = self.may_decide_differently
             && self.workload.is_spread(id)
             && row.fate == Fate::Declined;
+        // Not promised either: who need not ask the store charges again an id that was declined elsewhere and dies, and
+        // the next owner, who asks, finds the decline.
+        let unasked = !self.asks_always && places.len() > 1 && row.fate == Fate::Declined;
         let is_told = of(Fate::Archived) + of(Fate::InDoubt) > 0;
-        if !charged.is_empty() && !is_told && !decides_differently {
+        if !charged.is_empty() && !is_told && !decides_differently && !unasked {
             return Err("charged, and nobody is told");
         }
         if row.fate == Fate::Archived

@@ -346,6 +346,9 @@ impl World {
             self.brokers.group.remove(&id);
             self.regroup();
         }
+        // A static member stays in the group until its session ends, unless it is back by then.
+        let session = self.plan.shape.session;
+        self.after(session, Happening::Expire(life));
         self.say(|| format!("{life:?} has finished"));
         self.end_process(life);
     }
