@@ -14,8 +14,6 @@ use crate::domain::retry::{FirstAttempt, NextStep, Unresolved, next_step};
 use crate::domain::time::{Boot, Wall};
 use crate::ports::gateway::{Answer, Charge};
 
-/// Calls without an answer, in a row, after which only single calls go out, with pauses.
-const FAILURES_MAX: u32 = 8;
 /// Of the calls in flight, the share of repeats while first attempts wait: one in this many.
 const REPEATS_SHARE: usize = 4;
 
@@ -26,13 +24,7 @@ pub struct Sent {
     /// What was known of earlier attempts before this one left.
     before: FirstAttempt,
     again: bool,
-}
-
-/// The gateway as a whole: calls without an answer in a row, and until when nothing is sent.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Gate {
-    failures: u32,
-    closed_until: Boot,
+    at: Boot,
 }
 
 impl Engine {
@@ -74,7 +66,7 @@ impl Engine {
 
     /// How many more calls may leave now.
     fn room(&self) -> usize {
-        let most = if self.gate.failures >= FAILURES_MAX { 1 } else { self.set.in_flight_max };
+        let most = if self.gate.is_away() { 1 } else { self.set.in_flight_max };
         let archive = self.set.archive_max.saturating_sub(self.archived() + self.in_flight);
         most.saturating_sub(self.in_flight).min(archive)
     }
@@ -176,7 +168,7 @@ impl Engine {
         entry.never_seen = false;
         entry.touched = now;
         self.step(slot, Step::Calling(Asking::Charge));
-        let sent = Sent { asked: Asked::Charge { first }, before, again };
+        let sent = Sent { asked: Asked::Charge { first }, before, again, at: now };
         let body = self.formats.profile.charge_body(&tx);
         self.in_flight += 1;
         self.in_flight_again += usize::from(again);
@@ -189,7 +181,7 @@ impl Engine {
         let Some(id) = entry.id().cloned() else { return };
         let before = entry.first;
         self.step(slot, Step::Calling(Asking::Lookup));
-        let sent = Sent { asked: Asked::Lookup, before, again: true };
+        let sent = Sent { asked: Asked::Lookup, before, again: true, at: self.now.boot };
         self.in_flight += 1;
         self.in_flight_again += 1;
         self.gauges.lookups += 1;
@@ -204,24 +196,24 @@ impl Engine {
         let expected = Expected::from(&*tx);
         let verdict = self.formats.profile.verdict(sent.asked, &expected, answer);
         self.gauges.answers.count(&verdict);
-        self.watch_gate(answer);
+        self.watch_gate(sent.at, answer);
         self.apply(slot, sent, verdict);
     }
 
     /// A gateway that takes a request and says nothing is as far away as one that can't be reached.
-    fn watch_gate(&mut self, answer: &Answer) {
+    fn watch_gate(&mut self, sent_at: Boot, answer: &Answer) {
         let (Answer::NotSent(why) | Answer::Lost(why)) = answer else {
-            self.gate = Gate::default();
+            self.gate.answered(self.now.boot);
             self.gauges.trouble.gateway = None;
             return;
         };
-        self.gate.failures = self.gate.failures.saturating_add(1);
-        let is_away = self.gate.failures >= FAILURES_MAX;
+        self.gate.failed(sent_at);
+        let is_away = self.gate.is_away();
         if is_away || matches!(answer, Answer::NotSent(_)) {
             self.gauges.trouble.gateway = Some(why.clone());
         }
         if is_away {
-            self.gate.closed_until = self.backoff(self.gate.failures - FAILURES_MAX + 1);
+            self.gate.closed_until = self.backoff(self.gate.tries());
         }
     }
 

@@ -92,7 +92,7 @@ pub struct Engine {
     pub(super) next_fed: Partition,
     pub(super) swept_at: Boot,
     pub(super) approved: usize,
-    pub(super) gate: super::charge::Gate,
+    pub(super) gate: super::gate::Gate,
     pub(super) watches: Watches,
     /// While set: take in nothing, finish what is in flight, end by then.
     pub(super) stop_by: Option<Boot>,
@@ -137,7 +137,7 @@ impl Engine {
             next_fed: Partition(0),
             swept_at: now.boot,
             approved: 0,
-            gate: super::charge::Gate::default(),
+            gate: super::gate::Gate::default(),
             watches: Watches::default(),
             stop_by: None,
             finished: false,

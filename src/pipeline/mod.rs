@@ -19,6 +19,7 @@ pub mod engine;
 pub mod entry;
 pub mod events;
 pub mod flush;
+pub mod gate;
 pub mod gauges;
 mod learn;
 pub mod message;
