@@ -1,12 +1,16 @@
-/* Moves the wall clock of one process: preloaded, it adds to what clock_gettime, gettimeofday and time say of it the
- * nanoseconds in the first eight bytes of the file that FAULTS_CLOCK names, and counts in the next eight how often it
- * did. Condition variables wait until that clock says so, as the kernel lets them where the host's own is set: longer
- * where it is set back meanwhile, shorter where it is set ahead. Other clocks and other processes stay as they are. */
+/* Moves clocks of one process: preloaded, it adds to what clock_gettime, gettimeofday and time say of the wall clock the
+ * nanoseconds in the first eight bytes of the file that FAULTS_CLOCK names, takes those in the third eight from what
+ * the monotonic clock says, as if the host had been suspended for so long, and counts in the second eight how often it
+ * did either. Condition variables wait until their clock says so, as the kernel lets them where the host's own is set:
+ * longer where it is set back meanwhile, shorter where it is set ahead. The boot clock, which goes on while a host is
+ * suspended, and other processes stay as they are. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -21,10 +25,12 @@ enum { SLICE_NS = 50000000 };
 struct page {
     volatile int64_t shift_ns;
     int64_t reads;
+    volatile int64_t suspended_ns;
 };
 
 static struct page *page;
 static int (*real)(clockid_t, struct timespec *);
+static long (*real_syscall)(long, ...);
 
 /* pthread_cond_timedwait or cnd_timedwait. */
 typedef int timed_wait(void *, void *, const struct timespec *);
@@ -36,6 +42,7 @@ __attribute__((constructor)) static void begin(void)
     const char *name = getenv("FAULTS_CLOCK");
     int file = name ? open(name, O_RDWR | O_CLOEXEC) : -1;
     real = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
+    *(void **)&real_syscall = dlsym(RTLD_NEXT, "syscall");
     *(void **)&posix_wait = dlsym(RTLD_NEXT, "pthread_cond_timedwait");
     *(void **)&c11_wait = dlsym(RTLD_NEXT, "cnd_timedwait");
     *(void **)&real_cnd_wait = dlsym(RTLD_NEXT, "cnd_timedwait");
@@ -44,6 +51,15 @@ __attribute__((constructor)) static void begin(void)
     void *at = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
     close(file);
     page = at == MAP_FAILED ? NULL : at;
+}
+
+static int64_t shift_of(clockid_t clock)
+{
+    if (!page)
+        return 0;
+    if (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)
+        return page->shift_ns;
+    return clock == CLOCK_MONOTONIC || clock == CLOCK_MONOTONIC_COARSE ? -page->suspended_ns : 0;
 }
 
 static void move(struct timespec *time, int64_t shift)
@@ -56,8 +72,8 @@ static void move(struct timespec *time, int64_t shift)
 int clock_gettime(clockid_t clock, struct timespec *time)
 {
     int answer = real ? real(clock, time) : (int)syscall(SYS_clock_gettime, clock, time);
-    int64_t shift = page ? page->shift_ns : 0;
-    if (answer != 0 || shift == 0 || (clock != CLOCK_REALTIME && clock != CLOCK_REALTIME_COARSE))
+    int64_t shift = shift_of(clock);
+    if (answer != 0 || shift == 0)
         return answer;
     __atomic_fetch_add(&page->reads, 1, __ATOMIC_RELAXED);
     move(time, shift);
@@ -94,6 +110,28 @@ int pthread_cond_timedwait(pthread_cond_t *cond, pthread_mutex_t *mutex, const s
 int cnd_timedwait(cnd_t *cond, mtx_t *mutex, const struct timespec *until)
 {
     return wait_until(c11_wait, thrd_timedout, cond, mutex, until);
+}
+
+/* Rust's condition variables and parked threads wait for a word of memory, until a moment of the monotonic clock. */
+long syscall(long number, ...)
+{
+    long a[6];
+    va_list rest;
+    va_start(rest, number);
+    for (int i = 0; i < 6; i++)
+        a[i] = va_arg(rest, long);
+    va_end(rest);
+    struct timespec until;
+    int is_wait = number == SYS_futex && (a[1] & FUTEX_CMD_MASK) == FUTEX_WAIT_BITSET && a[3] != 0;
+    if (is_wait && !(a[1] & FUTEX_CLOCK_REALTIME)) {
+        until = *(const struct timespec *)a[3];
+        move(&until, -shift_of(CLOCK_MONOTONIC));
+        a[3] = (long)&until;
+    }
+    if (real_syscall)
+        return real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+    *(void **)&real_syscall = dlsym(RTLD_NEXT, "syscall");
+    return real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
 int gettimeofday(struct timeval *restrict time, void *restrict zone)

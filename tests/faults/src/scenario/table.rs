@@ -3,8 +3,8 @@
 
 use super::{Doubts, Group, Scenario, Setup, USUAL, points};
 use crate::strike::{
-    clocks, crossings, disks, endings, gateway, gone, kafka, links, processors, redis, refusals,
-    store,
+    clocks, crossings, damaged, disks, endings, gateway, gone, kafka, links, processors, redis,
+    refusals, store,
 };
 use std::time::Duration;
 use tollbridge_rig::Store;
@@ -190,6 +190,14 @@ pub const SCENARIOS: &[Scenario] = &[
     )
     .on(Setup { landings: 5, ..USUAL }),
     Scenario::new(
+        "gateway-down-for-ten-minutes",
+        "the same, once for ten minutes",
+        Store::Postgres,
+        &[&[gateway::DOWN_LONG]],
+    )
+    // Slowly: what piles up meanwhile is to have its fate as soon as everywhere.
+    .on(Setup { landings: 5, limit: Duration::from_secs(1_200), rate: 40, ..USUAL }),
+    Scenario::new(
         "outage-outlives-keys",
         "the gateway's answers are lost, or nobody runs, for longer than keys of 75 seconds live; kills in between",
         Store::Postgres,
@@ -251,6 +259,22 @@ pub const SCENARIOS: &[Scenario] = &[
         &[&[clocks::JUMP, clocks::DRIFT, clocks::JUMP]],
     )
     .on(Setup { clocks: true, ..USUAL }),
+    Scenario::new(
+        "host-suspended",
+        "a processor stands still until another has taken over; its monotonic clock misses that time, the others do not",
+        Store::Postgres,
+        &[&[clocks::SUSPEND]],
+    )
+    .on(Setup { landings: 5, clocks: true, ..USUAL }),
+    Scenario::new(
+        "metadata-damaged",
+        "what stands beside a committed offset is damaged, another program's, a newer version's, another offset's or \
+         gone; an operator puts it back",
+        Store::Postgres,
+        &[&[damaged::DAMAGE]],
+    )
+    .nameless()
+    .on(Setup { landings: 5, limit: Duration::from_secs(420), ..USUAL }),
     Scenario::new(
         "topic-made-anew",
         "the source topic is deleted and made anew under a running group; an operator deletes the group's offsets and \

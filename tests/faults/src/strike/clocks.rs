@@ -1,11 +1,13 @@
-//! Wall clocks of single processors that jump or drift. Ages must not follow them, and no partition may be taken
-//! over by one whose clock is far off. Deliberately the host's own clock is left alone.
+//! Clocks of single processors: wall clocks that jump or drift, and monotonic ones that miss the time in which a host
+//! was suspended. Ages must not follow either, and no partition may be taken over by one whose wall clock is far off.
+//! Deliberately the host's own clocks are left alone.
 
+use super::processors::SessionEnd;
 use super::{Fault, Seen};
 use crate::clock::Clock;
 use crate::dice::Dice;
 use crate::world::{World, holds_within};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tollbridge_rig::{Processor, Result};
 
 const BACK_LIMIT: Duration = Duration::from_secs(30);
@@ -18,6 +20,9 @@ const DRIFT_STEP: Duration = Duration::from_millis(40);
 pub const JUMP: Fault = Fault { name: "clock-jumps", strike: jump };
 /// 5 % too fast or too slow for eight seconds, then right again.
 pub const DRIFT: Fault = Fault { name: "clock-drifts", strike: drift };
+
+/// A processor stands still until another has taken over, and its monotonic clock with it.
+pub const SUSPEND: Fault = Fault { name: "host-suspended", strike: suspend };
 
 fn one<'a>(world: &'a World, dice: &mut Dice) -> (&'a Processor, &'a Clock) {
     let at = dice.below(world.clocks.len());
@@ -69,4 +74,18 @@ fn drift(world: &World, dice: &mut Dice) -> Result<Seen> {
     let how = if fast { "fast" } else { "slow" };
     let name = &victim.name;
     Ok(reads.map(|reads| format!("{name} was 5 % too {how}, read {reads} times")))
+}
+
+fn suspend(world: &World, dice: &mut Dice) -> Result<Seen> {
+    let (victim, clock) = one(world, dice);
+    let Some(end) = SessionEnd::of(world, victim) else { return Ok(None) };
+    let start = Instant::now();
+    if world.freeze(victim).is_err() {
+        return Ok(None);
+    }
+    let before = clock.reads()?;
+    let seen = end.wait_until(world, dice, || clock.suspended(start.elapsed()))?;
+    let (spell, reads) = (start.elapsed().as_secs_f64(), clock.reads()? - before);
+    let seen = seen.filter(|_| reads > 0);
+    Ok(seen.map(|seen| format!("{seen}; its clock missed {spell:.1} s")))
 }

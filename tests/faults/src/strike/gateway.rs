@@ -11,6 +11,9 @@ const EFFECT_LIMIT: Duration = Duration::from_secs(8);
 /// In which calls pile up that are not answered.
 const GATHERING: Duration = Duration::from_millis(700);
 const BACK_LIMIT: Duration = Duration::from_secs(40);
+/// For how long it is away the first time, in milliseconds.
+const A_MINUTE: (u64, u64) = (40_000, 55_000);
+const LONG: (u64, u64) = (600_000, 610_000);
 /// What two processors may have begun, and each may still begin until it has met eight failures in a row.
 const STORM_START: f64 = 1024.0;
 /// Requests a second of both, beyond that.
@@ -25,7 +28,11 @@ pub const LATE: Fault = Fault { name: "requests-arrive-late", strike: late };
 
 /// It is away, the first time for most of a minute; too many requests meanwhile are a finding. Every other time its
 /// port takes connections and closes them, as a proxy does with nobody behind it.
-pub const DOWN: Fault = Fault { name: "gateway-down", strike: down };
+pub const DOWN: Fault =
+    Fault { name: "gateway-down", strike: |world, dice| down(world, dice, A_MINUTE) };
+/// The same, the first time for ten minutes.
+pub const DOWN_LONG: Fault =
+    Fault { name: "gateway-down-for-ten-minutes", strike: |world, dice| down(world, dice, LONG) };
 /// Its answers are lost, or nobody runs, until keys have run out.
 pub const OUTLIVE: Fault = Fault { name: "outage-outlives-keys", strike: outlive };
 
@@ -61,7 +68,7 @@ fn late(world: &World, dice: &mut Dice) -> Result<Seen> {
     Ok(seen(world, &before, "requests came late"))
 }
 
-fn down(world: &World, dice: &mut Dice) -> Result<Seen> {
+fn down(world: &World, dice: &mut Dice, first: (u64, u64)) -> Result<Seen> {
     let link = &world.links().gateway;
     let (before, requests) = (world.counts(UNCLEAR_CALLS), world.counts(REQUESTS));
     let turn = world.turn();
@@ -74,7 +81,7 @@ fn down(world: &World, dice: &mut Dice) -> Result<Seen> {
         link.cut()
     }
     if turn == 0 {
-        dice.pause(40_000, 55_000)
+        dice.pause(first.0, first.1)
     } else {
         dice.pause(10_000, 20_000)
     }

@@ -50,7 +50,7 @@ fn worked_off(world: &World) -> Result<()> {
 }
 
 /// Partitions of which a log has said since then that they are refused or can't be read on.
-fn told(world: &World, since: &BTreeMap<String, usize>) -> BTreeSet<i32> {
+pub(super) fn told(world: &World, since: &BTreeMap<String, usize>) -> BTreeSet<i32> {
     let mut told = BTreeSet::new();
     for processor in &world.processors {
         let log = fs::read(&processor.log).unwrap_or_default();
@@ -63,7 +63,8 @@ fn told(world: &World, since: &BTreeMap<String, usize>) -> BTreeSet<i32> {
     told
 }
 
-fn lengths(world: &World) -> BTreeMap<String, usize> {
+/// How long each log is.
+pub(super) fn lengths(world: &World) -> BTreeMap<String, usize> {
     let length = |p: &Processor| fs::read(&p.log).map_or(0, |log| log.len());
     world.processors.iter().map(|p| (p.name.clone(), length(p))).collect()
 }

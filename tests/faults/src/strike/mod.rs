@@ -4,6 +4,7 @@
 
 pub mod clocks;
 pub mod crossings;
+pub mod damaged;
 pub mod disks;
 pub mod endings;
 pub mod failpoints;

@@ -72,6 +72,16 @@ impl<'a> SessionEnd<'a> {
 
     /// From its freezing to its return.
     pub(super) fn wait(self, world: &World, dice: &mut Dice) -> Result<Seen> {
+        self.wait_until(world, dice, || Ok(()))
+    }
+
+    /// The same, with something that happens right before its return.
+    pub(super) fn wait_until(
+        self,
+        world: &World,
+        dice: &mut Dice,
+        returns: impl FnOnce() -> Result<()>,
+    ) -> Result<Seen> {
         let Self { victim, owned, in_flight, queued } = self;
         let taken_over = holds_within(TAKE_OVER_LIMIT, || {
             let others: BTreeSet<i64> =
@@ -79,7 +89,9 @@ impl<'a> SessionEnd<'a> {
             owned.is_subset(&others)
         });
         dice.pause(0, 2_000);
+        let returned = returns();
         world.thaw(victim)?;
+        returned?;
         holds_within(TAKE_OVER_LIMIT, || !world.owned(victim).is_empty());
         let live = !owned.is_empty() && (in_flight > 0 || queued > 0);
         let name = &victim.name;

@@ -262,6 +262,14 @@ impl Kafka {
         wire::delete_group(self.port, group)
     }
 
+    /// Sets what a group has committed, as an administrator does.
+    ///
+    /// # Errors
+    /// When the broker refuses, as it does while the group has members.
+    pub fn commit_offsets(&self, group: &str, offsets: &[Committed]) -> Result<()> {
+        wire::commit_offsets(self.port, group, offsets)
+    }
+
     /// The offset behind the last record of each partition (control records count).
     ///
     /// # Errors

@@ -25,7 +25,7 @@ impl Kafka {
         Ok(records)
     }
 
-    /// What a group has committed, in order of topic and partition.
+    /// What a group has committed, in order of topic and partition, once no transaction that may still change it is open.
     ///
     /// # Errors
     /// When the reader fails.

@@ -1,7 +1,8 @@
 //! As much of Kafka's protocol as the rig needs to make topics and to see how far a broker and a group
-//! are, in milliseconds and without a JVM: eight requests, in versions of the plain encoding. It is
+//! are, in milliseconds and without a JVM: nine requests, in versions of the plain encoding. It is
 //! deliberately not a client: tests and demo use real ones.
 
+use super::Committed;
 use super::codec::{Decoder, Encoder};
 use crate::error::{Doing, Error, Result};
 use std::io::{Read, Write};
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 const LIST_OFFSETS: (i16, i16) = (2, 2);
 const METADATA: (i16, i16) = (3, 4);
+const OFFSET_COMMIT: (i16, i16) = (8, 2);
 const OFFSET_FETCH: (i16, i16) = (9, 2);
 const DESCRIBE_GROUPS: (i16, i16) = (15, 4);
 const CREATE_TOPICS: (i16, i16) = (19, 4);
@@ -116,6 +118,27 @@ pub(super) fn delete_group(port: u16, group: &str) -> Result<()> {
             return Err(Error::new(format!("cannot delete the group {name} (code {code})")));
         }
     }
+    Ok(())
+}
+
+/// What an administrator does to a group that has no member: the broker takes any offset and any text.
+pub(super) fn commit_offsets(port: u16, group: &str, offsets: &[Committed]) -> Result<()> {
+    let mut body = Encoder::default();
+    body.text(group);
+    body.int32(-1); // no generation
+    body.text(""); // no member
+    body.int64(-1); // kept as long as the broker keeps offsets
+    body.count(offsets.len());
+    for committed in offsets {
+        body.text(&committed.topic);
+        body.count(1);
+        body.int32(committed.partition);
+        body.int64(committed.offset);
+        body.text(&committed.metadata);
+    }
+    let mut answer = call(port, OFFSET_COMMIT, &body)?;
+    let partitions = offsets.iter().map(|committed| committed.partition + 1).max().unwrap_or(0);
+    by_partition(&mut answer, partitions.unsigned_abs(), |answer| Ok((0, answer.int16()?)))?;
     Ok(())
 }
 
