@@ -90,6 +90,11 @@ fn damage(world: &World, dice: &mut Dice) -> Result<Seen> {
     let kafka = &world.stack.kafka;
     end_all(world, dice);
     let before = kafka.committed(GROUP)?;
+    if before.is_empty() {
+        // The first claims had not been committed yet.
+        start_all(world)?;
+        return Ok(None);
+    }
     let (kind, change) = KINDS[world.turn() % KINDS.len()];
     let first = dice.below(before.len());
     let count = 1 + dice.below(2);
@@ -108,9 +113,8 @@ fn damage(world: &World, dice: &mut Dice) -> Result<Seen> {
     if !all_told {
         world.breach(format!("I3: {victims:?} have {kind}, and {said:?} were told of"));
     }
-    let fates = world.counts(FATES);
-    let others = world.grows(&fates, WORK_LIMIT);
-    if others.is_none() {
+    let others = world.shows(FATES, WORK_LIMIT);
+    if !others {
         world.breach(format!("I7: with {victims:?} refused, nothing else goes on"));
     }
     dice.pause(0, 3_000);
@@ -127,11 +131,8 @@ fn damage(world: &World, dice: &mut Dice) -> Result<Seen> {
     if !world.settles() {
         return Err(Error::new("the processors did not share the partitions once all was mended"));
     }
-    let seen = |told| {
-        let length = victims.len();
-        format!("{kind}: {length} partitions refused, {told} fates of others told meanwhile")
-    };
-    Ok(others.filter(|_| all_told).map(seen))
+    let seen = || format!("{kind}: {victims:?} were refused, others went on");
+    Ok((others && all_told).then(seen))
 }
 
 #[cfg(test)]
