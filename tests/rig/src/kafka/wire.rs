@@ -1,9 +1,11 @@
 //! As much of Kafka's protocol as the rig needs to make topics and to see how far a broker and a group
-//! are, in milliseconds and without a JVM: eight requests, in versions of the plain encoding. It is
-//! deliberately not a client: tests and demo use real ones.
+//! are, in milliseconds and without a JVM: nine requests to one broker, in versions of the plain encoding. It
+//! is deliberately not a client: tests and demo use real ones.
 
+use super::ask::is_elsewhere_or_later;
 use super::codec::{Decoder, Encoder};
 use crate::error::{Doing, Error, Result};
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -11,6 +13,7 @@ use std::time::Duration;
 const LIST_OFFSETS: (i16, i16) = (2, 2);
 const METADATA: (i16, i16) = (3, 4);
 const OFFSET_FETCH: (i16, i16) = (9, 2);
+const FIND_COORDINATOR: (i16, i16) = (10, 1);
 const DESCRIBE_GROUPS: (i16, i16) = (15, 4);
 const CREATE_TOPICS: (i16, i16) = (19, 4);
 const DELETE_TOPICS: (i16, i16) = (20, 3);
@@ -20,7 +23,11 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const TIMEOUT_MS: i32 = 10_000;
 /// No answer to our questions is near this.
 const MAX_ANSWER_BYTES: usize = 16 << 20;
+const LEADER_NOT_AVAILABLE: i16 = 5;
 const TOPIC_ALREADY_EXISTS: i16 = 36;
+
+/// What a broker answers: what was asked for, or its code for why not.
+pub(super) type Told<T> = std::result::Result<T, i16>;
 
 /// A topic to make: its name, its number of partitions, and settings such as `cleanup.policy`.
 #[derive(Debug, Clone, Copy)]
@@ -32,12 +39,49 @@ pub(crate) struct NewTopic<'a> {
 
 /// Whether the broker answers and is part of its cluster.
 pub(crate) fn is_ready(port: u16) -> bool {
-    metadata(port, &[]).is_ok_and(|metadata| metadata.brokers > 0)
+    metadata(port, Some(&[])).is_ok_and(|metadata| metadata.brokers > 0)
 }
 
 /// Whether every partition of these topics has a leader.
 pub(crate) fn topics_have_leaders(port: u16, names: &[&str]) -> bool {
-    metadata(port, names).is_ok_and(|metadata| metadata.all_led)
+    metadata(port, Some(names)).is_ok_and(|metadata| metadata.all_led)
+}
+
+/// Whether this broker knows of so many, and that each is in sync with the leader of every partition of all topics.
+pub(super) fn all_in_sync(port: u16, brokers: usize) -> bool {
+    metadata(port, None).is_ok_and(|metadata| {
+        let in_sync = |leads: &Leads| leads.replicas == brokers && leads.in_sync == brokers;
+        usize::try_from(metadata.brokers) == Ok(brokers)
+            && metadata.all_led
+            && metadata.partitions.values().all(in_sync)
+    })
+}
+
+/// The brokers that lead a topic's partitions, from 0 on.
+pub(super) fn leaders(port: u16, topic: &str) -> Result<Told<Vec<i32>>> {
+    let metadata = metadata(port, Some(&[topic]))?;
+    let leaders = metadata.partitions.values().map(|leads| leads.leader).collect();
+    Ok(if metadata.all_led { Ok(leaders) } else { Err(LEADER_NOT_AVAILABLE) })
+}
+
+/// What a coordinator coordinates: a group, or the transactions of one transactional id.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Coordinates {
+    Group = 0,
+    Transactions = 1,
+}
+
+/// The broker that coordinates a group, or the transactions under a transactional id.
+pub(super) fn coordinator(port: u16, of: Coordinates, name: &str) -> Result<Told<i32>> {
+    let mut body = Encoder::default();
+    body.text(name);
+    body.bytes.push(of as u8);
+    let mut answer = call(port, FIND_COORDINATOR, &body)?;
+    answer.int32()?; // throttle time
+    let code = answer.int16()?;
+    answer.text()?; // message
+    let broker = answer.int32()?;
+    Ok(if code == 0 { Ok(broker) } else { Err(code) })
 }
 
 pub(crate) fn create_topics(port: u16, topics: &[NewTopic<'_>]) -> Result<()> {
@@ -46,7 +90,7 @@ pub(crate) fn create_topics(port: u16, topics: &[NewTopic<'_>]) -> Result<()> {
     for topic in topics {
         body.text(topic.name);
         body.int32(topic.partitions);
-        body.int16(1); // replicas
+        body.int16(-1); // replicas: as many as the brokers make by default
         body.count(0); // assignments: the broker's choice
         body.count(topic.settings.len());
         for (name, value) in topic.settings {
@@ -87,7 +131,7 @@ pub(crate) fn delete_topic(port: u16, name: &str) -> Result<()> {
 }
 
 /// Deletes what lies below these offsets, of partition 0 and on; gives where each begins then.
-pub(super) fn delete_records(port: u16, topic: &str, below: &[i64]) -> Result<Vec<i64>> {
+pub(super) fn delete_records(port: u16, topic: &str, below: &[i64]) -> Result<Vec<Told<i64>>> {
     let mut body = Encoder::default();
     body.count(1);
     body.text(topic);
@@ -103,7 +147,7 @@ pub(super) fn delete_records(port: u16, topic: &str, below: &[i64]) -> Result<Ve
     by_partition(&mut answer, partitions, |answer| Ok((answer.int64()?, answer.int16()?)))
 }
 
-pub(super) fn delete_group(port: u16, group: &str) -> Result<()> {
+pub(super) fn delete_group(port: u16, group: &str) -> Result<Told<()>> {
     let mut body = Encoder::default();
     body.count(1);
     body.text(group);
@@ -112,11 +156,14 @@ pub(super) fn delete_group(port: u16, group: &str) -> Result<()> {
     for _ in 0..answer.int32()? {
         let name = answer.text()?.unwrap_or_default();
         let code = answer.int16()?;
+        if is_elsewhere_or_later(code) {
+            return Ok(Err(code));
+        }
         if code != 0 {
             return Err(Error::new(format!("cannot delete the group {name} (code {code})")));
         }
     }
-    Ok(())
+    Ok(Ok(()))
 }
 
 /// Behind the last record, or (`stable`) behind the last that a `read_committed` consumer may see.
@@ -125,7 +172,7 @@ pub(super) fn end_offsets(
     topic: &str,
     partitions: u32,
     stable: bool,
-) -> Result<Vec<i64>> {
+) -> Result<Vec<Told<i64>>> {
     let mut body = Encoder::default();
     body.int32(-1); // a client, not a replica
     body.bytes.push(u8::from(stable));
@@ -150,7 +197,7 @@ pub(super) fn group_offsets(
     group: &str,
     topic: &str,
     partitions: u32,
-) -> Result<Vec<i64>> {
+) -> Result<Told<Vec<i64>>> {
     let mut body = Encoder::default();
     body.text(group);
     body.count(1);
@@ -158,11 +205,13 @@ pub(super) fn group_offsets(
     body.int32(partitions.cast_signed());
     (0..partitions).for_each(|partition| body.int32(partition.cast_signed()));
     let mut answer = call(port, OFFSET_FETCH, &body)?;
-    by_partition(&mut answer, partitions, |answer| {
+    let offsets = by_partition(&mut answer, partitions, |answer| {
         let offset = answer.int64()?;
         answer.text()?; // metadata
         Ok((offset, answer.int16()?))
-    })
+    })?;
+    let code = answer.int16()?;
+    Ok(if code == 0 { offsets.into_iter().collect() } else { Err(code) })
 }
 
 /// Reads `[topic [partition, …]]` for one topic; `rest` reads an offset and an error code.
@@ -170,20 +219,16 @@ fn by_partition(
     answer: &mut Decoder,
     partitions: u32,
     mut rest: impl FnMut(&mut Decoder) -> Result<(i64, i16)>,
-) -> Result<Vec<i64>> {
-    let mut offsets = vec![-1; usize::try_from(partitions).unwrap_or(0)];
+) -> Result<Vec<Told<i64>>> {
+    let mut offsets = vec![Ok(-1); usize::try_from(partitions).unwrap_or(0)];
     for _ in 0..answer.int32()? {
-        let topic = answer.text()?.unwrap_or_default();
+        answer.text()?; // topic
         for _ in 0..answer.int32()? {
             let partition = answer.int32()?;
             let (offset, code) = rest(answer)?;
-            if code != 0 {
-                let place = format!("{topic}, partition {partition}");
-                return Err(Error::new(format!("the broker knows no offset of {place} ({code})")));
-            }
             let place = usize::try_from(partition).ok().and_then(|place| offsets.get_mut(place));
             *place.ok_or_else(|| Error::new("the broker answers for a foreign partition"))? =
-                offset;
+                if code == 0 { Ok(offset) } else { Err(code) };
         }
     }
     Ok(offsets)
@@ -200,7 +245,7 @@ pub struct Member {
     pub owns: Vec<(String, i32)>,
 }
 
-pub(super) fn members(port: u16, group: &str) -> Result<Vec<Member>> {
+pub(super) fn members(port: u16, group: &str) -> Result<Told<Vec<Member>>> {
     let mut body = Encoder::default();
     body.count(1);
     body.text(group);
@@ -209,7 +254,10 @@ pub(super) fn members(port: u16, group: &str) -> Result<Vec<Member>> {
     answer.int32()?; // throttle time
     let mut members = Vec::new();
     for _ in 0..answer.int32()? {
-        answer.int16()?; // an unknown group has no members
+        let code = answer.int16()?; // an unknown group has no members
+        if is_elsewhere_or_later(code) {
+            return Ok(Err(code));
+        }
         for _ in ["id", "state", "protocol type", "protocol"] {
             answer.text()?;
         }
@@ -223,7 +271,7 @@ pub(super) fn members(port: u16, group: &str) -> Result<Vec<Member>> {
         }
         answer.int32()?; // operations
     }
-    Ok(members)
+    Ok(Ok(members))
 }
 
 fn assignment(mut bytes: Decoder) -> Result<Vec<(String, i32)>> {
@@ -244,12 +292,24 @@ fn assignment(mut bytes: Decoder) -> Result<Vec<(String, i32)>> {
 struct Metadata {
     brokers: i32,
     all_led: bool,
+    partitions: BTreeMap<(String, i32), Leads>,
 }
 
-fn metadata(port: u16, names: &[&str]) -> Result<Metadata> {
+/// Who leads a partition, on how many brokers it is, and how many of those are in sync.
+struct Leads {
+    leader: i32,
+    replicas: usize,
+    in_sync: usize,
+}
+
+/// Of these topics, or of all.
+fn metadata(port: u16, names: Option<&[&str]>) -> Result<Metadata> {
     let mut body = Encoder::default();
-    body.count(names.len());
-    names.iter().for_each(|name| body.text(name));
+    match names {
+        Some(names) => body.count(names.len()),
+        None => body.int32(-1),
+    }
+    names.into_iter().flatten().for_each(|name| body.text(name));
     body.bytes.push(0); // do not make missing topics
     let mut answer = call(port, METADATA, &body)?;
     answer.int32()?; // throttle time
@@ -263,21 +323,23 @@ fn metadata(port: u16, names: &[&str]) -> Result<Metadata> {
     answer.text()?; // cluster id
     answer.int32()?; // controller
     let mut all_led = true;
+    let mut partitions = BTreeMap::new();
     for _ in 0..answer.int32()? {
         all_led &= answer.int16()? == 0;
-        answer.text()?; // name
+        let name = answer.text()?.unwrap_or_default();
         answer.take(1)?; // internal or not
-        let partitions = answer.int32()?;
-        all_led &= partitions > 0;
-        for _ in 0..partitions {
+        let count = answer.int32()?;
+        all_led &= count > 0;
+        for _ in 0..count {
             all_led &= answer.int16()? == 0;
-            answer.int32()?; // index
-            all_led &= answer.int32()? >= 0; // leader
-            answer.skip_int32s()?; // replicas
-            answer.skip_int32s()?; // in-sync replicas
+            let index = answer.int32()?;
+            let leader = answer.int32()?;
+            all_led &= leader >= 0;
+            let (replicas, in_sync) = (answer.skip_int32s()?, answer.skip_int32s()?);
+            partitions.insert((name.clone(), index), Leads { leader, replicas, in_sync });
         }
     }
-    Ok(Metadata { brokers, all_led })
+    Ok(Metadata { brokers, all_led, partitions })
 }
 
 fn call(port: u16, (api, version): (i16, i16), body: &Encoder) -> Result<Decoder> {
