@@ -203,6 +203,7 @@ pub(crate) fn stack_options(plan: &Plan) -> StackOptions {
         latency: "20ms".into(),
         settings,
         simulator: life.into_iter().flat_map(|life| ["--key-ttl".to_owned(), life]).collect(),
+        brokers: setup.brokers,
         kafka: vec![cap],
         thrifty_broker: true,
         store_disk: setup.small_disks.then(|| SMALL_DISK.to_owned()),

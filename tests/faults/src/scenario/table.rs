@@ -3,8 +3,8 @@
 
 use super::{Doubts, Group, Scenario, Setup, USUAL, points};
 use crate::strike::{
-    clocks, crossings, disks, endings, gateway, gone, kafka, links, processors, redis, refusals,
-    store,
+    brokers, clocks, crossings, disks, endings, gateway, gone, kafka, links, processors, redis,
+    refusals, store,
 };
 use std::time::Duration;
 use tollbridge_rig::Store;
@@ -156,6 +156,14 @@ pub const SCENARIOS: &[Scenario] = &[
         &[&[kafka::RESTART, kafka::OVERTAKE]],
     )
     .on(Setup { landings: 5, ..USUAL }),
+    Scenario::new(
+        "one-of-three-brokers-dies",
+        "the coordinator of the group or of transactions, or a leader of the source, is killed or stopped, and others \
+         take over",
+        Store::Postgres,
+        &[&[brokers::ONE_GOES]],
+    )
+    .on(Setup { limit: Duration::from_secs(420), brokers: 3, ..USUAL }),
     Scenario::new(
         "redis-or-store-silent",
         "the way to Redis or to PostgreSQL is silent in one direction or both; what was held is lost or comes late",
