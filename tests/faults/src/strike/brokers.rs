@@ -82,10 +82,10 @@ fn one_goes(world: &World, dice: &mut Dice) -> Result<Seen> {
     }
     let (began, told) = (Instant::now(), world.counts(FATES));
     dice.pause(1_000, 8_000);
-    // A broker of 4.3 that was killed and is back before it was missed takes itself for the leader that it was, until
-    // it hears of its successor. Meanwhile its coordinator reads decisions to commit that no other broker has, carries
-    // them out where it gets to, and forgets them; the successor aborts the rest of the transaction, which is torn
-    // then: offsets and some events are there, other events are not, whatever clients do. So it is missed first.
+    // A broker of 4.3 that was killed and started again before others led takes itself for the leader that it was,
+    // until it hears of its successor. Meanwhile its coordinator reads decisions to commit that no other broker has,
+    // carries them out where it gets to, and forgets them; the successor aborts the rest of the transaction, which is
+    // torn then: offsets and some events are there, other events are not, whatever clients do. So it is missed first.
     let heir = || role.holder(kafka).is_ok_and(|holder| holder != id);
     if !holds_within(TAKEN_OVER_LIMIT, heir) {
         return Err(Error::new(format!("broker {id} is away, and nobody else is {role}")));
