@@ -10,11 +10,13 @@ const DUMP_LIMIT: Duration = Duration::from_secs(60);
 /// Beside the product's own files: what the services wrote, and what stands on the topics.
 pub(crate) fn keep(world: &World) {
     let stack = &world.stack;
-    let mut logs =
-        vec![("kafka.log", stack.kafka.log_path()), ("redis.log", stack.redis.log_path())];
-    logs.extend(stack.postgres.as_ref().map(|postgres| ("postgres.log", postgres.log_path())));
+    let mut logs = vec![("redis.log".to_owned(), stack.redis.log_path())];
+    let brokers = stack.kafka.brokers().iter();
+    logs.extend(brokers.map(|broker| (format!("kafka-{}.log", broker.id()), broker.log_path())));
+    let postgres = stack.postgres.as_ref();
+    logs.extend(postgres.map(|postgres| ("postgres.log".to_owned(), postgres.log_path())));
     for (name, from) in logs {
-        fs::copy(from, stack.file(name)).ok();
+        fs::copy(from, stack.file(&name)).ok();
     }
     for topic in ["transactions", "tx-archived", "tx-declined", "tx-dead-letter", "tx-alerts"] {
         let dump = Launch::new("kcat")

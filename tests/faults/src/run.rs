@@ -160,8 +160,9 @@ fn carry_out(plan: &Plan, entry: &mut Entry) -> Result<()> {
         return Ok(());
     }
     keep(&world);
-    let log = fs::read(world.stack.kafka.log_path()).unwrap_or_default();
-    if String::from_utf8_lossy(&log).contains(MARKERS_DROPPED) {
+    let mut logs = world.stack.kafka.brokers().iter().map(|broker| fs::read(broker.log_path()));
+    let dropped = |log: Vec<u8>| String::from_utf8_lossy(&log).contains(MARKERS_DROPPED);
+    if logs.any(|log| log.is_ok_and(dropped)) {
         return Err(Error::new(format!(
             "the broker dropped the markers of a transaction when it came back (KAFKA-20734), \
              which hangs since then; {}",
@@ -202,6 +203,7 @@ pub(crate) fn stack_options(plan: &Plan) -> StackOptions {
         latency: "20ms".into(),
         settings,
         simulator: life.into_iter().flat_map(|life| ["--key-ttl".to_owned(), life]).collect(),
+        brokers: setup.brokers,
         kafka: vec![cap],
         thrifty_broker: true,
         store_disk: setup.small_disks.then(|| SMALL_DISK.to_owned()),

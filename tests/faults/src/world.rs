@@ -255,7 +255,8 @@ impl World {
     pub fn growth(&self, since: &Counts) -> f64 {
         let now = self.counts(since.series);
         let grown = |(pid, count): (&u32, &f64)| Some(count - since.of.get(pid)?);
-        now.of.iter().filter_map(grown).sum()
+        // A sum of nothing is -0.
+        now.of.iter().filter_map(grown).sum::<f64>() + 0.0
     }
 
     /// Waits until it has grown; by how much, or nothing.

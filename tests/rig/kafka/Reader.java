@@ -2,8 +2,9 @@
 // consumers see them, or what a group has committed, as JSON lines on stdout. It deliberately shares
 // nothing with the product's client.
 //
-//   Reader BOOTSTRAP records TOPIC   {"partition","offset","timestamp","key","value","headers"} (base64 or null)
-//   Reader BOOTSTRAP offsets GROUP   {"topic","partition","offset","metadata"}
+//   Reader BOOTSTRAP records TOPIC...  {"topic","partition","offset","timestamp","key","value","headers"}
+//                                      (base64 or null)
+//   Reader BOOTSTRAP offsets GROUP     {"topic","partition","offset","metadata"}
 
 import java.io.BufferedWriter;
 import java.io.OutputStreamWriter;
@@ -11,6 +12,7 @@ import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Base64;
 import java.util.HashMap;
 import java.util.List;
@@ -31,19 +33,19 @@ public class Reader {
           new BufferedWriter(new OutputStreamWriter(System.out, StandardCharsets.UTF_8)));
 
   public static void main(String[] args) throws Exception {
-    if (args.length != 3) {
-      System.err.println("usage: Reader BOOTSTRAP records TOPIC | offsets GROUP");
+    if (args.length < 3) {
+      System.err.println("usage: Reader BOOTSTRAP records TOPIC... | offsets GROUP");
       System.exit(64);
     }
     if (args[1].equals("records")) {
-      records(args[0], args[2]);
+      records(args[0], Arrays.asList(args).subList(2, args.length));
     } else {
       offsets(args[0], args[2]);
     }
     OUT.flush();
   }
 
-  private static void records(String bootstrap, String topic) {
+  private static void records(String bootstrap, List<String> topics) {
     Map<String, Object> settings = new HashMap<>();
     settings.put("bootstrap.servers", bootstrap);
     settings.put("isolation.level", "read_committed");
@@ -52,11 +54,12 @@ public class Reader {
     try (var consumer =
         new KafkaConsumer<>(settings, new ByteArrayDeserializer(), new ByteArrayDeserializer())) {
       List<TopicPartition> partitions = new ArrayList<>();
-      for (PartitionInfo info : consumer.partitionsFor(topic)) {
-        partitions.add(new TopicPartition(topic, info.partition()));
-      }
-      if (partitions.isEmpty()) {
-        throw new IllegalArgumentException("there is no topic " + topic);
+      for (String topic : topics) {
+        List<PartitionInfo> found = consumer.partitionsFor(topic);
+        if (found.isEmpty()) {
+          throw new IllegalArgumentException("there is no topic " + topic);
+        }
+        found.forEach(info -> partitions.add(new TopicPartition(topic, info.partition())));
       }
       consumer.assign(partitions);
       consumer.seekToBeginning(partitions);
@@ -64,7 +67,7 @@ public class Reader {
       Map<TopicPartition, Long> ends = consumer.endOffsets(partitions);
       while (ends.entrySet().stream().anyMatch(e -> consumer.position(e.getKey()) < e.getValue())) {
         for (ConsumerRecord<byte[], byte[]> record : consumer.poll(Duration.ofMillis(200))) {
-          if (record.offset() < ends.get(new TopicPartition(topic, record.partition()))) {
+          if (record.offset() < ends.get(new TopicPartition(record.topic(), record.partition()))) {
             print(record);
           }
         }
@@ -80,7 +83,8 @@ public class Reader {
       headers.append(']');
     }
     OUT.printf(
-        "{\"partition\":%d,\"offset\":%d,\"timestamp\":%d,\"key\":%s,\"value\":%s,\"headers\":[%s]}%n",
+        "{\"topic\":%s,\"partition\":%d,\"offset\":%d,\"timestamp\":%d,\"key\":%s,\"value\":%s,\"headers\":[%s]}%n",
+        text(record.topic()),
         record.partition(),
         record.offset(),
         record.timestamp(),

@@ -18,7 +18,7 @@ const RECIPE: &str = "1";
 /// A slow network included.
 const FETCH_LIMIT: Duration = Duration::from_secs(600);
 const STEP_LIMIT: Duration = Duration::from_secs(180);
-/// Any 22 characters of base64 will do; each broker has it, each is alone.
+/// Any 22 characters of base64 will do; each cluster has it, each is alone.
 const CLUSTER_ID: &str = "4L6g3nShT-eMCtK--X86sw";
 
 /// Where Kafka's parts are.
@@ -35,7 +35,7 @@ impl KafkaHome {
         &self.classpath
     }
 
-    /// A data folder as the storage tool formats it.
+    /// A data folder as the storage tool formats it for broker 1.
     #[must_use]
     pub fn template(&self) -> PathBuf {
         self.folder.join("template")

@@ -68,20 +68,20 @@ pub struct Records {
     pub source: Vec<Record>,
     /// Of [`OUTCOMES`], the alerts left out.
     pub outcomes: [Vec<Record>; 3],
+    /// The alerts.
+    pub alerts: Vec<Record>,
 }
 
 impl Records {
-    /// Reads them, side by side.
+    /// Reads them.
     ///
     /// # Errors
     /// When a reader fails.
     pub fn read(stack: &Stack) -> Result<Self> {
-        let topics = [TRANSACTIONS, OUTCOMES[0], OUTCOMES[1], OUTCOMES[2]];
-        let [source, archived, declined, dead] = std::thread::scope(|scope| {
-            let reads = topics.map(|topic| scope.spawn(|| stack.kafka.read_committed(topic)));
-            reads.map(|read| read.join().map_err(|_| Error::new("a reader panicked"))?)
-        });
-        Ok(Self { source: source?, outcomes: [archived?, declined?, dead?] })
+        let [a, b, c, d] = OUTCOMES;
+        let [source, archived, declined, dead, alerts] =
+            stack.kafka.read_committed_all([TRANSACTIONS, a, b, c, d])?;
+        Ok(Self { source, outcomes: [archived, declined, dead], alerts })
     }
 
     /// What was reported and in which record, resolutions left out.

@@ -73,15 +73,17 @@ pub struct StackOptions {
     pub settings: Vec<(String, String, String)>,
     /// More arguments for the simulator.
     pub simulator: Vec<String>,
-    /// Lines for the broker's `server.properties`.
+    /// How many brokers.
+    pub brokers: usize,
+    /// Lines for each broker's `server.properties`.
     pub kafka: Vec<(String, String)>,
-    /// Whether the broker spends less on starting, at the cost of its speed later.
+    /// Whether brokers spend less on starting, at the cost of their speed later.
     pub thrifty_broker: bool,
     /// The size of a small disk for PostgreSQL, such as `256m`. Only root can have one.
     pub store_disk: Option<String>,
     /// How Redis is started.
     pub redis: RedisOptions,
-    /// Whether processors reach each service through a proxy: Kafka's own, and [`Links`].
+    /// Whether processors reach each service through a proxy: each broker's own, and [`Links`].
     pub linked: bool,
     /// Where configurations, logs and the ledger go; without it a folder that vanishes.
     pub folder: Option<PathBuf>,
@@ -99,6 +101,7 @@ impl StackOptions {
             latency: "0ms".into(),
             settings: Vec::new(),
             simulator: Vec::new(),
+            brokers: 1,
             kafka: Vec::new(),
             thrifty_broker: false,
             store_disk: None,
@@ -109,7 +112,7 @@ impl StackOptions {
     }
 }
 
-/// Proxies between the processors and what they speak to. The one before Kafka is [`Kafka::proxy`].
+/// Proxies between the processors and what they speak to. Those before Kafka are the brokers' own.
 #[derive(Debug)]
 pub struct Links {
     /// Before Redis.
@@ -124,7 +127,7 @@ pub struct Links {
 #[derive(Debug)]
 pub struct Stack {
     options: StackOptions,
-    /// The broker.
+    /// The broker, or several.
     pub kafka: Kafka,
     /// The queues.
     pub redis: Redis,
@@ -331,7 +334,9 @@ fn start_kafka(options: &StackOptions) -> Result<Kafka> {
     let proxied = options.linked;
     let properties = options.kafka.clone();
     let full_speed = !options.thrifty_broker;
-    let kafka = KafkaOptions { full_speed, proxied, properties, ..KafkaOptions::default() };
+    let brokers = options.brokers;
+    let kafka =
+        KafkaOptions { brokers, full_speed, proxied, properties, ..KafkaOptions::default() };
     let kafka = Kafka::start_with(kafka)?;
     kafka.create_topic(TRANSACTIONS, options.partitions)?;
     for topic in OUTCOMES {

@@ -66,6 +66,8 @@ pub struct Setup {
     pub settings: &'static [(&'static str, &'static str, &'static str)],
     /// How long the gateway remembers a key, where that is less than a day.
     pub key_life: Option<Duration>,
+    /// How many brokers.
+    pub brokers: usize,
     /// What the broker keeps of an offset's metadata, in characters.
     pub metadata_max: usize,
     /// What may end in doubt.
@@ -97,6 +99,7 @@ pub const USUAL: Setup = Setup {
               [[fault]]\nkind = \"error-after\"\nrate = 0.0025\nstatus = 500\n",
     settings: &[],
     key_life: None,
+    brokers: 1,
     metadata_max: 4096,
     doubts: Doubts::None,
     redis_keeps: false,

@@ -3,8 +3,8 @@
 
 use super::{Doubts, Group, Scenario, Setup, USUAL, points};
 use crate::strike::{
-    clocks, crossings, damaged, disks, endings, gateway, gone, kafka, links, processors, redis,
-    refusals, store,
+    brokers, clocks, crossings, damaged, disks, endings, gateway, gone, kafka, links, processors,
+    redis, refusals, store,
 };
 use std::time::Duration;
 use tollbridge_rig::Store;
@@ -157,6 +157,14 @@ pub const SCENARIOS: &[Scenario] = &[
     )
     .on(Setup { landings: 5, ..USUAL }),
     Scenario::new(
+        "one-of-three-brokers-dies",
+        "the coordinator of the group or of transactions, or a leader of the source, is killed or stopped, and others \
+         take over",
+        Store::Postgres,
+        &[&[brokers::ONE_GOES]],
+    )
+    .on(Setup { limit: Duration::from_secs(420), brokers: 3, ..USUAL }),
+    Scenario::new(
         "redis-or-store-silent",
         "the way to Redis or to PostgreSQL is silent in one direction or both; what was held is lost or comes late",
         Store::Postgres,
@@ -274,7 +282,7 @@ pub const SCENARIOS: &[Scenario] = &[
         &[&[damaged::DAMAGE]],
     )
     .nameless()
-    .on(Setup { landings: 5, limit: Duration::from_secs(420), ..USUAL }),
+    .on(Setup { landings: 5, limit: Duration::from_secs(420), rate: 60, ..USUAL }),
     Scenario::new(
         "topic-made-anew",
         "the source topic is deleted and made anew under a running group; an operator deletes the group's offsets and \

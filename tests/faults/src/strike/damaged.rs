@@ -25,8 +25,11 @@ const ONE_VERSION: u32 = 1 << 6;
 /// Nobody runs while the text of one or two partitions becomes another.
 pub const DAMAGE: Fault = Fault { name: "metadata-damaged", strike: damage };
 
+/// Makes another text of a partition's own, or of all partitions'.
+type Change = fn(&Committed, &[Committed]) -> Option<String>;
+
 /// What becomes of a text, in turn.
-const KINDS: [(&str, fn(&Committed, &[Committed]) -> Option<String>); 5] = [
+const KINDS: [(&str, Change); 5] = [
     ("a flipped bit", |own, _| flipped(&own.metadata)),
     ("another program's text", |_, _| Some("{\"version\":1,\"source\":\"mirror\"}".to_owned())),
     ("a newer version's text", |own, _| newer(&own.metadata)),

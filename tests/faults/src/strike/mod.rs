@@ -2,6 +2,7 @@
 //! something was: injecting it proves nothing. They deliberately pick their moments blindly, except where the
 //! moment is the fault.
 
+pub mod brokers;
 pub mod clocks;
 pub mod crossings;
 pub mod damaged;

@@ -79,10 +79,12 @@ impl Decoder {
         Ok(Some(String::from_utf8_lossy(self.take(length)?).into_owned()))
     }
 
-    pub(super) fn skip_int32s(&mut self) -> Result<()> {
-        for _ in 0..self.int32()? {
+    /// Passes a list over, and gives how many it has.
+    pub(super) fn skip_int32s(&mut self) -> Result<usize> {
+        let count = self.int32()?;
+        for _ in 0..count {
             self.int32()?;
         }
-        Ok(())
+        Ok(usize::try_from(count).unwrap_or(0))
     }
 }

@@ -1,38 +1,41 @@
-//! A real Apache Kafka broker of its own: one JVM, one data folder, one loopback port. It is deliberately
-//! no stand-in: aborted records, committed offsets and their metadata behave as in production.
+//! A real Apache Kafka of its own: one broker, or a cluster of several, each with a JVM, a data folder and loopback
+//! ports. It is deliberately no stand-in: aborted records, committed offsets and their metadata, and coordinators that
+//! move from broker to broker behave as in production.
 
+mod ask;
+mod broker;
 mod codec;
+mod groups;
 mod records;
 mod wire;
 
+use self::ask::{ask, ask_each};
+pub use self::broker::Broker;
+use self::broker::READY_LIMIT;
+use self::groups::Coordinates;
+pub use self::groups::Member;
 pub use self::records::{Committed, Record};
-pub use self::wire::Member;
 use self::wire::NewTopic;
 use crate::cache::{self, KafkaHome};
 use crate::error::{Doing, Error, Result};
 use crate::ports::free_port;
-use crate::process::{Launch, Process};
 use crate::proxy::Proxy;
-use crate::temp::TempDir;
-use crate::wait::{lock, wait_for, wait_until};
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard};
+use crate::wait::wait_until;
+use std::path::PathBuf;
 use std::time::Duration;
 
-const READY_LIMIT: Duration = Duration::from_secs(180);
-/// A JVM that writes its class archive at its end is busy for long.
-const STOP_LIMIT: Duration = Duration::from_secs(180);
 /// Ports are ours, but a foreign program may still take one at the last moment.
 const START_TRIES: u32 = 3;
 
-/// How a broker is started; the default suits tests.
-#[derive(Debug, Clone, Default)]
+/// How Kafka is started; the default suits tests.
+#[derive(Debug, Clone)]
 pub struct KafkaOptions {
+    /// How many brokers. Several are controllers too; each record has three copies then, of which two are waited for.
+    pub brokers: usize,
     /// Compile fully, as in production: for measurements. Else the JVM compiles quickly only, which
     /// halves the processor time of a start.
     pub full_speed: bool,
-    /// Put a [`Proxy`] between the broker and whoever uses [`Kafka::proxied_bootstrap`].
+    /// Put a [`Proxy`] between each broker and whoever uses [`Kafka::proxied_bootstrap`].
     pub proxied: bool,
     /// Lines for `server.properties`, over those of the rig.
     pub properties: Vec<(String, String)>,
@@ -40,15 +43,18 @@ pub struct KafkaOptions {
     pub jvm: Vec<String>,
 }
 
-/// A broker. Dropping it kills it and removes its data.
+impl Default for KafkaOptions {
+    fn default() -> Self {
+        let (properties, jvm) = (Vec::new(), Vec::new());
+        Self { brokers: 1, full_speed: false, proxied: false, properties, jvm }
+    }
+}
+
+/// One broker or several. Dropping it kills them and removes their data.
 #[derive(Debug)]
 pub struct Kafka {
-    folder: TempDir,
     home: KafkaHome,
-    options: KafkaOptions,
-    port: u16,
-    proxy: Option<Proxy>,
-    process: Mutex<Option<Process>>,
+    brokers: Vec<Broker>,
 }
 
 impl Kafka {
@@ -71,7 +77,7 @@ impl Kafka {
     pub(crate) fn start_in(home: KafkaHome, options: KafkaOptions) -> Result<Self> {
         let mut last = Error::new("no try was made");
         for _ in 0..START_TRIES {
-            match Self::try_start(home.clone(), options.clone()) {
+            match Self::try_start(home.clone(), &options) {
                 Err(e) if e.to_string().contains("in use") => last = e,
                 other => return other,
             }
@@ -79,141 +85,138 @@ impl Kafka {
         Err(last)
     }
 
-    fn try_start(home: KafkaHome, options: KafkaOptions) -> Result<Self> {
-        let folder = TempDir::new("kafka")?;
-        let data = folder.join("data");
-        fs::create_dir(&data).doing(|| format!("make {}", data.display()))?;
-        for file in fs::read_dir(home.template()).doing(|| "list the template".into())?.flatten() {
-            let copy = fs::copy(file.path(), data.join(file.file_name()));
-            copy.doing(|| format!("copy {}", file.path().display()))?;
+    fn try_start(home: KafkaHome, options: &KafkaOptions) -> Result<Self> {
+        let controllers: Vec<u16> = (0..options.brokers).map(|_| free_port()).collect();
+        let broker = |id| Broker::new(id, &controllers, home.clone(), options.clone());
+        let brokers = (1..=options.brokers).map(broker).collect::<Result<Vec<_>>>()?;
+        if brokers.is_empty() {
+            return Err(Error::new("Kafka needs a broker"));
         }
-        let (port, behind) = (free_port(), free_port());
-        let proxy = match options.proxied {
-            true => Some(Proxy::start(("127.0.0.1", behind))?),
-            false => None,
-        };
-        let advertised = proxy.as_ref().map_or(behind, Proxy::port);
-        let text = properties(&data, [port, free_port(), behind, advertised], &options.properties);
-        let file = folder.join("server.properties");
-        fs::write(&file, text).doing(|| format!("write {}", file.display()))?;
-        let kafka = Self { folder, home, options, port, proxy, process: Mutex::new(None) };
+        let kafka = Self { home, brokers };
         kafka.run()?;
         Ok(kafka)
     }
 
+    /// All at once: none of several answers without another.
     fn run(&self) -> Result<()> {
-        let mut process = lock(&self.process);
-        let archive = self.home.archive();
-        let mut launch = Launch::new("java").args(["-Xmx512m", "-Xms128m", "-XX:-UsePerfData"]);
-        if !self.options.full_speed {
-            launch = launch.args(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]);
-        }
-        if archive.exists() {
-            launch = launch.arg(format!("-XX:SharedArchiveFile={}", archive.display()));
-        }
-        let broker = launch
-            .args(&self.options.jvm)
-            .args(["-cp", self.home.classpath(), "kafka.Kafka"])
-            .arg(self.folder.join("server.properties"))
-            .log(self.log_path())
-            .start()?;
-        wait_for("Kafka to answer", READY_LIMIT, || match broker.exit_status() {
-            Some(status) => {
-                let tail = broker.log_tail();
-                Err(Error::new(format!("Kafka ended with {status}; its log ends with:\n{tail}")))
-            }
-            None => Ok(wire::is_ready(self.port).then_some(())),
-        })?;
-        *process = Some(broker);
-        Ok(())
+        self.brokers.iter().try_for_each(Broker::launch)?;
+        self.brokers.iter().try_for_each(Broker::wait_ready)?;
+        self.wait_in_sync(READY_LIMIT)
     }
 
-    /// `host:port`, for clients.
+    /// The brokers, in the order of their ids.
+    #[must_use]
+    pub fn brokers(&self) -> &[Broker] {
+        &self.brokers
+    }
+
+    /// `host:port` of each broker, with commas, for clients.
     #[must_use]
     pub fn bootstrap(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        let addresses = self.ports().into_iter().map(|port| format!("127.0.0.1:{port}"));
+        addresses.collect::<Vec<_>>().join(",")
     }
 
-    /// The port.
-    #[must_use]
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-
-    /// `host:port` of the proxy; a client that starts there stays behind it.
+    /// The same of the proxies; a client that starts there stays behind them.
     ///
     /// # Panics
     /// Without [`KafkaOptions::proxied`].
     #[must_use]
     pub fn proxied_bootstrap(&self) -> String {
-        self.proxy().address()
+        let addresses = self.brokers.iter().map(|broker| broker.proxy().address());
+        addresses.collect::<Vec<_>>().join(",")
     }
 
-    /// The proxy between clients of [`Kafka::proxied_bootstrap`] and the broker.
+    /// The port of the first broker.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.brokers[0].port()
+    }
+
+    /// The proxy before the first broker, which may be the only one.
     ///
     /// # Panics
     /// Without [`KafkaOptions::proxied`].
     #[must_use]
     pub fn proxy(&self) -> &Proxy {
-        self.proxy.as_ref().expect("KafkaOptions::proxied was not set")
+        self.brokers[0].proxy()
     }
 
-    /// The folder with the partitions' logs.
+    /// The folder with the first broker's logs of partitions.
     #[must_use]
     pub fn data_path(&self) -> PathBuf {
-        self.folder.join("data")
+        self.brokers[0].data_path()
     }
 
-    /// What the broker writes.
-    #[must_use]
-    pub fn log_path(&self) -> PathBuf {
-        self.folder.join("kafka.log")
-    }
-
-    /// The broker's process id, where it runs.
+    /// The first broker's process id, where it runs.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
-        self.process().as_ref().map(Process::pid)
+        self.brokers[0].pid()
     }
 
-    /// SIGKILL; returns once it is gone.
+    /// SIGKILL to all; returns once they are gone.
     pub fn kill(&self) {
-        self.process().take();
+        self.brokers.iter().for_each(Broker::kill);
     }
 
-    /// An orderly stop.
+    /// An orderly stop, one after another.
     ///
     /// # Errors
-    /// When it does not run or has not ended after three minutes.
+    /// When one does not run or has not ended after three minutes.
     pub fn stop(&self) -> Result<()> {
-        let process = self.process().take();
-        process.ok_or_else(|| Error::new("Kafka does not run"))?.terminate(STOP_LIMIT)?;
-        Ok(())
+        self.brokers.iter().try_for_each(Broker::stop)
     }
 
-    /// Starts it again on the same port and data; where it runs, it is killed first.
+    /// Starts all again on the same ports and data; what runs is killed first.
     ///
     /// # Errors
-    /// When it does not answer within three minutes.
+    /// When one does not answer within three minutes.
     pub fn restart(&self) -> Result<()> {
         self.kill();
         self.run()
     }
 
-    /// Stops it where it stands (SIGSTOP): connections stay open and nothing answers.
+    /// Waits until each of several brokers runs and has all that it shall have.
     ///
     /// # Errors
-    /// When it does not run.
-    pub fn pause(&self) -> Result<()> {
-        self.process().as_ref().ok_or_else(|| Error::new("Kafka does not run"))?.pause()
+    /// When that is not so within `limit`.
+    pub fn wait_in_sync(&self, limit: Duration) -> Result<()> {
+        let brokers = self.brokers.len();
+        if brokers == 1 {
+            return Ok(());
+        }
+        let all_say_so = || self.ports().into_iter().all(|port| wire::all_in_sync(port, brokers));
+        wait_until("all brokers to be in sync", limit, all_say_so)
     }
 
-    /// Lets it go on (SIGCONT).
+    /// The brokers that lead a topic's partitions, from 0 on.
     ///
     /// # Errors
-    /// When it does not run.
-    pub fn resume(&self) -> Result<()> {
-        self.process().as_ref().ok_or_else(|| Error::new("Kafka does not run"))?.resume()
+    /// When none answers, or there is no such topic.
+    pub fn leaders(&self, topic: &str) -> Result<Vec<i32>> {
+        let what = format!("the leaders of {topic}");
+        ask(&what, &self.ports(), |port| wire::leaders(port, topic))
+    }
+
+    /// The broker that coordinates a group.
+    ///
+    /// # Errors
+    /// When none answers.
+    pub fn group_coordinator(&self, group: &str) -> Result<i32> {
+        self.coordinator(Coordinates::Group, group)
+    }
+
+    /// The broker that coordinates the transactions under this transactional id.
+    ///
+    /// # Errors
+    /// When none answers.
+    pub fn transactions_coordinator(&self, transactional_id: &str) -> Result<i32> {
+        self.coordinator(Coordinates::Transactions, transactional_id)
+    }
+
+    fn coordinator(&self, of: Coordinates, name: &str) -> Result<i32> {
+        let what = format!("the coordinator of {name}");
+        ask(&what, &self.ports(), |port| groups::coordinator(port, of, name))
     }
 
     /// Makes a topic and returns once every partition has a leader; one that exists is left as it is.
@@ -234,7 +237,7 @@ impl Kafka {
         partitions: u32,
         settings: &[(&str, &str)],
     ) -> Result<()> {
-        create_topic(self.port, name, partitions, settings)
+        create_topic(self.any_port(), name, partitions, settings)
     }
 
     /// Deletes a topic.
@@ -242,7 +245,7 @@ impl Kafka {
     /// # Errors
     /// When the broker refuses.
     pub fn delete_topic(&self, name: &str) -> Result<()> {
-        wire::delete_topic(self.port, name)
+        wire::delete_topic(self.any_port(), name)
     }
 
     /// Deletes what lies below these offsets, of partition 0 and on, as retention does; gives where each partition
@@ -251,7 +254,8 @@ impl Kafka {
     /// # Errors
     /// When the broker refuses.
     pub fn delete_records(&self, topic: &str, below: &[i64]) -> Result<Vec<i64>> {
-        wire::delete_records(self.port, topic, below)
+        let what = format!("a deletion of records of {topic}");
+        ask_each(&what, &self.ports(), |port| wire::delete_records(port, topic, below))
     }
 
     /// Deletes a group that has no member, with its offsets.
@@ -259,7 +263,8 @@ impl Kafka {
     /// # Errors
     /// When the broker refuses, as it does while there are members.
     pub fn delete_group(&self, group: &str) -> Result<()> {
-        wire::delete_group(self.port, group)
+        let what = format!("the deletion of {group}");
+        ask(&what, &self.ports(), |port| groups::delete_group(port, group))
     }
 
     /// Sets what a group has committed, as an administrator does.
@@ -267,7 +272,13 @@ impl Kafka {
     /// # Errors
     /// When the broker refuses, as it does while the group has members.
     pub fn commit_offsets(&self, group: &str, offsets: &[Committed]) -> Result<()> {
-        wire::commit_offsets(self.port, group, offsets)
+        let what = format!("the offsets of {group}");
+        let told =
+            ask_each(&what, &self.ports(), |port| groups::commit_offsets(port, group, offsets))?;
+        match told.len() == offsets.len() {
+            true => Ok(()),
+            false => Err(Error::new(format!("the brokers took {} of {}", told.len(), what))),
+        }
     }
 
     /// The offset behind the last record of each partition (control records count).
@@ -275,7 +286,7 @@ impl Kafka {
     /// # Errors
     /// When the broker does not answer, or there is no such topic.
     pub fn end_offsets(&self, topic: &str, partitions: u32) -> Result<Vec<i64>> {
-        wire::end_offsets(self.port, topic, partitions, false)
+        self.ends(topic, partitions, false)
     }
 
     /// The same up to the first record of a transaction that is still open.
@@ -283,7 +294,7 @@ impl Kafka {
     /// # Errors
     /// As for [`Kafka::end_offsets`].
     pub fn stable_offsets(&self, topic: &str, partitions: u32) -> Result<Vec<i64>> {
-        wire::end_offsets(self.port, topic, partitions, true)
+        self.ends(topic, partitions, true)
     }
 
     /// The offset a group has committed for each partition; -1 where it has none.
@@ -291,7 +302,8 @@ impl Kafka {
     /// # Errors
     /// When the broker does not answer.
     pub fn group_offsets(&self, group: &str, topic: &str, partitions: u32) -> Result<Vec<i64>> {
-        wire::group_offsets(self.port, group, topic, partitions)
+        let what = format!("the offsets of {group}");
+        ask(&what, &self.ports(), |port| groups::group_offsets(port, group, topic, partitions))
     }
 
     /// The members of a group and what they own, as the coordinator sees them.
@@ -299,11 +311,23 @@ impl Kafka {
     /// # Errors
     /// When the broker does not answer.
     pub fn members(&self, group: &str) -> Result<Vec<Member>> {
-        wire::members(self.port, group)
+        let what = format!("the members of {group}");
+        ask(&what, &self.ports(), |port| groups::members(port, group))
     }
 
-    fn process(&self) -> MutexGuard<'_, Option<Process>> {
-        lock(&self.process)
+    fn ends(&self, topic: &str, partitions: u32, stable: bool) -> Result<Vec<i64>> {
+        let what = format!("the ends of {topic}");
+        ask_each(&what, &self.ports(), |port| wire::end_offsets(port, topic, partitions, stable))
+    }
+
+    fn ports(&self) -> Vec<u16> {
+        self.brokers.iter().map(Broker::port).collect()
+    }
+
+    /// Of a broker that runs, where one does: any can be asked what the controller decides.
+    fn any_port(&self) -> u16 {
+        let running = self.brokers.iter().find(|broker| broker.pid().is_some());
+        running.map_or(self.port(), Broker::port)
     }
 }
 
@@ -322,44 +346,4 @@ pub fn create_topic(
     wait_until(&format!("leaders of {name}"), READY_LIMIT, || {
         wire::topics_have_leaders(port, &[name])
     })
-}
-
-fn properties(
-    data: &Path,
-    [port, controller, behind, advertised]: [u16; 4],
-    more: &[(String, String)],
-) -> String {
-    let data = data.display();
-    let mut text = format!(
-        "process.roles=broker,controller\n\
-         node.id=1\n\
-         controller.quorum.voters=1@127.0.0.1:{controller}\n\
-         controller.listener.names=CONTROLLER\n\
-         listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller},\
-         PROXIED://127.0.0.1:{behind}\n\
-         advertised.listeners=PLAINTEXT://127.0.0.1:{port},PROXIED://127.0.0.1:{advertised}\n\
-         listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,\
-         PROXIED:PLAINTEXT\n\
-         inter.broker.listener.name=PLAINTEXT\n\
-         log.dirs={data}\n\
-         auto.create.topics.enable=false\n\
-         group.initial.rebalance.delay.ms=0\n\
-         group.min.session.timeout.ms=1000\n\
-         group.consumer.min.session.timeout.ms=1000\n\
-         group.consumer.session.timeout.ms=10000\n\
-         group.consumer.min.heartbeat.interval.ms=100\n\
-         group.consumer.heartbeat.interval.ms=500\n\
-         offsets.topic.num.partitions=4\n\
-         transaction.state.log.num.partitions=4\n"
-    );
-    for topic in ["offsets.topic", "transaction.state.log", "share.coordinator.state.topic"] {
-        text += &format!("{topic}.replication.factor=1\n");
-    }
-    for topic in ["transaction.state.log", "share.coordinator.state.topic"] {
-        text += &format!("{topic}.min.isr=1\n");
-    }
-    for (name, value) in more {
-        text += &format!("{name}={value}\n");
-    }
-    text
 }

@@ -17,12 +17,28 @@ impl Kafka {
     /// # Errors
     /// When the reader fails.
     pub fn read_committed(&self, topic: &str) -> Result<Vec<Record>> {
-        let mut records = Vec::new();
-        for line in self.reader("records", topic)? {
-            records.push(Record::of(&line)?);
+        self.read_committed_all([topic]).map(|[records]| records)
+    }
+
+    /// The same of several topics, in the time of one.
+    ///
+    /// # Errors
+    /// When the reader fails.
+    pub fn read_committed_all<const N: usize>(
+        &self,
+        topics: [&str; N],
+    ) -> Result<[Vec<Record>; N]> {
+        let mut all = [const { Vec::new() }; N];
+        for line in self.reader("records", &topics)? {
+            let of = topics.iter().position(|topic| line["topic"].as_str() == Some(topic));
+            let of =
+                of.ok_or_else(|| Error::new(format!("of no topic that was asked for: {line}")))?;
+            all[of].push(Record::of(&line)?);
         }
-        records.sort_by_key(|record| (record.partition, record.offset));
-        Ok(records)
+        for records in &mut all {
+            records.sort_by_key(|record: &Record| (record.partition, record.offset));
+        }
+        Ok(all)
     }
 
     /// What a group has committed, in order of topic and partition, once no transaction that may still change it is open.
@@ -31,7 +47,7 @@ impl Kafka {
     /// When the reader fails.
     pub fn committed(&self, group: &str) -> Result<Vec<Committed>> {
         let mut all = Vec::new();
-        for line in self.reader("offsets", group)? {
+        for line in self.reader("offsets", &[group])? {
             all.push(Committed {
                 topic: line["topic"].as_str().unwrap_or_default().to_owned(),
                 partition: whole(&line, "partition")?,
@@ -43,7 +59,7 @@ impl Kafka {
         Ok(all)
     }
 
-    fn reader(&self, what: &str, of: &str) -> Result<Vec<serde_json::Value>> {
+    fn reader(&self, what: &str, of: &[&str]) -> Result<Vec<serde_json::Value>> {
         let output = TempDir::new("reader")?;
         let stdout = output.join("stdout");
         Launch::new("java")
@@ -52,7 +68,8 @@ impl Kafka {
             .arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
             .arg("-cp")
             .arg(format!("{}:{}", self.home.classpath(), self.home.classes().display()))
-            .args(["Reader", &self.bootstrap(), what, of])
+            .args(["Reader", &self.bootstrap(), what])
+            .args(of)
             .stdout(&stdout)
             .run(READ_LIMIT)?;
         let text = fs::read_to_string(&stdout).doing(|| "read the reader's output".into())?;

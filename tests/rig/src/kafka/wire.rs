@@ -1,28 +1,28 @@
-//! As much of Kafka's protocol as the rig needs to make topics and to see how far a broker and a group
-//! are, in milliseconds and without a JVM: nine requests, in versions of the plain encoding. It is
-//! deliberately not a client: tests and demo use real ones.
+//! As much of Kafka's protocol as the rig needs to make topics and to see how far a broker is, in milliseconds and
+//! without a JVM: requests to one broker, in versions of the plain encoding; those about groups are in
+//! [`super::groups`]. It is deliberately not a client: tests and demo use real ones.
 
-use super::Committed;
 use super::codec::{Decoder, Encoder};
 use crate::error::{Doing, Error, Result};
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 const LIST_OFFSETS: (i16, i16) = (2, 2);
 const METADATA: (i16, i16) = (3, 4);
-const OFFSET_COMMIT: (i16, i16) = (8, 2);
-const OFFSET_FETCH: (i16, i16) = (9, 2);
-const DESCRIBE_GROUPS: (i16, i16) = (15, 4);
 const CREATE_TOPICS: (i16, i16) = (19, 4);
 const DELETE_TOPICS: (i16, i16) = (20, 3);
 const DELETE_RECORDS: (i16, i16) = (21, 1);
-const DELETE_GROUPS: (i16, i16) = (42, 1);
 const TIMEOUT: Duration = Duration::from_secs(30);
 const TIMEOUT_MS: i32 = 10_000;
 /// No answer to our questions is near this.
 const MAX_ANSWER_BYTES: usize = 16 << 20;
+const LEADER_NOT_AVAILABLE: i16 = 5;
 const TOPIC_ALREADY_EXISTS: i16 = 36;
+
+/// What a broker answers: what was asked for, or its code for why not.
+pub(super) type Told<T> = std::result::Result<T, i16>;
 
 /// A topic to make: its name, its number of partitions, and settings such as `cleanup.policy`.
 #[derive(Debug, Clone, Copy)]
@@ -34,12 +34,29 @@ pub(crate) struct NewTopic<'a> {
 
 /// Whether the broker answers and is part of its cluster.
 pub(crate) fn is_ready(port: u16) -> bool {
-    metadata(port, &[]).is_ok_and(|metadata| metadata.brokers > 0)
+    metadata(port, Some(&[])).is_ok_and(|metadata| metadata.brokers > 0)
 }
 
 /// Whether every partition of these topics has a leader.
 pub(crate) fn topics_have_leaders(port: u16, names: &[&str]) -> bool {
-    metadata(port, names).is_ok_and(|metadata| metadata.all_led)
+    metadata(port, Some(names)).is_ok_and(|metadata| metadata.all_led)
+}
+
+/// Whether this broker knows of so many, and that each is in sync with the leader of every partition of all topics.
+pub(super) fn all_in_sync(port: u16, brokers: usize) -> bool {
+    metadata(port, None).is_ok_and(|metadata| {
+        let in_sync = |leads: &Leads| leads.replicas == brokers && leads.in_sync == brokers;
+        usize::try_from(metadata.brokers) == Ok(brokers)
+            && metadata.all_led
+            && metadata.partitions.values().all(in_sync)
+    })
+}
+
+/// The brokers that lead a topic's partitions, from 0 on.
+pub(super) fn leaders(port: u16, topic: &str) -> Result<Told<Vec<i32>>> {
+    let metadata = metadata(port, Some(&[topic]))?;
+    let leaders = metadata.partitions.values().map(|leads| leads.leader).collect();
+    Ok(if metadata.all_led { Ok(leaders) } else { Err(LEADER_NOT_AVAILABLE) })
 }
 
 pub(crate) fn create_topics(port: u16, topics: &[NewTopic<'_>]) -> Result<()> {
@@ -48,7 +65,7 @@ pub(crate) fn create_topics(port: u16, topics: &[NewTopic<'_>]) -> Result<()> {
     for topic in topics {
         body.text(topic.name);
         body.int32(topic.partitions);
-        body.int16(1); // replicas
+        body.int16(-1); // replicas: as many as the brokers make by default
         body.count(0); // assignments: the broker's choice
         body.count(topic.settings.len());
         for (name, value) in topic.settings {
@@ -89,7 +106,7 @@ pub(crate) fn delete_topic(port: u16, name: &str) -> Result<()> {
 }
 
 /// Deletes what lies below these offsets, of partition 0 and on; gives where each begins then.
-pub(super) fn delete_records(port: u16, topic: &str, below: &[i64]) -> Result<Vec<i64>> {
+pub(super) fn delete_records(port: u16, topic: &str, below: &[i64]) -> Result<Vec<Told<i64>>> {
     let mut body = Encoder::default();
     body.count(1);
     body.text(topic);
@@ -105,50 +122,13 @@ pub(super) fn delete_records(port: u16, topic: &str, below: &[i64]) -> Result<Ve
     by_partition(&mut answer, partitions, |answer| Ok((answer.int64()?, answer.int16()?)))
 }
 
-pub(super) fn delete_group(port: u16, group: &str) -> Result<()> {
-    let mut body = Encoder::default();
-    body.count(1);
-    body.text(group);
-    let mut answer = call(port, DELETE_GROUPS, &body)?;
-    answer.int32()?; // throttle time
-    for _ in 0..answer.int32()? {
-        let name = answer.text()?.unwrap_or_default();
-        let code = answer.int16()?;
-        if code != 0 {
-            return Err(Error::new(format!("cannot delete the group {name} (code {code})")));
-        }
-    }
-    Ok(())
-}
-
-/// What an administrator does to a group that has no member: the broker takes any offset and any text.
-pub(super) fn commit_offsets(port: u16, group: &str, offsets: &[Committed]) -> Result<()> {
-    let mut body = Encoder::default();
-    body.text(group);
-    body.int32(-1); // no generation
-    body.text(""); // no member
-    body.int64(-1); // kept as long as the broker keeps offsets
-    body.count(offsets.len());
-    for committed in offsets {
-        body.text(&committed.topic);
-        body.count(1);
-        body.int32(committed.partition);
-        body.int64(committed.offset);
-        body.text(&committed.metadata);
-    }
-    let mut answer = call(port, OFFSET_COMMIT, &body)?;
-    let partitions = offsets.iter().map(|committed| committed.partition + 1).max().unwrap_or(0);
-    by_partition(&mut answer, partitions.unsigned_abs(), |answer| Ok((0, answer.int16()?)))?;
-    Ok(())
-}
-
 /// Behind the last record, or (`stable`) behind the last that a `read_committed` consumer may see.
 pub(super) fn end_offsets(
     port: u16,
     topic: &str,
     partitions: u32,
     stable: bool,
-) -> Result<Vec<i64>> {
+) -> Result<Vec<Told<i64>>> {
     let mut body = Encoder::default();
     body.int32(-1); // a client, not a replica
     body.bytes.push(u8::from(stable));
@@ -168,111 +148,47 @@ pub(super) fn end_offsets(
     })
 }
 
-pub(super) fn group_offsets(
-    port: u16,
-    group: &str,
-    topic: &str,
-    partitions: u32,
-) -> Result<Vec<i64>> {
-    let mut body = Encoder::default();
-    body.text(group);
-    body.count(1);
-    body.text(topic);
-    body.int32(partitions.cast_signed());
-    (0..partitions).for_each(|partition| body.int32(partition.cast_signed()));
-    let mut answer = call(port, OFFSET_FETCH, &body)?;
-    by_partition(&mut answer, partitions, |answer| {
-        let offset = answer.int64()?;
-        answer.text()?; // metadata
-        Ok((offset, answer.int16()?))
-    })
-}
-
 /// Reads `[topic [partition, …]]` for one topic; `rest` reads an offset and an error code.
-fn by_partition(
+pub(super) fn by_partition(
     answer: &mut Decoder,
     partitions: u32,
     mut rest: impl FnMut(&mut Decoder) -> Result<(i64, i16)>,
-) -> Result<Vec<i64>> {
-    let mut offsets = vec![-1; usize::try_from(partitions).unwrap_or(0)];
+) -> Result<Vec<Told<i64>>> {
+    let mut offsets = vec![Ok(-1); usize::try_from(partitions).unwrap_or(0)];
     for _ in 0..answer.int32()? {
-        let topic = answer.text()?.unwrap_or_default();
+        answer.text()?; // topic
         for _ in 0..answer.int32()? {
             let partition = answer.int32()?;
             let (offset, code) = rest(answer)?;
-            if code != 0 {
-                let place = format!("{topic}, partition {partition}");
-                return Err(Error::new(format!("the broker knows no offset of {place} ({code})")));
-            }
             let place = usize::try_from(partition).ok().and_then(|place| offsets.get_mut(place));
             *place.ok_or_else(|| Error::new("the broker answers for a foreign partition"))? =
-                offset;
+                if code == 0 { Ok(offset) } else { Err(code) };
         }
     }
     Ok(offsets)
 }
 
-/// A member of a consumer group.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Member {
-    /// `group.instance.id`, where it has one.
-    pub instance_id: Option<String>,
-    /// `client.id`.
-    pub client_id: String,
-    /// Topics and partitions it owns.
-    pub owns: Vec<(String, i32)>,
-}
-
-pub(super) fn members(port: u16, group: &str) -> Result<Vec<Member>> {
-    let mut body = Encoder::default();
-    body.count(1);
-    body.text(group);
-    body.bytes.push(0); // without the operations we may do
-    let mut answer = call(port, DESCRIBE_GROUPS, &body)?;
-    answer.int32()?; // throttle time
-    let mut members = Vec::new();
-    for _ in 0..answer.int32()? {
-        answer.int16()?; // an unknown group has no members
-        for _ in ["id", "state", "protocol type", "protocol"] {
-            answer.text()?;
-        }
-        for _ in 0..answer.int32()? {
-            answer.text()?; // member id
-            let instance_id = answer.text()?;
-            let client_id = answer.text()?.unwrap_or_default();
-            answer.text()?; // host
-            answer.nested()?; // subscription
-            members.push(Member { instance_id, client_id, owns: assignment(answer.nested()?)? });
-        }
-        answer.int32()?; // operations
-    }
-    Ok(members)
-}
-
-fn assignment(mut bytes: Decoder) -> Result<Vec<(String, i32)>> {
-    let mut owned = Vec::new();
-    if bytes.is_at_end() {
-        return Ok(owned);
-    }
-    bytes.int16()?; // version
-    for _ in 0..bytes.int32()? {
-        let topic = bytes.text()?.unwrap_or_default();
-        for _ in 0..bytes.int32()? {
-            owned.push((topic.clone(), bytes.int32()?));
-        }
-    }
-    Ok(owned)
-}
-
 struct Metadata {
     brokers: i32,
     all_led: bool,
+    partitions: BTreeMap<(String, i32), Leads>,
 }
 
-fn metadata(port: u16, names: &[&str]) -> Result<Metadata> {
+/// Who leads a partition, on how many brokers it is, and how many of those are in sync.
+struct Leads {
+    leader: i32,
+    replicas: usize,
+    in_sync: usize,
+}
+
+/// Of these topics, or of all.
+fn metadata(port: u16, names: Option<&[&str]>) -> Result<Metadata> {
     let mut body = Encoder::default();
-    body.count(names.len());
-    names.iter().for_each(|name| body.text(name));
+    match names {
+        Some(names) => body.count(names.len()),
+        None => body.int32(-1),
+    }
+    names.into_iter().flatten().for_each(|name| body.text(name));
     body.bytes.push(0); // do not make missing topics
     let mut answer = call(port, METADATA, &body)?;
     answer.int32()?; // throttle time
@@ -286,24 +202,26 @@ fn metadata(port: u16, names: &[&str]) -> Result<Metadata> {
     answer.text()?; // cluster id
     answer.int32()?; // controller
     let mut all_led = true;
+    let mut partitions = BTreeMap::new();
     for _ in 0..answer.int32()? {
         all_led &= answer.int16()? == 0;
-        answer.text()?; // name
+        let name = answer.text()?.unwrap_or_default();
         answer.take(1)?; // internal or not
-        let partitions = answer.int32()?;
-        all_led &= partitions > 0;
-        for _ in 0..partitions {
+        let count = answer.int32()?;
+        all_led &= count > 0;
+        for _ in 0..count {
             all_led &= answer.int16()? == 0;
-            answer.int32()?; // index
-            all_led &= answer.int32()? >= 0; // leader
-            answer.skip_int32s()?; // replicas
-            answer.skip_int32s()?; // in-sync replicas
+            let index = answer.int32()?;
+            let leader = answer.int32()?;
+            all_led &= leader >= 0;
+            let (replicas, in_sync) = (answer.skip_int32s()?, answer.skip_int32s()?);
+            partitions.insert((name.clone(), index), Leads { leader, replicas, in_sync });
         }
     }
-    Ok(Metadata { brokers, all_led })
+    Ok(Metadata { brokers, all_led, partitions })
 }
 
-fn call(port: u16, (api, version): (i16, i16), body: &Encoder) -> Result<Decoder> {
+pub(super) fn call(port: u16, (api, version): (i16, i16), body: &Encoder) -> Result<Decoder> {
     let talk = || -> std::io::Result<Vec<u8>> {
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
