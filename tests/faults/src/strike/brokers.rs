@@ -16,7 +16,7 @@ const IN_SYNC_LIMIT: Duration = Duration::from_secs(120);
 const TAKEN_OVER_LIMIT: Duration = Duration::from_secs(60);
 const EFFECT_LIMIT: Duration = Duration::from_secs(15);
 
-/// A broker goes, is away for 1 to 8 seconds and until another does what it did, and comes back.
+/// A broker goes, is away until another does what it did and for 1 to 8 seconds more, and comes back.
 pub const ONE_GOES: Fault = Fault { name: "one-broker-goes", strike: one_goes };
 
 /// What one broker does, and another one in its place when it is gone.
@@ -81,7 +81,6 @@ fn one_goes(world: &World, dice: &mut Dice) -> Result<Seen> {
         broker.kill();
     }
     let (began, told) = (Instant::now(), world.counts(FATES));
-    dice.pause(1_000, 8_000);
     // A broker of 4.3 that was killed and started again before others led takes itself for the leader that it was,
     // until it hears of its successor. Meanwhile its coordinator reads decisions to commit that no other broker has,
     // carries them out where it gets to, and forgets them; the successor aborts the rest of the transaction, which is
@@ -90,6 +89,7 @@ fn one_goes(world: &World, dice: &mut Dice) -> Result<Seen> {
     if !holds_within(TAKEN_OVER_LIMIT, heir) {
         return Err(Error::new(format!("broker {id} is away, and nobody else is {role}")));
     }
+    dice.pause(1_000, 8_000);
     let (away, told) = (began.elapsed().as_secs_f64(), world.growth(&told));
     broker.restart()?;
     kafka.wait_in_sync(IN_SYNC_LIMIT)?;
