@@ -46,7 +46,7 @@ test-claims: install ## One test for each claim of the method
 	tests/rig/cargo-test.sh claim_
 
 # Every assertion stays on, and what all other tests have built is used: only this package is optimised.
-SIM := $(CARGO) test --quiet --locked --config profile.test.package.tollbridge.opt-level=2 --test sim
+SIM := $(CARGO) test --quiet --locked --config profile.test.package.tollbridge.opt-level=3 --test sim
 
 sim: ## SEEDS= runs of the simulation from SEED_START= on; goes on where it was stopped
 	@SEEDS=$(or $(SEEDS),100000) SEED_START=$(or $(SEED_START),0) $(SIM) seeds -- --nocapture

@@ -113,7 +113,7 @@ impl Engine {
     pub fn new(set: Settings, formats: Formats, seed: u64, now: Now) -> Self {
         Self {
             flusher: Flusher::new(now.boot),
-            publisher: Publisher::new(now.boot),
+            publisher: Publisher::new(now.boot, set.publish_events_max),
             set,
             formats,
             dice: fastrand::Rng::with_seed(seed),

@@ -57,10 +57,13 @@ pub struct Publisher {
     pub(super) wants_proof: bool,
     /// Alerts go with the next transaction.
     pub(super) alerts: Vec<Message>,
+    /// Events of one partition in a transaction at most: fewer after each that did not get through, since what takes too
+    /// long once takes too long again, and what waits only grows meanwhile.
+    events_max: usize,
 }
 
 impl Publisher {
-    pub(super) fn new(now: Boot) -> Self {
+    pub(super) fn new(now: Boot, events_max: usize) -> Self {
         Self {
             state: State::Broken,
             retry_at: now,
@@ -69,6 +72,7 @@ impl Publisher {
             proven_at: None,
             wants_proof: false,
             alerts: Vec::new(),
+            events_max,
         }
     }
 
@@ -211,7 +215,7 @@ impl Engine {
         let limits = PlanLimits { bound_lead, minute: minute_of(self.now.wall) };
         let cap = self.set.metadata_chars_max;
         let ready: Vec<Offset> = match p.phase {
-            Phase::Running => p.ready.iter().take(self.set.publish_events_max).collect(),
+            Phase::Running => p.ready.iter().take(self.publisher.events_max).collect(),
             _ => Vec::new(),
         };
         let fit =
@@ -264,6 +268,8 @@ impl Engine {
         match result {
             Committing::Clean => {
                 self.publisher.tries = 0;
+                self.publisher.events_max =
+                    self.publisher.events_max.saturating_mul(2).min(self.set.publish_events_max);
                 self.publisher.proven_at = Some(flight.began);
                 self.publisher.alerts.drain(..flight.alerts);
                 self.gauges.commits += 1;
@@ -274,6 +280,10 @@ impl Engine {
             }
             Committing::Unclear(why) => {
                 self.gauges.unclear_commits += 1;
+                let events = flight.plans.iter().map(|said| said.plan.reported.len()).max();
+                if let Some(events) = events.filter(|events| *events > 0) {
+                    self.publisher.events_max = events.div_ceil(2);
+                }
                 let text = format!("a commit is unclear; making a new producer: {why}");
                 self.note(Level::Warn, None, text);
                 self.break_producer(why);

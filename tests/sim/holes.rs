@@ -15,6 +15,7 @@ pub enum Hole {
     KeptUnknown,
     CommitRefused,
     CommitUnclear,
+    CommitTooLarge,
     UnclearTookEffect,
     LateRequestFenced,
     LeftOpen,
@@ -53,12 +54,13 @@ pub enum Hole {
     DoubtResolved,
 }
 
-pub const ALL: [Hole; 38] = [
+pub const ALL: [Hole; 39] = [
     Hole::NothingJoined,
     Hole::RevokedInCommit,
     Hole::KeptUnknown,
     Hole::CommitRefused,
     Hole::CommitUnclear,
+    Hole::CommitTooLarge,
     Hole::UnclearTookEffect,
     Hole::LateRequestFenced,
     Hole::LeftOpen,
@@ -102,6 +104,7 @@ impl Hole {
             Self::RevokedInCommit => "partition taken away in the middle of a commit",
             Self::KeptUnknown => "partitions kept by a member that was unknown meanwhile",
             Self::CommitRefused => "commit of a former member",
+            Self::CommitTooLarge => "commit of more than the brokers can take",
             Self::CommitUnclear => "commit without a clear answer",
             Self::UnclearTookEffect => "commit without an answer that took effect",
             Self::LateRequestFenced => "late request of a replaced producer",

@@ -44,6 +44,10 @@ use faults::{Fault, Kind, Stage};
 use plan::Plan;
 use search::run;
 
+/// As in the program: a world is many small things, and glibc's allocator would take a part of each seed.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Seeds of an ordinary test run; `SEEDS` asks for more.
 const SEEDS: u64 = 100;
 /// From so many seeds on every hole must have been met.
@@ -114,6 +118,25 @@ fn a_full_list_beside_a_full_archive_queue_stops_nothing() {
     };
     let sum = Sum::of(0..40, plan);
     assert!(sum.met[holes::Hole::ListFull.name()] > 0, "no list was full");
+    sum.check(plan);
+}
+
+/// Brokers that are slow for long take small transactions and no large ones. One that did not get through would never
+/// get through, were it not tried again with less.
+#[test]
+fn what_is_too_much_at_once_is_told_bit_by_bit() {
+    let plan = |seed: u64| {
+        let mut plan = Plan::draw(seed);
+        plan.shape.transactions = 60;
+        plan.shape.load_ends = plan::S;
+        plan.shape.settings.publish_events_max = 50;
+        plan.shape.settings.publish_interval = std::time::Duration::from_millis(500);
+        plan.shape.commit_events_max = Some(4);
+        plan.faults.clear();
+        plan
+    };
+    let sum = Sum::of(0..100, plan);
+    assert!(sum.met[holes::Hole::CommitTooLarge.name()] > 0, "nothing was too much");
     sum.check(plan);
 }
 

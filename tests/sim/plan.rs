@@ -52,6 +52,8 @@ pub struct Shape {
     pub load_ends: Micros,
     /// Some records are published only so much later, when keys have run out.
     pub second_wave: Option<Micros>,
+    /// How many events the brokers can take in one transaction, where that is few.
+    pub commit_events_max: Option<usize>,
 }
 
 impl Shape {
@@ -89,6 +91,9 @@ impl Plan {
         let mut dice = fastrand::Rng::with_seed(seed ^ 0x70b1_1b41_d6e5_eed5);
         let mut shape = shape(&mut dice);
         shape.is_incremental = seed % 4 == 3;
+        let mut slow = fastrand::Rng::with_seed(seed ^ 0x1d9e_03c4_77ab_5f20);
+        // At least one of each partition.
+        shape.commit_events_max = (slow.u8(0..8) == 0).then(|| slow.usize(4..=8));
         let mut faults = faults::draw(&mut dice, &shape);
         if !faults.is_empty() {
             let mut dice = fastrand::Rng::with_seed(seed ^ 0x5c1d_9a27_0b3f_64e1);
@@ -105,7 +110,7 @@ impl Plan {
 }
 
 fn shape(dice: &mut fastrand::Rng) -> Shape {
-    let processes = dice.usize(1..=3);
+    let processes = dice.usize(1..=3).max(2);
     let deadline = span(dice.u64(500..=3_000) * MS);
     let min_age = deadline + span(dice.u64(500..=5_000) * MS);
     let sweep_interval = span(dice.u64(200..=3_000) * MS);
@@ -131,6 +136,7 @@ fn shape(dice: &mut fastrand::Rng) -> Shape {
         skews: (0..processes).map(|_| dice.i64(-apart_max..=apart_max)).collect(),
         transactions: dice.usize(20..=60),
         load_ends: dice.u64(2..=40) * S,
+        commit_events_max: None,
         second_wave: (dice.u8(0..4) == 0).then(|| micros(key_ttl) + dice.u64(..60) * S),
     }
 }

@@ -2,7 +2,7 @@
 //! process may die, be fenced, or stand still.
 
 use tollbridge::pipeline::{CallId, Reply};
-use tollbridge::ports::publisher::{CommitPoint, Committing, Message};
+use tollbridge::ports::publisher::{CommitPoint, Committing, Message, Topic};
 
 use crate::faults::{Kind, Stage, Torn};
 use crate::holes::Hole;
@@ -50,7 +50,7 @@ impl World {
         snapshot: u64,
         (messages, points): (Vec<Message>, Vec<CommitPoint>),
     ) {
-        let torn = self.draw_tear();
+        let torn = self.draw_tear().or_else(|| self.is_too_much(&messages));
         let Some(up) = self.running(life) else { return };
         let (latest, mut generation, member_id) = up.snapshot.clone();
         if self.plan.plant == Some(Plant::RevocationIgnored) {
@@ -75,6 +75,17 @@ impl World {
         let who = Committer { transactional_id, producer_epoch, generation, member_id };
         let (began, step) = (self.now, Step::Produce);
         self.transact(Transact { life, id, who, messages, points, began, step, torn });
+    }
+
+    /// Brokers that are slow for good take no more than so much in the time that is left to a transaction.
+    fn is_too_much(&mut self, messages: &[Message]) -> Option<(Step, Torn)> {
+        let most = self.plan.shape.commit_events_max?;
+        let events = messages.iter().filter(|message| message.topic != Topic::Alerts).count();
+        if events <= most {
+            return None;
+        }
+        self.oracle.meets(Hole::CommitTooLarge);
+        Some((Step::AddOffsets, Torn::NotApplied))
     }
 
     fn draw_tear(&mut self) -> Option<(Step, Torn)> {
