@@ -91,7 +91,7 @@ pub struct Setup {
 pub const USUAL: Setup = Setup {
     landings: 6,
     limit: Duration::from_secs(240),
-    rate: 150,
+    rate: 80,
     mix: "invalid=0.3%,duplicate=1%",
     gateway: "[[fault]]\nkind = \"decline\"\nrate = 0.03\n\
               [[fault]]\nkind = \"timeout-after\"\nrate = 0.01\n\

@@ -163,7 +163,7 @@ pub const SCENARIOS: &[Scenario] = &[
         Store::Postgres,
         &[&[brokers::ONE_GOES]],
     )
-    .on(Setup { limit: Duration::from_secs(420), brokers: 3, ..USUAL }),
+    .on(Setup { limit: Duration::from_secs(420), brokers: 3, rate: 40, ..USUAL }),
     Scenario::new(
         "redis-or-store-silent",
         "the way to Redis or to PostgreSQL is silent in one direction or both; what was held is lost or comes late",
@@ -232,6 +232,7 @@ pub const SCENARIOS: &[Scenario] = &[
     .on(Setup {
         landings: 6,
         gateway: "[[fault]]\nkind = \"timeout-before\"\nrate = 0.5\nattempts = [1, 2, 3]\n",
+        rate: 150,
         metadata_max: 128,
         ..USUAL
     }),
