@@ -40,6 +40,8 @@ impl Readers {
                 // A broker that is killed is no reason to end.
                 .args(["-E", "-q", "-u", "-X", "isolation.level=read_committed"])
                 .args(["-X", "reconnect.backoff.max.ms=500", "-f", "%p %o %T %S\\n"])
+                // Not after each transaction: the broker has enough to do.
+                .args(["-X", "fetch.min.bytes=1000000", "-X", "fetch.wait.max.ms=1000"])
                 .stdout(&output)
                 .log(stack.file(&format!("{topic}.kcat.log")))
                 .start()?;
