@@ -57,8 +57,8 @@ pub struct Publisher {
     pub(super) wants_proof: bool,
     /// Alerts go with the next transaction.
     pub(super) alerts: Vec<Message>,
-    /// Events of one partition in a transaction at most: fewer after each that did not get through, since what takes too
-    /// long once takes too long again, and what waits only grows meanwhile.
+    /// Events of one partition in a transaction at most: fewer after each that did not get through, since what takes
+    /// too long once takes too long again, and what waits only grows meanwhile.
     events_max: usize,
 }
 

@@ -1,5 +1,5 @@
-//! What of Kafka's protocol is about consumer groups: who coordinates them, who their members are, and how far they have
-//! come. As plain as the rest of it in [`super::wire`].
+//! What of Kafka's protocol is about consumer groups: who coordinates them, who their members are, and how far they
+//! have come. As plain as the rest of it in [`super::wire`].
 
 use super::Committed;
 use super::ask::is_elsewhere_or_later;

@@ -41,7 +41,8 @@ impl Kafka {
         Ok(all)
     }
 
-    /// What a group has committed, in order of topic and partition, once no transaction that may still change it is open.
+    /// What a group has committed, in order of topic and partition, once no transaction is open that may still change
+    /// it.
     ///
     /// # Errors
     /// When the reader fails.
