@@ -115,6 +115,11 @@ async fn process(
     let profile = settings::profile(config);
     let set = pipeline_settings::of(config, options, &found, &profile, &kafka_settings);
     let formats = formats(config, profile)?;
+    tracing::info!(
+        records = set.bound_lead,
+        "first attempts are announced so many records of each partition ahead: what is in doubt without having been \
+         sent, after an outage that outlives gateway.key_ttl, is at most that"
+    );
     let mut engine = Engine::new(set, formats, fastrand::u64(..), now);
     let ends = idle::follow_log_ends(&kafka_settings, found.partitions.clone());
     let mut observer = Observing::new(meters, status, ends);

@@ -23,6 +23,9 @@ use crate::trust::Meddling;
 use crate::verdict;
 use crate::workload::Workload;
 
+/// So many finished offsets above one that is not say that it holds them back.
+const HELD_BACK: i64 = 4;
+
 /// A place in the source topic.
 pub type At = (Partition, Offset);
 
@@ -357,6 +360,9 @@ impl Oracle {
             <= metadata.unfinished.len()
         {
             self.meets(Hole::ListFull);
+        }
+        if metadata.unfinished.len() == 1 && metadata.cut.0 > watermark.0 + HELD_BACK {
+            self.meets(Hole::OneHeldAll);
         }
         let told = Told { watermark: *watermark, metadata };
         if let Some(before) = self.told.get(partition)
