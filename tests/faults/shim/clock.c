@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -112,6 +113,24 @@ int cnd_timedwait(cnd_t *cond, mtx_t *mutex, const struct timespec *until)
     return wait_until(c11_wait, thrd_timedout, cond, mutex, until);
 }
 
+/* The kernel knows nothing of the time that is missed: a moment of our monotonic clock is a later one of its own. */
+static struct timespec kernels(clockid_t clock, const struct timespec *until)
+{
+    struct timespec moved = *until;
+    if (clock == CLOCK_MONOTONIC)
+        move(&moved, -shift_of(clock));
+    return moved;
+}
+
+int sem_clockwait(sem_t *sem, clockid_t clock, const struct timespec *until)
+{
+    static int (*real_wait)(sem_t *, clockid_t, const struct timespec *);
+    if (!real_wait)
+        *(void **)&real_wait = dlsym(RTLD_NEXT, "sem_clockwait");
+    struct timespec moved = kernels(clock, until);
+    return real_wait(sem, clock, &moved);
+}
+
 /* Rust's condition variables and parked threads wait for a word of memory, until a moment of the monotonic clock. */
 long syscall(long number, ...)
 {
@@ -124,8 +143,7 @@ long syscall(long number, ...)
     struct timespec until;
     int is_wait = number == SYS_futex && (a[1] & FUTEX_CMD_MASK) == FUTEX_WAIT_BITSET && a[3] != 0;
     if (is_wait && !(a[1] & FUTEX_CLOCK_REALTIME)) {
-        until = *(const struct timespec *)a[3];
-        move(&until, -shift_of(CLOCK_MONOTONIC));
+        until = kernels(CLOCK_MONOTONIC, (const struct timespec *)a[3]);
         a[3] = (long)&until;
     }
     if (real_syscall)

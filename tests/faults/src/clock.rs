@@ -115,7 +115,7 @@ mod tests {
         assert!(clock.reads().unwrap() >= 2);
     }
 
-    /// Python's condition variables are the C library's, and its monotonic clock the kernel's but for us.
+    /// Python asks the C library for its clocks and waits, as the processor does.
     #[test]
     fn a_suspended_host_misses_time_on_one_clock_alone() {
         let folder = TempDir::new("clock").unwrap();
