@@ -3,9 +3,9 @@
 //! oracle's business.
 //!
 //! A name begins with K (Kafka and its clients), G (the gateway), R (Redis) or D (the store), and with a number, so
-//! that one that is met in several ways is seen to be one. Not possible here: storms of requests (G8), slots of a cluster
-//! (R6), a store that loses what it acknowledged (D3), batches that a store takes in part (D4, D5); versions that don't
-//! understand each other (D6) are G5's, as far as there are any.
+//! that one that is met in several ways is seen to be one. Not possible here: storms of requests (G8), slots of a
+//! cluster (R6), a store that loses what it acknowledged (D3), batches that a store takes in part (D4, D5); versions
+//! that don't understand each other (D6) are G5's, as far as there are any.
 
 use std::collections::BTreeMap;
 
