@@ -121,7 +121,7 @@ impl Hole {
             Self::SameIdAgain => "K11 one id at two offsets",
             Self::NoTransaction => "K12 record that is no transaction",
             Self::GapPassed => "K13 gap between offsets",
-            Self::OneHeldAll => "K14 one transaction held the watermark back, and others went on",
+            Self::OneHeldAll => "K14 one transaction held the watermark back while others went on",
             Self::Refused => "K6 committed offset that nobody may trust",
             Self::RecordsDeleted => "K7 records deleted before they were processed",
             Self::ChargedUnheard => "G9 charged and nobody heard",
