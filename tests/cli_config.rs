@@ -139,6 +139,7 @@ fn wrong_usage_is_2_and_help_is_0() {
         "generate",
         "gateway-sim",
         "reconcile",
+        "rebuild",
         "resolve",
         "trace",
     ] {
@@ -150,7 +151,7 @@ fn wrong_usage_is_2_and_help_is_0() {
 
 #[test]
 fn a_configuration_is_checked_before_any_command_does_anything() {
-    for command in ["run", "check-config", "migrate", "reconcile"] {
+    for command in ["run", "check-config", "migrate", "reconcile", "rebuild"] {
         let output = tollbridge(&[command, "--config", "/nowhere/tollbridge.toml"], &[]);
         assert_eq!(output.status.code(), Some(78), "{command}");
         let err = String::from_utf8(output.stderr).unwrap();
@@ -171,7 +172,7 @@ fn every_help_teaches() {
         .filter_map(|line| line.split_whitespace().next())
         .filter(|command| *command != "help")
         .collect();
-    assert_eq!(commands.len(), 8, "{top}");
+    assert_eq!(commands.len(), 9, "{top}");
     for command in commands {
         let help = String::from_utf8(tollbridge(&[command, "--help"], &[]).stdout).unwrap();
         let codes = help.split("Exit codes:\n").nth(1).expect(command);

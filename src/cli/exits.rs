@@ -13,7 +13,7 @@ const CONFIG: Meaning = (78, "the configuration is wrong; each finding is a line
 const FAILED: Meaning = (1, "it failed for another reason, told on stderr");
 
 /// Commands by name.
-const COMMANDS: [(&str, &[Meaning]); 8] = [
+const COMMANDS: [(&str, &[Meaning]); 9] = [
     (
         "run",
         &[
@@ -51,6 +51,20 @@ const COMMANDS: [(&str, &[Meaning]); 8] = [
             (3, "it does not balance; what fails is named on stdout"),
             GONE,
             CONFIG,
+        ],
+    ),
+    (
+        "rebuild",
+        &[
+            (0, "every row that events tell of stands (dry run: would stand)"),
+            FAILED,
+            USAGE,
+            (
+                3,
+                "rows or events contradict each other; each is named on stdout, the others are made",
+            ),
+            GONE,
+            (78, "the configuration is wrong, or names another store than the group's"),
         ],
     ),
     (

@@ -20,6 +20,7 @@ pub mod gateway_sim;
 pub mod generate;
 pub mod migrate;
 pub mod progress;
+pub mod rebuild;
 pub mod reconcile;
 pub mod resolve;
 pub mod run;
@@ -64,6 +65,7 @@ enum Command {
     Generate(generate::GenerateArgs),
     GatewaySim(gateway_sim::GatewaySimArgs),
     Reconcile(reconcile::ReconcileArgs),
+    Rebuild(rebuild::RebuildArgs),
     Resolve(resolve::ResolveArgs),
     Trace(trace::TraceArgs),
 }
@@ -95,6 +97,7 @@ impl Command {
             Self::Migrate(args) => Some(&args.config),
             Self::Generate(args) => Some(&args.config),
             Self::Reconcile(args) => Some(&args.config),
+            Self::Rebuild(args) => Some(&args.config),
             Self::Resolve(args) => Some(&args.config),
             Self::Trace(args) => Some(&args.config),
             Self::GatewaySim(_) => None,
@@ -109,6 +112,7 @@ impl Command {
             (Self::Migrate(_), Some(config)) => migrate::run(&config),
             (Self::Generate(args), Some(config)) => generate::run(&config, &args),
             (Self::Reconcile(args), Some(config)) => reconcile::run(&config, &args),
+            (Self::Rebuild(args), Some(config)) => rebuild::run(&config, &args),
             (Self::Resolve(args), Some(config)) => resolve::run(&config, &args),
             (Self::Trace(args), Some(config)) => trace::run(&config, &args),
             (_, None) => anyhow::bail!("this command needs a configuration"),
