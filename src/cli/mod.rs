@@ -15,6 +15,7 @@ use crate::config::{Config, Override};
 use crate::telemetry::log;
 
 pub mod check_config;
+pub mod config;
 mod exits;
 pub mod gateway_sim;
 pub mod generate;
@@ -61,6 +62,7 @@ enum LogArg {
 enum Command {
     Run(run::RunArgs),
     CheckConfig(check_config::CheckConfigArgs),
+    Config(config::ConfigCommand),
     Migrate(migrate::MigrateArgs),
     Generate(generate::GenerateArgs),
     GatewaySim(gateway_sim::GatewaySimArgs),
@@ -94,6 +96,7 @@ impl Command {
         match self {
             Self::Run(args) => Some(&args.config),
             Self::CheckConfig(args) => Some(&args.config),
+            Self::Config(args) => Some(args.config_args()),
             Self::Migrate(args) => Some(&args.config),
             Self::Generate(args) => Some(&args.config),
             Self::Reconcile(args) => Some(&args.config),
@@ -109,6 +112,7 @@ impl Command {
             (Self::GatewaySim(args), _) => gateway_sim::run(args),
             (Self::Run(args), Some(config)) => run::run(config, &args),
             (Self::CheckConfig(args), Some(config)) => check_config::run(&config, &args),
+            (Self::Config(args), Some(_)) => config::run(&args),
             (Self::Migrate(_), Some(config)) => migrate::run(&config),
             (Self::Generate(args), Some(config)) => generate::run(&config, &args),
             (Self::Reconcile(args), Some(config)) => reconcile::run(&config, &args),
