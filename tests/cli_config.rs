@@ -135,10 +135,12 @@ fn wrong_usage_is_2_and_help_is_0() {
     for command in [
         "run",
         "check-config",
+        "config",
         "migrate",
         "generate",
         "gateway-sim",
         "reconcile",
+        "rebuild",
         "resolve",
         "trace",
     ] {
@@ -150,7 +152,7 @@ fn wrong_usage_is_2_and_help_is_0() {
 
 #[test]
 fn a_configuration_is_checked_before_any_command_does_anything() {
-    for command in ["run", "check-config", "migrate", "reconcile"] {
+    for command in ["run", "check-config", "migrate", "reconcile", "rebuild"] {
         let output = tollbridge(&[command, "--config", "/nowhere/tollbridge.toml"], &[]);
         assert_eq!(output.status.code(), Some(78), "{command}");
         let err = String::from_utf8(output.stderr).unwrap();
@@ -171,14 +173,14 @@ fn every_help_teaches() {
         .filter_map(|line| line.split_whitespace().next())
         .filter(|command| *command != "help")
         .collect();
-    assert_eq!(commands.len(), 8, "{top}");
+    assert_eq!(commands.len(), 10, "{top}");
     for command in commands {
         let help = String::from_utf8(tollbridge(&[command, "--help"], &[]).stdout).unwrap();
         let codes = help.split("Exit codes:\n").nth(1).expect(command);
         for code in ["  0  ", "  2  "] {
             assert!(codes.contains(code), "{command}: {codes}");
         }
-        if command != "gateway-sim" {
+        if !["gateway-sim", "config"].contains(&command) {
             assert!(codes.contains("  69 ") && codes.contains("  78 "), "{command}: {codes}");
         }
         let example = format!("  tollbridge {command} ");
@@ -214,4 +216,71 @@ fn mistakes_are_told_with_key_value_origin_and_remedy() {
     let (code, _, err) = check(MINIMAL, &["--set", "sweep.min_age=10s"], &[]);
     assert_eq!(code, 78);
     assert!(err.contains("gateway.timeout (10s) must be below sweep.min_age (10s)"), "{err}");
+}
+
+const CANARIES: &str = "
+[redis]
+url = \"redis://me:canary-1@127.0.0.1:1/0\"
+[store]
+url = \"postgres://me:canary-2@127.0.0.1:1/db?sslpassword=canary-3\"
+[kafka.properties]
+\"sasl.password\" = \"canary-4\"
+[gateway.headers]
+x-api-key = \"canary-5\"
+";
+
+#[test]
+fn each_value_is_shown_with_where_it_comes_from_and_no_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, "canary-6").unwrap();
+    let path = file(folder.path(), &format!("{MINIMAL}{CANARIES}"));
+    let path = path.to_str().unwrap();
+    let token = format!("gateway.header_files.authorization={}", secret.display());
+    let args = ["config", "show", "--config", path, "--set", "flush.max_rows=7", "--set", &token];
+    let environment = [
+        ("TOLLBRIDGE_SWEEP__MIN_AGE", "31s"),
+        ("TOLLBRIDGE_KAFKA__PROPERTIES__SSL_KEY_PASSWORD", "canary-7"),
+    ];
+    let output = tollbridge(&args, &environment);
+    let out = String::from_utf8(output.stdout).unwrap();
+    assert_eq!((output.status.code(), &*output.stderr), (Some(0), &b""[..]), "{out}");
+    assert!(!out.contains("canary"), "{out}");
+    for line in [
+        &format!("brokers = \"127.0.0.1:1\"  # {path}"),
+        "min_age = \"31s\"  # environment variable TOLLBRIDGE_SWEEP__MIN_AGE",
+        "max_rows = 7  # command line (--set)",
+        "interval = \"50ms\"  # default",
+        "# instance_id  # not set",
+        &format!("url = \"redis://me:***@127.0.0.1:1/0\"  # {path}"),
+        &format!("\"sasl.password\" = \"***\"  # {path}"),
+        "\"ssl.key.password\" = \"***\"  # environment variable TOLLBRIDGE_KAFKA__PROPERTIES__SSL_KEY_PASSWORD",
+        &format!("x-api-key = \"***\"  # {path}"),
+        &format!("authorization = {:?}  # command line (--set)", secret.to_str().unwrap()),
+        "allow_lossy = false  # default",
+    ] {
+        assert!(out.lines().any(|shown| shown == line), "{line:?} is not in {out}");
+    }
+
+    let output = tollbridge(&[&args[..], &["--json"]].concat(), &environment);
+    let out = String::from_utf8(output.stdout).unwrap();
+    assert!(!out.contains("canary"), "{out}");
+    let keys: Vec<serde_json::Value> = serde_json::from_str(&out).unwrap();
+    let find = |name: &str| keys.iter().find(|key| key["key"] == name).unwrap();
+    assert_eq!(
+        (&find("flush.max_rows")["value"], &keys[0]["key"]),
+        (&7.into(), &"kafka.brokers".into())
+    );
+    assert_eq!(find("kafka.instance_id")["value"], serde_json::Value::Null);
+}
+
+#[test]
+fn a_bad_configuration_is_not_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(folder.path(), &MINIMAL.replace("24h", "24"));
+    let args = ["config", "show", "--config", path.to_str().unwrap()];
+    let output = tollbridge(&args, &[]);
+    assert_eq!((output.status.code(), &*output.stdout), (Some(78), &b""[..]));
+    assert!(String::from_utf8(output.stderr).unwrap().starts_with("gateway.key_ttl = "));
+    assert_eq!(tollbridge(&["config"], &[]).status.code(), Some(2));
 }

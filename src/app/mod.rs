@@ -10,6 +10,7 @@ pub mod idle;
 pub mod limits;
 pub mod observe;
 mod pipeline_settings;
+pub mod rebuild;
 pub mod reconcile;
 pub mod resolve;
 pub mod run;

@@ -13,7 +13,7 @@ const CONFIG: Meaning = (78, "the configuration is wrong; each finding is a line
 const FAILED: Meaning = (1, "it failed for another reason, told on stderr");
 
 /// Commands by name.
-const COMMANDS: [(&str, &[Meaning]); 8] = [
+const COMMANDS: [(&str, &[Meaning]); 10] = [
     (
         "run",
         &[
@@ -30,6 +30,7 @@ const COMMANDS: [(&str, &[Meaning]); 8] = [
         "check-config",
         &[(0, "everything is as it has to be; notes are no failure"), USAGE, GONE, CONFIG],
     ),
+    ("config", &[(0, "shown"), USAGE, CONFIG]),
     ("migrate", &[(0, "the tables have this version"), FAILED, USAGE, GONE, CONFIG]),
     ("generate", &[(0, "every record is acknowledged"), FAILED, USAGE, GONE, CONFIG]),
     (
@@ -51,6 +52,20 @@ const COMMANDS: [(&str, &[Meaning]); 8] = [
             (3, "it does not balance; what fails is named on stdout"),
             GONE,
             CONFIG,
+        ],
+    ),
+    (
+        "rebuild",
+        &[
+            (0, "every row that events tell of stands (dry run: would stand)"),
+            FAILED,
+            USAGE,
+            (
+                3,
+                "rows or events contradict each other; each is named on stdout, the others are made",
+            ),
+            GONE,
+            (78, "the configuration is wrong, or names another store than the group's"),
         ],
     ),
     (
@@ -79,15 +94,20 @@ const COMMANDS: [(&str, &[Meaning]); 8] = [
 pub(super) fn told(cli: Command) -> Command {
     COMMANDS.iter().fold(cli, |cli, (name, meanings)| {
         cli.mut_subcommand(name, |command| {
-            let short = with(command.get_after_help(), meanings);
-            let long = command.get_after_long_help().map(|help| with(Some(help), meanings));
-            let command = command.after_help(short);
-            match long {
-                Some(long) => command.after_long_help(long),
-                None => command,
-            }
+            let command = command.mut_subcommands(|inner| ended(inner, meanings));
+            ended(command, meanings)
         })
     })
+}
+
+fn ended(command: Command, meanings: &[Meaning]) -> Command {
+    let short = with(command.get_after_help(), meanings);
+    let long = command.get_after_long_help().map(|help| with(Some(help), meanings));
+    let command = command.after_help(short);
+    match long {
+        Some(long) => command.after_long_help(long),
+        None => command,
+    }
 }
 
 fn with(help: Option<&StyledStr>, meanings: &[Meaning]) -> String {

@@ -15,11 +15,13 @@ use crate::config::{Config, Override};
 use crate::telemetry::log;
 
 pub mod check_config;
+pub mod config;
 mod exits;
 pub mod gateway_sim;
 pub mod generate;
 pub mod migrate;
 pub mod progress;
+pub mod rebuild;
 pub mod reconcile;
 pub mod resolve;
 pub mod run;
@@ -60,10 +62,12 @@ enum LogArg {
 enum Command {
     Run(run::RunArgs),
     CheckConfig(check_config::CheckConfigArgs),
+    Config(config::ConfigCommand),
     Migrate(migrate::MigrateArgs),
     Generate(generate::GenerateArgs),
     GatewaySim(gateway_sim::GatewaySimArgs),
     Reconcile(reconcile::ReconcileArgs),
+    Rebuild(rebuild::RebuildArgs),
     Resolve(resolve::ResolveArgs),
     Trace(trace::TraceArgs),
 }
@@ -92,9 +96,11 @@ impl Command {
         match self {
             Self::Run(args) => Some(&args.config),
             Self::CheckConfig(args) => Some(&args.config),
+            Self::Config(args) => Some(args.config_args()),
             Self::Migrate(args) => Some(&args.config),
             Self::Generate(args) => Some(&args.config),
             Self::Reconcile(args) => Some(&args.config),
+            Self::Rebuild(args) => Some(&args.config),
             Self::Resolve(args) => Some(&args.config),
             Self::Trace(args) => Some(&args.config),
             Self::GatewaySim(_) => None,
@@ -106,9 +112,11 @@ impl Command {
             (Self::GatewaySim(args), _) => gateway_sim::run(args),
             (Self::Run(args), Some(config)) => run::run(config, &args),
             (Self::CheckConfig(args), Some(config)) => check_config::run(&config, &args),
+            (Self::Config(args), Some(_)) => config::run(&args),
             (Self::Migrate(_), Some(config)) => migrate::run(&config),
             (Self::Generate(args), Some(config)) => generate::run(&config, &args),
             (Self::Reconcile(args), Some(config)) => reconcile::run(&config, &args),
+            (Self::Rebuild(args), Some(config)) => rebuild::run(&config, &args),
             (Self::Resolve(args), Some(config)) => resolve::run(&config, &args),
             (Self::Trace(args), Some(config)) => trace::run(&config, &args),
             (_, None) => anyhow::bail!("this command needs a configuration"),

@@ -20,6 +20,7 @@ mod reader;
 pub mod redis;
 pub mod secret;
 mod setting;
+pub mod show;
 pub mod store;
 pub mod timing;
 pub mod transactions;
@@ -64,6 +65,28 @@ impl Config {
         let (config, errors, _) = read(sources);
         if errors.is_empty() { Ok(config) } else { Err(ConfigErrors(errors)) }
     }
+
+    /// Every key with its value and where that comes from, in the order of the sections. It reads what [`Self::load`]
+    /// does.
+    pub fn show(
+        file: Option<&Path>,
+        overrides: &[Override],
+    ) -> Result<Vec<show::Shown>, ConfigErrors> {
+        Self::show_sources(&Sources {
+            file: file.map(Path::to_owned),
+            environment: std::env::vars_os().collect(),
+            overrides: overrides.to_vec(),
+        })
+    }
+
+    /// The same from sources that are given.
+    pub fn show_sources(sources: &Sources) -> Result<Vec<show::Shown>, ConfigErrors> {
+        let mut errors = Vec::new();
+        let layers = layers::Layers::merge(sources, &mut errors);
+        let r = &mut reader::Reader::new(&layers);
+        checked(r, &mut errors);
+        if errors.is_empty() { Ok(r.shown()) } else { Err(ConfigErrors(errors)) }
+    }
 }
 
 /// Every key that this version has, by its dotted name; the variable parts of maps are left out.
@@ -76,12 +99,28 @@ fn read(sources: &Sources) -> (Config, Vec<ConfigError>, BTreeMap<String, KeySpe
     let mut errors = Vec::new();
     let layers = layers::Layers::merge(sources, &mut errors);
     let r = &mut reader::Reader::new(&layers);
+    let config = checked(r, &mut errors);
+    (config, errors, r.known().clone())
+}
+
+fn checked(r: &mut reader::Reader<'_>, errors: &mut Vec<ConfigError>) -> Config {
+    let config = sections(r);
+    r.refuse_unknown();
+    errors.append(&mut r.errors);
+    if errors.is_empty() {
+        *errors = timing::check(&config);
+    }
+    config
+}
+
+/// In the order of the documentation.
+fn sections(r: &mut reader::Reader<'_>) -> Config {
     let kafka = kafka::Kafka::read(r);
     let transactions = transactions::Transactions::read(r);
     let events = transactions::Events::read(r);
     let redis = redis::Redis::read(r);
-    let alerts = alerts::Alerts::read(r, redis.max_temp, redis.max_archive);
-    let config = Config {
+    let (max_temp, max_archive) = (redis.max_temp, redis.max_archive);
+    Config {
         kafka,
         transactions,
         events,
@@ -92,17 +131,11 @@ fn read(sources: &Sources) -> (Config, Vec<ConfigError>, BTreeMap<String, KeySpe
         flush: pace::Flush::read(r),
         sweep: pace::Sweep::read(r),
         publish: pace::Publish::read(r),
-        alerts,
+        alerts: alerts::Alerts::read(r, max_temp, max_archive),
         http: process::Http::read(r),
         shutdown: process::Shutdown::read(r),
         log: process::Log::read(r),
-    };
-    r.refuse_unknown();
-    errors.append(&mut r.errors);
-    if errors.is_empty() {
-        errors = timing::check(&config);
     }
-    (config, errors, r.known().clone())
 }
 
 #[cfg(test)]

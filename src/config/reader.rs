@@ -14,6 +14,7 @@ use super::errors::ConfigError;
 use super::layers::{Layers, variable_of_key};
 use super::secret::{Secret, SecretUrl};
 use super::setting::Setting;
+use super::show::{self, Kind, Shown};
 use super::units::{Period, Size};
 
 /// What the documentation has to say of a key. Filled in while the key is read, so that it can't differ from the code.
@@ -31,6 +32,8 @@ pub(super) struct Reader<'a> {
     layers: &'a Layers,
     pub(super) errors: Vec<ConfigError>,
     known: BTreeMap<String, KeySpec>,
+    /// The same keys as they were asked for: in the order of the sections.
+    order: Vec<String>,
     /// Keys under which every name is allowed.
     maps: BTreeSet<String>,
     /// Keys whose values are never repeated.
@@ -44,6 +47,7 @@ impl<'a> Reader<'a> {
             layers,
             errors: Vec::new(),
             known: BTreeMap::new(),
+            order: Vec::new(),
             maps: BTreeSet::new(),
             secrets: BTreeSet::new(),
             refused: BTreeSet::new(),
@@ -74,8 +78,11 @@ impl<'a> Reader<'a> {
 
     /// What is noted of a key; the first note of its values stands.
     fn spec(&mut self, key: &str, values: &str) -> &mut KeySpec {
-        let new = || KeySpec { values: values.to_owned(), ..KeySpec::default() };
-        self.known.entry(key.to_owned()).or_insert_with(new)
+        let order = &mut self.order;
+        self.known.entry(key.to_owned()).or_insert_with(|| {
+            order.push(key.to_owned());
+            KeySpec { values: values.to_owned(), ..KeySpec::default() }
+        })
     }
 
     /// A key without a default; `why` says what it is for and how it looks.
@@ -249,6 +256,17 @@ impl<'a> Reader<'a> {
     /// All keys that were asked for so far, maps included.
     pub(super) fn known(&self) -> &BTreeMap<String, KeySpec> {
         &self.known
+    }
+
+    /// Every key that was asked for, with its value and where that comes from.
+    pub(super) fn shown(&self) -> Vec<Shown> {
+        let kind = |key: &str| match (self.maps.contains(key), self.secrets.contains(key)) {
+            (true, _) => Kind::Map { is_secret: is_secret(key) },
+            (false, true) => Kind::Secret,
+            (false, false) => Kind::Plain,
+        };
+        let specs = self.order.iter().filter_map(|key| Some((key, self.known.get(key)?)));
+        specs.flat_map(|(key, spec)| show::show(self.layers, key, spec, kind(key))).collect()
     }
 
     /// Notes every key that is set and that nobody asked for.

@@ -1,8 +1,9 @@
-//! `reconcile`, `resolve` and `trace` after a real run: Kafka, Redis, SQLite and PostgreSQL, the simulator's ledger.
-//! What was processed must balance, and each defect that is planted in the real data must be found and named.
+//! `reconcile`, `resolve`, `trace` and `rebuild` after a real run: Kafka, Redis, SQLite and PostgreSQL, the simulator's
+//! ledger. What was processed must balance, and each defect that is planted in the real data must be found and named.
 
 #![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
 
+mod restored;
 mod world;
 
 use std::time::Duration;
