@@ -9,6 +9,7 @@ pub mod http;
 pub mod idle;
 pub mod limits;
 pub mod observe;
+pub mod pace;
 mod pipeline_settings;
 pub mod reconcile;
 pub mod resolve;
