@@ -1,6 +1,7 @@
 //! Builds the parts, runs the route over them, and tells operators how it is.
 
 pub mod check;
+pub mod dlq;
 pub mod drive;
 pub mod exit;
 #[cfg(feature = "failpoints")]
