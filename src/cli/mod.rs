@@ -15,6 +15,7 @@ use crate::config::{Config, Override};
 use crate::telemetry::log;
 
 pub mod check_config;
+pub mod dlq;
 mod exits;
 pub mod gateway_sim;
 pub mod generate;
@@ -66,6 +67,7 @@ enum Command {
     Reconcile(reconcile::ReconcileArgs),
     Resolve(resolve::ResolveArgs),
     Trace(trace::TraceArgs),
+    Dlq(dlq::DlqArgs),
 }
 
 /// Where the configuration comes from.
@@ -97,6 +99,7 @@ impl Command {
             Self::Reconcile(args) => Some(&args.config),
             Self::Resolve(args) => Some(&args.config),
             Self::Trace(args) => Some(&args.config),
+            Self::Dlq(args) => Some(args.config()),
             Self::GatewaySim(_) => None,
         }
     }
@@ -111,6 +114,7 @@ impl Command {
             (Self::Reconcile(args), Some(config)) => reconcile::run(&config, &args),
             (Self::Resolve(args), Some(config)) => resolve::run(&config, &args),
             (Self::Trace(args), Some(config)) => trace::run(&config, &args),
+            (Self::Dlq(args), Some(config)) => dlq::run(&config, args),
             (_, None) => anyhow::bail!("this command needs a configuration"),
         }
     }
