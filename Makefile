@@ -16,8 +16,8 @@ IS_THERE = $(or $(wildcard tests/$(1).rs),$(wildcard tests/$(1)/main.rs))
 SERVICELESS_HERE := $(foreach name,$(SERVICELESS),$(if $(call IS_THERE,$(name)),--test $(name)))
 
 .NOTPARALLEL:
-.PHONY: help install check format lint test test-claims sim sim-test sim-pairs plants plants-real fuzz-all release up down demo \
-	soak-demo before failpoints suite faults faults-check faults-claim campaign recover bench build-cold
+.PHONY: help install check format lint test test-claims clients sim sim-test sim-pairs plants plants-real fuzz-all release up down \
+	demo soak-demo before failpoints suite faults faults-check faults-claim campaign recover bench build-cold
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-24s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,11 @@ test: install format lint sim-test ## Everything, against real services
 
 test-claims: install ## One test for each claim of the method
 	tests/rig/cargo-test.sh claim_
+
+clients: install ## confluent-kafka, put into .rig from PyPI, reads the headers of dead letters and events
+	@test -x .rig/python/bin/python || python3 -m venv .rig/python
+	@.rig/python/bin/pip install --quiet confluent-kafka==2.16.1
+	tests/rig/cargo-test.sh --test e2e confluent_kafka -- --ignored
 
 # Every assertion stays on, and what all other tests have built is used: only this package is optimised.
 SIM := $(CARGO) test --quiet --locked --config profile.test.package.tollbridge.opt-level=3 --test sim

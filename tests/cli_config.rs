@@ -129,6 +129,16 @@ fn wrong_usage_is_2_and_help_is_0() {
         &["run", "--until-idle", "10"],
         &["resolve", "tx-1", "--by", "me"],
         &["resolve", "tx-1", "--by", "me", "--charged", "ch_1", "--not-charged"],
+        &["dlq"],
+        &["dlq", "list", "--fate", "archived"],
+        &["dlq", "list", "--since", "yesterday"],
+        &["dlq", "show", "12"],
+        &["dlq", "show", "0/12", "--value", "--json"],
+        &["dlq", "replay"],
+        &["dlq", "replay", "--dry-run"],
+        &["dlq", "replay", "--all", "--code", "bad_amount"],
+        &["dlq", "replay", "0/12", "--all"],
+        &["dlq", "replay", "--all", "--rate", "0"],
     ] {
         assert_eq!(tollbridge(args, &[]).status.code(), Some(2), "{args:?}");
     }
@@ -143,8 +153,13 @@ fn wrong_usage_is_2_and_help_is_0() {
         "rebuild",
         "resolve",
         "trace",
+        "dlq",
+        "dlq list",
+        "dlq show",
+        "dlq replay",
     ] {
-        let output = tollbridge(&[command, "--help"], &[]);
+        let words: Vec<&str> = command.split(' ').chain(["--help"]).collect();
+        let output = tollbridge(&words, &[]);
         assert_eq!(output.status.code(), Some(0), "{command}");
         assert!(output.stdout.len() > 200, "{command}");
     }
@@ -160,27 +175,34 @@ fn a_configuration_is_checked_before_any_command_does_anything() {
     }
 }
 
-/// Every command's help ends with examples that can be parsed and with its exit codes.
-#[test]
-fn every_help_teaches() {
-    let top = String::from_utf8(tollbridge(&["--help"], &[]).stdout).unwrap();
-    let commands: Vec<&str> = top
+/// The commands that a help lists.
+fn commands(of: &[&str]) -> Vec<String> {
+    let help = tollbridge(&[of, &["--help"]].concat(), &[]).stdout;
+    let help = String::from_utf8(help).unwrap();
+    let names = help
         .lines()
         .skip_while(|line| *line != "Commands:")
         .skip(1)
         .take_while(|line| !line.is_empty())
         .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
         .filter_map(|line| line.split_whitespace().next())
-        .filter(|command| *command != "help")
-        .collect();
-    assert_eq!(commands.len(), 10, "{top}");
-    for command in commands {
-        let help = String::from_utf8(tollbridge(&[command, "--help"], &[]).stdout).unwrap();
-        let codes = help.split("Exit codes:\n").nth(1).expect(command);
+        .filter(|command| *command != "help");
+    names.map(|name| [of, &[name]].concat().join(" ")).collect()
+}
+
+/// Every command's help ends with examples that can be parsed and with its exit codes.
+#[test]
+fn every_help_teaches() {
+    let (top, of_letters, of_config) = (commands(&[]), commands(&["dlq"]), commands(&["config"]));
+    assert_eq!((top.len(), of_letters.len(), of_config.len()), (11, 3, 1), "{top:?}");
+    for command in top.into_iter().chain(of_letters).chain(of_config) {
+        let words: Vec<&str> = command.split(' ').chain(["--help"]).collect();
+        let help = String::from_utf8(tollbridge(&words, &[]).stdout).unwrap();
+        let codes = help.split("Exit codes:\n").nth(1).expect(&command);
         for code in ["  0  ", "  2  "] {
             assert!(codes.contains(code), "{command}: {codes}");
         }
-        if !["gateway-sim", "config"].contains(&command) {
+        if !["gateway-sim", "config", "config show"].contains(&command.as_str()) {
             assert!(codes.contains("  69 ") && codes.contains("  78 "), "{command}: {codes}");
         }
         let example = format!("  tollbridge {command} ");

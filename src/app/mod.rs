@@ -1,6 +1,7 @@
 //! Builds the parts, runs the route over them, and tells operators how it is.
 
 pub mod check;
+pub mod dlq;
 pub mod drive;
 pub mod exit;
 #[cfg(feature = "failpoints")]
@@ -9,6 +10,7 @@ pub mod http;
 pub mod idle;
 pub mod limits;
 pub mod observe;
+pub mod pace;
 mod pipeline_settings;
 pub mod rebuild;
 pub mod reconcile;

@@ -12,8 +12,8 @@ const GONE: Meaning = (69, "something that it needs is not there, or not set up 
 const CONFIG: Meaning = (78, "the configuration is wrong; each finding is a line on stderr");
 const FAILED: Meaning = (1, "it failed for another reason, told on stderr");
 
-/// Commands by name.
-const COMMANDS: [(&str, &[Meaning]); 10] = [
+/// Commands by name; a command of a command behind the one that it is of.
+const COMMANDS: [(&str, &[Meaning]); 15] = [
     (
         "run",
         &[
@@ -31,6 +31,7 @@ const COMMANDS: [(&str, &[Meaning]); 10] = [
         &[(0, "everything is as it has to be; notes are no failure"), USAGE, GONE, CONFIG],
     ),
     ("config", &[(0, "shown"), USAGE, CONFIG]),
+    ("config show", &[(0, "shown"), USAGE, CONFIG]),
     ("migrate", &[(0, "the tables have this version"), FAILED, USAGE, GONE, CONFIG]),
     ("generate", &[(0, "every record is acknowledged"), FAILED, USAGE, GONE, CONFIG]),
     (
@@ -88,16 +89,32 @@ const COMMANDS: [(&str, &[Meaning]); 10] = [
             CONFIG,
         ],
     ),
+    ("dlq", &[(0, "done"), FAILED, USAGE, (3, "a replay refused something"), GONE, CONFIG]),
+    ("dlq list", &[(0, "listed, be it none"), FAILED, USAGE, GONE, CONFIG]),
+    ("dlq show", &[(0, "shown"), (1, "nothing stands there"), USAGE, GONE, CONFIG]),
+    (
+        "dlq replay",
+        &[
+            (0, "all that was asked for is replayed, up to --max; in a dry run: would be"),
+            FAILED,
+            USAGE,
+            (3, "something was refused; each is named on stdout, with the reason"),
+            (69, "Kafka or the store does not answer; what was done by then is told on stdout"),
+            CONFIG,
+        ],
+    ),
 ];
 
 /// Puts the exit codes at the end of each command's help.
 pub(super) fn told(cli: Command) -> Command {
-    COMMANDS.iter().fold(cli, |cli, (name, meanings)| {
-        cli.mut_subcommand(name, |command| {
-            let command = command.mut_subcommands(|inner| ended(inner, meanings));
-            ended(command, meanings)
-        })
+    COMMANDS.iter().fold(cli, |cli, (name, meanings)| match name.split_once(' ') {
+        Some((name, part)) => cli.mut_subcommand(name, |command| tell(command, part, meanings)),
+        None => tell(cli, name, meanings),
     })
+}
+
+fn tell(parent: Command, name: &str, meanings: &[Meaning]) -> Command {
+    parent.mut_subcommand(name, |command| ended(command, meanings))
 }
 
 fn ended(command: Command, meanings: &[Meaning]) -> Command {

@@ -16,6 +16,7 @@ use crate::telemetry::log;
 
 pub mod check_config;
 pub mod config;
+pub mod dlq;
 mod exits;
 pub mod gateway_sim;
 pub mod generate;
@@ -70,6 +71,7 @@ enum Command {
     Rebuild(rebuild::RebuildArgs),
     Resolve(resolve::ResolveArgs),
     Trace(trace::TraceArgs),
+    Dlq(dlq::DlqArgs),
 }
 
 /// Where the configuration comes from.
@@ -103,6 +105,7 @@ impl Command {
             Self::Rebuild(args) => Some(&args.config),
             Self::Resolve(args) => Some(&args.config),
             Self::Trace(args) => Some(&args.config),
+            Self::Dlq(args) => Some(args.config()),
             Self::GatewaySim(_) => None,
         }
     }
@@ -119,6 +122,7 @@ impl Command {
             (Self::Rebuild(args), Some(config)) => rebuild::run(&config, &args),
             (Self::Resolve(args), Some(config)) => resolve::run(&config, &args),
             (Self::Trace(args), Some(config)) => trace::run(&config, &args),
+            (Self::Dlq(args), Some(config)) => dlq::run(&config, args),
             (_, None) => anyhow::bail!("this command needs a configuration"),
         }
     }

@@ -7,6 +7,8 @@
 mod bad_inputs;
 mod claims_flush;
 mod claims_queues;
+mod clients;
+mod dead_letters;
 mod ending;
 mod formats;
 mod offset_log;

@@ -247,14 +247,15 @@ impl World {
         path
     }
 
-    /// A command of the product, to be run or started.
+    /// A command of the product, such as `trace` or `dlq list`, to be run or started.
     pub fn command(&self, command: &str, name: &str, args: &[&str]) -> Launch {
         self.command_at(command, name, free_port(), args)
     }
 
     fn command_at(&self, command: &str, name: &str, port: u16, args: &[&str]) -> Launch {
         Launch::new(env!("CARGO_BIN_EXE_tollbridge"))
-            .args([command, "--config"])
+            .args(command.split(' '))
+            .arg("--config")
             .arg(self.config(name, port))
             .args(args)
     }

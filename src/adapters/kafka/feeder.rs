@@ -1,4 +1,4 @@
-//! A plain idempotent producer for generated load and for tests. Nothing of the route uses it.
+//! A plain idempotent producer for what people have written by a command, and for tests. Nothing of the route uses it.
 
 use std::time::Duration;
 

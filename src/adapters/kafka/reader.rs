@@ -194,17 +194,32 @@ impl Reader {
         partition: Partition,
         offset: Offset,
     ) -> Result<Option<Record>, AskError> {
-        let (low, high) = self.watermarks(topic, partition)?;
-        if offset < low || offset >= high {
-            return Ok(None);
-        }
         let mut found = None;
-        let only = BTreeMap::from([(partition, (offset, offset.next()))]);
-        self.read_between(topic, only, &mut |_, record: Record| {
+        self.read_part(topic, partition, (offset, offset.next()), |record| {
             found = Some(record);
             ControlFlow::Break(())
         })?;
         Ok(found)
+    }
+
+    /// Reads what a partition still has from one offset on to before another, in its order. `each` may break off.
+    ///
+    /// # Errors
+    /// As for [`Reader::read_topic`].
+    pub fn read_part(
+        &self,
+        topic: &str,
+        partition: Partition,
+        (from, to): (Offset, Offset),
+        mut each: impl FnMut(Record) -> ControlFlow<()>,
+    ) -> Result<(), AskError> {
+        let (low, high) = self.watermarks(topic, partition)?;
+        let (from, to) = (from.max(low), to.min(high));
+        if from >= to {
+            return Ok(());
+        }
+        let only = BTreeMap::from([(partition, (from, to))]);
+        self.read_between(topic, only, &mut |_, record| each(record))
     }
 
     fn read_between(

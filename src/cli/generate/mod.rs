@@ -2,7 +2,6 @@
 //! route uses it.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
@@ -10,13 +9,12 @@ use serde_json::json;
 use super::progress::Progress;
 use super::{ConfigArgs, print};
 use crate::adapters::kafka::{Admin, AskError, Feed, Feeder};
-use crate::adapters::system::SystemClock;
 use crate::app::exit::Exit;
+use crate::app::pace::Pace;
 use crate::app::settings;
 use crate::config::Config;
 use crate::config::transactions::Format;
 use crate::domain::id::{TRANSACTION_ID_CHARS_MAX, TransactionId};
-use crate::ports::time::Clock;
 
 pub mod mix;
 pub mod sample;
@@ -142,27 +140,6 @@ fn prefix(args: &GenerateArgs, seed: u64) -> anyhow::Result<String> {
         )
     })?;
     Ok(prefix)
-}
-
-/// Holds a rate: record n leaves no earlier than n ÷ rate after the first.
-struct Pace {
-    rate: Option<u32>,
-    began: crate::domain::time::Boot,
-    sent: u64,
-}
-
-impl Pace {
-    fn new(rate: Option<u32>) -> Self {
-        Self { rate, began: SystemClock.now().boot, sent: 0 }
-    }
-
-    fn wait(&mut self) {
-        let Some(rate) = self.rate else { return };
-        let due = Duration::from_micros(self.sent * 1_000_000 / u64::from(rate));
-        let passed = SystemClock.now().boot.since(self.began);
-        std::thread::sleep(due.saturating_sub(passed));
-        self.sent += 1;
-    }
 }
 
 /// What was produced.
