@@ -14,6 +14,7 @@ const METADATA: (i16, i16) = (3, 4);
 const CREATE_TOPICS: (i16, i16) = (19, 4);
 const DELETE_TOPICS: (i16, i16) = (20, 3);
 const DELETE_RECORDS: (i16, i16) = (21, 1);
+const INIT_PRODUCER_ID: (i16, i16) = (22, 0);
 const TIMEOUT: Duration = Duration::from_secs(30);
 const TIMEOUT_MS: i32 = 10_000;
 /// No answer to our questions is near this.
@@ -32,9 +33,20 @@ pub(crate) struct NewTopic<'a> {
     pub(crate) settings: &'a [(&'a str, &'a str)],
 }
 
-/// Whether the broker answers and is part of its cluster.
+/// Whether the broker answers, is part of its cluster, and has ids for producers: without, the first ones that come are
+/// told to come again, and say so.
 pub(crate) fn is_ready(port: u16) -> bool {
     metadata(port, Some(&[])).is_ok_and(|metadata| metadata.brokers > 0)
+        && gives_producer_ids(port).unwrap_or(false)
+}
+
+fn gives_producer_ids(port: u16) -> Result<bool> {
+    let mut body = Encoder::default();
+    body.int16(-1); // no transactional id
+    body.int32(TIMEOUT_MS);
+    let mut answer = call(port, INIT_PRODUCER_ID, &body)?;
+    answer.int32()?; // throttle time
+    Ok(answer.int16()? == 0)
 }
 
 /// Whether every partition of these topics has a leader.
