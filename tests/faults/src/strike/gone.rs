@@ -83,15 +83,20 @@ fn start_all(world: &World, args: &[&str]) -> Result<()> {
     world.processors.iter().try_for_each(|p| p.start_told(args))
 }
 
-/// What an operator does, once: the reset is accepted, all is worked off, and processors run as before.
-fn accept(world: &World) -> Result<()> {
+/// What an operator does, once: the reset is accepted, all is worked off, and processors run as before. `passed`: the
+/// offset up to which the topic had records before, in its longest partition.
+fn accept(world: &World, passed: i64) -> Result<()> {
     start_all(world, &ACCEPT)?;
     if !world.settles() {
         return Err(Error::new("the processors did not share the partitions after the reset"));
     }
     worked_off(world)?;
     // Past the offsets that the topic had before: whatever is left of those comes to light.
-    world.burst("900")?;
+    let ends = world.stack.kafka.end_offsets(TRANSACTIONS, world.stack.partitions())?;
+    let short = passed - ends.iter().min().copied().unwrap_or(0);
+    // Keys do not fall evenly.
+    let more = short.max(0) * i64::from(world.stack.partitions()) * 5 / 4;
+    world.burst(&more.max(900).to_string())?;
     worked_off(world)?;
     stop_all(world);
     start_all(world, &[])?;
@@ -116,6 +121,7 @@ fn remade(world: &World, dice: &mut Dice, anew: &str) -> Result<Seen> {
     let before = lengths(world);
     let done = kafka.group_offsets(GROUP, TRANSACTIONS, world.stack.partitions())?;
     let old = kafka.read_committed(TRANSACTIONS)?;
+    let before_it = old.iter().map(|record| record.offset + 1).max().unwrap_or(0);
     kafka.delete_topic(TRANSACTIONS)?;
     dice.pause(0, 3_000);
     // It is refused for as long as the old one is still being deleted.
@@ -160,7 +166,7 @@ fn remade(world: &World, dice: &mut Dice, anew: &str) -> Result<Seen> {
         // Nameless members are gone at once.
         holds_within(WORK_LIMIT, || kafka.delete_group(GROUP).is_ok());
     }
-    accept(world)?;
+    accept(world, before_it)?;
     let seen = || format!("{} unfinished went with the topic", left.len());
     Ok((all_told && !left.is_empty()).then(seen))
 }
@@ -215,7 +221,7 @@ fn outrun(world: &World, dice: &mut Dice) -> Result<Seen> {
     }
     dice.pause(0, 2_000);
     stop_all(world);
-    accept(world)?;
+    accept(world, 0)?;
     let seen = || format!("{} unfinished were deleted; {behind:?} refused", lost.len());
     Ok((all_told && !lost.is_empty()).then(seen))
 }
