@@ -8,12 +8,14 @@ use crate::app::exit::Exit;
 use crate::config::show::{Shown, as_toml};
 use crate::config::{Config, ConfigErrors};
 
-/// Show the configuration that holds
-#[derive(Debug, Args)]
-#[command(after_help = "\
+const EXAMPLES: &str = "\
 Examples:
   tollbridge config show --config tollbridge.toml
-  tollbridge config show --config tollbridge.toml --json | jq '.[] | select(.origin != \"default\")'")]
+  tollbridge config show --config tollbridge.toml --json | jq '.[] | select(.origin != \"default\")'";
+
+/// Show the configuration that holds
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub struct ConfigCommand {
     #[command(subcommand)]
     pub does: Does,
@@ -29,10 +31,7 @@ pub enum Does {
 /// In the form of the file, in the order of its sections. Behind each value stands its origin: the file, the
 /// environment variable, the command line, or the default. What is secret is shown as ***.
 #[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  tollbridge config show --config tollbridge.toml
-  tollbridge config show --config tollbridge.toml --json | jq '.[] | select(.origin != \"default\")'")]
+#[command(after_help = EXAMPLES)]
 pub struct ShowArgs {
     #[command(flatten)]
     pub config: ConfigArgs,

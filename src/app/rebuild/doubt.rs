@@ -3,6 +3,7 @@
 
 use std::str::FromStr;
 
+use crate::app::dlq::letter::split;
 use crate::domain::id::{Place, TransactionId};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::outcome::{EventId, Fate, Outcome};
@@ -37,17 +38,13 @@ pub struct Content {
     pub created_at: Wall,
 }
 
-/// The first of our own headers.
-const FIRST: &str = "tollbridge-fate";
-
 impl Doubt {
     /// `letter` is what was read of `record`.
     ///
     /// # Errors
     /// A header that is missing or can't be read.
     pub fn read(letter: Letter, record: &Record, decoder: &Decoder) -> Result<Self, String> {
-        let first = record.headers.iter().rposition(|header| header.name == FIRST).unwrap_or(0);
-        let (theirs, own) = record.headers.split_at(first);
+        let (theirs, own) = split(&record.headers);
         let need = |name: &str| find(own, name).ok_or_else(|| format!("header {name} is missing"));
         let bad = |name: &str| format!("header {name} can't be read");
         let (hash, attempts) = ("tollbridge-payload-hash", "tollbridge-attempts");

@@ -31,7 +31,6 @@ struct page {
 
 static struct page *page;
 static int (*real)(clockid_t, struct timespec *);
-static long (*real_syscall)(long, ...);
 
 /* pthread_cond_timedwait or cnd_timedwait. */
 typedef int timed_wait(void *, void *, const struct timespec *);
@@ -43,7 +42,6 @@ __attribute__((constructor)) static void begin(void)
     const char *name = getenv("FAULTS_CLOCK");
     int file = name ? open(name, O_RDWR | O_CLOEXEC) : -1;
     real = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
-    *(void **)&real_syscall = dlsym(RTLD_NEXT, "syscall");
     *(void **)&posix_wait = dlsym(RTLD_NEXT, "pthread_cond_timedwait");
     *(void **)&c11_wait = dlsym(RTLD_NEXT, "cnd_timedwait");
     *(void **)&real_cnd_wait = dlsym(RTLD_NEXT, "cnd_timedwait");
@@ -134,6 +132,7 @@ int sem_clockwait(sem_t *sem, clockid_t clock, const struct timespec *until)
 /* Rust's condition variables and parked threads wait for a word of memory, until a moment of the monotonic clock. */
 long syscall(long number, ...)
 {
+    static long (*real_syscall)(long, ...);
     long a[6];
     va_list rest;
     va_start(rest, number);
@@ -146,9 +145,8 @@ long syscall(long number, ...)
         until = kernels(CLOCK_MONOTONIC, (const struct timespec *)a[3]);
         a[3] = (long)&until;
     }
-    if (real_syscall)
-        return real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
-    *(void **)&real_syscall = dlsym(RTLD_NEXT, "syscall");
+    if (!real_syscall)
+        *(void **)&real_syscall = dlsym(RTLD_NEXT, "syscall");
     return real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 

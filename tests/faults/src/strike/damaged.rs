@@ -2,7 +2,7 @@
 //! is, and the others go on; once an operator has put the text back, so does it. The text is not understood here, but
 //! for the place of its version.
 
-use super::gone::{lengths, told};
+use super::gone::{lengths, start_all, stop_all, told};
 use super::{FATES, Fault, Seen, hold_some};
 use crate::dice::Dice;
 use crate::world::{World, holds_within};
@@ -12,7 +12,6 @@ use tollbridge_rig::kafka::Committed;
 use tollbridge_rig::stack::GROUP;
 use tollbridge_rig::{Direction, Error, Processor, Result};
 
-const STOP_LIMIT: Duration = Duration::from_secs(60);
 /// Members that were killed are gone after their session.
 const EMPTY_LIMIT: Duration = Duration::from_secs(30);
 const TOLD_LIMIT: Duration = Duration::from_secs(40);
@@ -64,14 +63,8 @@ fn end_all(world: &World, dice: &mut Dice) {
         link.sever();
         link.pass();
     } else {
-        for finding in world.stop(STOP_LIMIT) {
-            world.breach(finding);
-        }
+        stop_all(world);
     }
-}
-
-fn start_all(world: &World) -> Result<()> {
-    world.processors.iter().try_for_each(Processor::start)
 }
 
 /// Waits until the group has no member, since before that the broker takes no offset from anybody else.
@@ -95,7 +88,7 @@ fn damage(world: &World, dice: &mut Dice) -> Result<Seen> {
     let before = kafka.committed(GROUP)?;
     if before.is_empty() {
         // The first claims had not been committed yet.
-        start_all(world)?;
+        start_all(world, &[])?;
         return Ok(None);
     }
     let (kind, change) = KINDS[world.turn() % KINDS.len()];
@@ -110,7 +103,7 @@ fn damage(world: &World, dice: &mut Dice) -> Result<Seen> {
     let victims: BTreeSet<i32> = bad.iter().map(|committed| committed.partition).collect();
     commit(world, &bad)?;
     let since = lengths(world);
-    start_all(world)?;
+    start_all(world, &[])?;
     let all_told = holds_within(TOLD_LIMIT, || told(world, &since) == victims);
     let said = told(world, &since);
     if !all_told {
@@ -121,16 +114,14 @@ fn damage(world: &World, dice: &mut Dice) -> Result<Seen> {
         world.breach(format!("I7: with {victims:?} refused, nothing else goes on"));
     }
     dice.pause(0, 3_000);
-    for finding in world.stop(STOP_LIMIT) {
-        world.breach(finding);
-    }
+    stop_all(world);
     let after = only(&kafka.committed(GROUP)?, &victims);
     bad.sort_by_key(|committed| committed.partition);
     if after != bad {
         world.breach(format!("I5: {bad:?} was refused, and became {after:?}"));
     }
     commit(world, &only(&before, &victims))?;
-    start_all(world)?;
+    start_all(world, &[])?;
     if !world.settles() {
         return Err(Error::new("the processors did not share the partitions once all was mended"));
     }

@@ -73,13 +73,15 @@ fn all(world: &World) -> BTreeSet<i32> {
     (0..world.stack.partitions().cast_signed()).collect()
 }
 
-fn stop_all(world: &World) {
+/// Ends all in order; how one ended that did not end well is a finding.
+pub(super) fn stop_all(world: &World) {
     for finding in world.stop(STOP_LIMIT) {
         world.breach(finding);
     }
 }
 
-fn start_all(world: &World, args: &[&str]) -> Result<()> {
+/// Starts all, with these arguments beside the usual ones.
+pub(super) fn start_all(world: &World, args: &[&str]) -> Result<()> {
     world.processors.iter().try_for_each(|p| p.start_told(args))
 }
 
