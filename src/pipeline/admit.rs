@@ -155,11 +155,8 @@ impl Engine {
             }
             Admission::InArchive(body) => {
                 entry.queue = InQueue::Archive;
-                if is_first_time && self.resume(slot, &body) {
-                    return;
-                }
-                if is_first_time {
-                    return self.clear_the_way(slot, slot.offset);
+                if entry.is_undecided() {
+                    return self.find_archived(slot, &body);
                 }
             }
             Admission::OtherPlace { offset, .. } => return self.clear_the_way(slot, offset),
@@ -171,6 +168,18 @@ impl Engine {
         } else {
             self.sort_into_queues(slot);
             self.decided_and_queued(slot);
+        }
+    }
+
+    /// An owner before us has moved it on: before we came, or by a call that was late and met a Redis that had lost its
+    /// newest writes, our epoch among them. Whatever we were about to do, the gateway has charged it.
+    fn find_archived(&mut self, slot: Slot, body: &bytes::Bytes) {
+        if let Some(p) = self.partition(slot) {
+            p.fresh.remove(slot.offset);
+        }
+        if !self.resume(slot, body) {
+            self.step(slot, Step::Admitting);
+            self.clear_the_way(slot, slot.offset);
         }
     }
 

@@ -197,7 +197,10 @@ impl Engine {
         let verdict = self.formats.profile.verdict(sent.asked, &expected, answer);
         self.gauges.answers.count(&verdict);
         self.watch_gate(sent.at, answer);
-        self.apply(slot, sent, verdict);
+        // Redis may have turned out to hold its decision meanwhile.
+        if self.entry(slot).is_some_and(|entry| matches!(entry.step, Step::Calling(_))) {
+            self.apply(slot, sent, verdict);
+        }
     }
 
     /// A gateway that takes a request and says nothing is as far away as one that can't be reached.

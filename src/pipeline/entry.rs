@@ -126,6 +126,20 @@ impl Entry {
         }
     }
 
+    /// Whether what becomes of it is still to be found out, by us.
+    #[must_use]
+    pub fn is_undecided(&self) -> bool {
+        match &self.step {
+            Step::Admitting
+            | Step::AskingStore
+            | Step::Fresh
+            | Step::Waiting
+            | Step::Due
+            | Step::Calling(_) => true,
+            Step::Held | Step::Decided(_) | Step::Flushing(_) | Step::Ready(_) => false,
+        }
+    }
+
     /// Whether it counts to the archive queue's bound rather than to the temp queue's.
     #[must_use]
     pub fn is_approved(&self) -> bool {
