@@ -230,6 +230,7 @@ pub fn draw_more(dice: &mut fastrand::Rng, shape: &Shape) -> Vec<Fault> {
         1 => Kind::Retention(partition, dice.usize(..4)),
         2 => Kind::QueueTorn,
         3 => Kind::OffsetsReset(partition, dice.i64(-12..=4)),
+        4 => return around_a_late_call(dice, shape),
         _ => return Vec::new(),
     };
     let at = dice.u64(0..shape.load_ends + 5 * S);
@@ -245,6 +246,21 @@ pub fn draw_more(dice: &mut fastrand::Rng, shape: &Shape) -> Vec<Fault> {
         let fault = |at, lasting, kind| Fault { at, lasting, chance: 100, kind };
         faults.push(fault(at.saturating_sub(8 * S), 8 * S, Kind::GatewayRepliesLost));
         faults.push(fault(at + S, micros(shape.key_ttl), Kind::StoreDown));
+    }
+    faults
+}
+
+/// A call of an owner that dies is late, and meets a Redis that has lost its successor's epoch.
+pub fn around_a_late_call(dice: &mut fastrand::Rng, shape: &Shape) -> Vec<Fault> {
+    let at = dice.u64(0..shape.load_ends);
+    let fault = |at, lasting, kind| Fault { at, lasting, chance: 60, kind };
+    let mut faults = vec![
+        fault(at, 4 * S, Kind::QueueSlow),
+        fault(at + S, 100 * MS, Kind::Crash(dice.usize(..shape.processes))),
+    ];
+    for _ in 0..3 {
+        let lost = at + S + dice.u64(..if shape.is_static { 3 * S } else { shape.session + 2 * S });
+        faults.push(fault(lost, 0, Kind::QueueForgetsNewest(dice.usize(1..=30))));
     }
     faults
 }

@@ -49,6 +49,7 @@ pub enum Hole {
     // Redis
     TailLost,
     EpochLost,
+    LateTaken,
     EntryLost,
     RedisFull,
     ScriptTorn,
@@ -60,7 +61,7 @@ pub enum Hole {
     DoubtResolved,
 }
 
-pub const ALL: [Hole; 40] = [
+pub const ALL: [Hole; 41] = [
     Hole::NothingJoined,
     Hole::RevokedInCommit,
     Hole::KeptUnknown,
@@ -93,6 +94,7 @@ pub const ALL: [Hole; 40] = [
     Hole::LearntByLookup,
     Hole::TailLost,
     Hole::EpochLost,
+    Hole::LateTaken,
     Hole::EntryLost,
     Hole::RedisFull,
     Hole::ScriptTorn,
@@ -138,6 +140,7 @@ impl Hole {
             Self::LearntByLookup => "G9 charge learnt of by a lookup",
             Self::TailLost => "R1 redis lost its newest writes",
             Self::EpochLost => "R2 redis lost the epoch",
+            Self::LateTaken => "R2 call of a former owner taken by a redis that lost the epoch since",
             Self::EntryLost => "R3 redis lost an acknowledged entry",
             Self::OffsetsMoved => "K7 committed offset set by an operator",
             Self::RedisFull => "R4 redis full",

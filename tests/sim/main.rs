@@ -140,6 +140,22 @@ fn what_is_too_much_at_once_is_told_bit_by_bit() {
     sum.check(plan);
 }
 
+/// What a call of an owner that died brings about, when it is late and Redis has lost its successor's epoch, is found by
+/// that successor, whatever it was about to do.
+#[test]
+fn a_late_call_of_a_former_owner_is_made_the_best_of() {
+    let plan = |seed: u64| {
+        let mut plan = Plan::draw(seed);
+        let mut dice = fastrand::Rng::with_seed(seed);
+        plan.faults = faults::around_a_late_call(&mut dice, &plan.shape);
+        plan.faults.sort_by_key(|fault| fault.at);
+        plan
+    };
+    let sum = Sum::of(0..1_000, plan);
+    assert!(sum.met[holes::Hole::LateTaken.name()] > 0, "no call was late");
+    sum.check(plan);
+}
+
 /// A former owner of an older version does not know yet that it is none, and asks for what is published after the
 /// take-over: below the bound that the new owner has inherited, and with other bodies than it makes.
 #[test]

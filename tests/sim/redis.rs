@@ -107,6 +107,9 @@ impl World {
         if !is_write && error_of(reply).is_none() {
             self.oracle.epoch_claimed(partition, epoch, apply.life);
         }
+        if is_write && error_of(reply).is_none() && self.oracle.has_successor(partition, epoch) {
+            self.oracle.meets(Hole::LateTaken);
+        }
         if is_write && error_of(reply).is_none() && stood != Some(epoch) {
             let name = call.name();
             self.oracle.fail(format!("{name} ran on {partition} for {epoch:?}, {stood:?} stood"));

@@ -141,6 +141,12 @@ impl Oracle {
     }
 
     /// Redis takes an owner's epoch: no two owners have the same.
+    /// Whether somebody has claimed the partition above this epoch.
+    pub fn has_successor(&self, partition: Partition, epoch: Epoch) -> bool {
+        let above = (partition, Epoch(epoch.0 + 1))..=(partition, Epoch(u64::MAX));
+        self.claims.range(above).next().is_some()
+    }
+
     pub fn epoch_claimed(&mut self, partition: Partition, epoch: Epoch, life: Life) {
         let before = *self.claims.entry((partition, epoch)).or_insert(life);
         if before != life {
