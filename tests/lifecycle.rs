@@ -8,10 +8,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tollbridge::domain::answer::{Answer, Decision, Reading, Record, Response};
-use tollbridge::domain::classify::{
-    Asked, ErrorRule, Expected, Means, RequestKind, Rules, Verdict, classify,
-};
+use tollbridge::domain::answer::{Answer, Decision, Echo, Means, Reading, Record, Response};
+use tollbridge::domain::classify::{Asked, Expected, Verdict, classify};
 use tollbridge::domain::id::TransactionId;
 use tollbridge::domain::money::{Amount, Currency};
 use tollbridge::domain::retry::{
@@ -22,55 +20,27 @@ use tollbridge::domain::time::{Boot, Now, Wall};
 const BOTH: [bool; 2] = [false, true];
 const FIRST: Asked = Asked::Charge { first: true };
 const LATER: Asked = Asked::Charge { first: false };
-const DUPLICATE: &str = "seen_before";
 const STATUSES: [u16; 9] = [200, 202, 400, 402, 404, 409, 422, 429, 500];
 
-/// The profile's errors: to which request, with which status and code, and what it means.
-const ERRORS: [(RequestKind, u16, &str, Means); 4] = [
-    (RequestKind::Charge, 400, "invalid", Means::NotTaken),
-    (RequestKind::Charge, 409, "running", Means::StillRunning),
-    (RequestKind::Charge, 422, "reused", Means::KeyReused),
-    (RequestKind::Lookup, 404, "unseen", Means::NeverSeen),
-];
+/// What the record echoes of a field: the right thing, another, nothing where something is due, nothing.
+const ECHOES: [Echo<bool>; 4] = [Echo::Told(true), Echo::Told(false), Echo::Missing, Echo::Untold];
 
-fn rules() -> Rules {
-    let error = |(to, status, code, means): (_, _, &str, _)| ErrorRule {
-        to,
-        status,
-        code: code.to_owned(),
-        means,
-    };
-    Rules {
-        record_statuses: vec![200],
-        errors: ERRORS.into_iter().map(error).collect(),
-        duplicate_codes: vec![DUPLICATE.into()],
-    }
-}
-
-/// What the record echoes of a field.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Echo {
-    Right,
-    Wrong,
-    Absent,
-}
-
-const ECHOES: [Echo; 3] = [Echo::Right, Echo::Wrong, Echo::Absent];
-
-impl Echo {
-    fn of<T>(self, right: T, wrong: T) -> Option<T> {
-        match self {
-            Self::Right => Some(right),
-            Self::Wrong => Some(wrong),
-            Self::Absent => None,
-        }
+fn echo<T>(echo: Echo<bool>, right: T, other: T) -> Echo<T> {
+    match echo {
+        Echo::Told(true) => Echo::Told(right),
+        Echo::Told(false) => Echo::Told(other),
+        Echo::Missing => Echo::Missing,
+        Echo::Untold => Echo::Untold,
     }
 }
 
 fn records() -> Vec<Record<'static>> {
-    let decline = |code: &str| Decision::Declined { code: code.to_owned() };
-    let decisions =
-        [Decision::Approved, decline("no_funds"), decline(DUPLICATE), Decision::Running];
+    let decisions = [
+        Decision::Approved,
+        Decision::Declined { code: "no_funds".to_owned() },
+        Decision::Duplicate { code: "seen_before".to_owned() },
+        Decision::Running,
+    ];
     let mut all = Vec::new();
     for id in ECHOES {
         for amount in ECHOES {
@@ -79,9 +49,9 @@ fn records() -> Vec<Record<'static>> {
                     all.extend(decisions.iter().map(|decision| Record {
                         gateway_id: with_id.then(|| "ch_1".to_owned()),
                         decision: decision.clone(),
-                        transaction_id: id.of("tx-1", "tx-2").map(Into::into),
-                        amount: amount.of(100, 101),
-                        currency: currency.of("EUR", "USD").map(Into::into),
+                        transaction_id: echo(id, "tx-1".into(), "tx-2".into()),
+                        amount: echo(amount, 100, 101),
+                        currency: echo(currency, "EUR".into(), "USD".into()),
                     }));
                 }
             }
@@ -91,9 +61,9 @@ fn records() -> Vec<Record<'static>> {
 }
 
 fn readings() -> Vec<Reading<'static>> {
-    let codes = ERRORS.map(|(_, _, code, _)| code);
-    let codes = codes.into_iter().chain(["internal", "not_found", DUPLICATE]);
-    let errors = codes.map(|code| Reading::Error(code.to_owned()));
+    let meanings = [Means::NotTaken, Means::StillRunning, Means::KeyReused, Means::NeverSeen];
+    let meanings = meanings.into_iter().map(Some).chain([None]);
+    let errors = meanings.map(|means| Reading::Error { code: "oh".to_owned(), means });
     let nothing = [Reading::Unreadable("not JSON".into())];
     records().into_iter().map(Reading::Record).chain(errors).chain(nothing).collect()
 }
@@ -107,24 +77,32 @@ struct Case {
 }
 
 impl Case {
-    /// A record that belongs to a status, and echoes all that it must.
-    fn echoing_record(&self) -> Option<&Record<'static>> {
+    /// A record that echoes something else than was asked, or lacks what it must echo.
+    fn is_odd(&self, record: &Record<'static>) -> bool {
+        fn is_fine<T: PartialEq>(echo: &Echo<T>, right: &T) -> bool {
+            *echo == Echo::Untold || matches!(echo, Echo::Told(found) if found == right)
+        }
+        !is_fine(&record.transaction_id, &"tx-1".into())
+            || !is_fine(&record.amount, &100)
+            || !is_fine(&record.currency, &"EUR".into())
+    }
+
+    fn sound_record(&self) -> Option<&Record<'static>> {
         let Reading::Record(record) = &self.reading else { return None };
-        let right = self.response.status == 200
-            && record.transaction_id.as_deref() == Some("tx-1")
-            && record.amount == Some(100)
-            && record.currency.as_deref() == Some("EUR");
-        right.then_some(record)
+        (!self.is_odd(record)).then_some(record)
+    }
+
+    /// All of the request is repeated.
+    fn is_whole(&self) -> bool {
+        self.sound_record().is_some_and(|record| {
+            let id = record.transaction_id != Echo::Untold;
+            id && record.amount != Echo::Untold && record.currency != Echo::Untold
+        })
     }
 
     fn named_error(&self) -> Option<Means> {
-        let Reading::Error(said) = &self.reading else { return None };
-        let to =
-            if self.asked == Asked::Lookup { RequestKind::Lookup } else { RequestKind::Charge };
-        let named = |(kind, status, code, _): &(RequestKind, u16, &str, Means)| {
-            (*kind, *status, *code) == (to, self.response.status, said)
-        };
-        ERRORS.into_iter().find(named).map(|(_, _, _, means)| means)
+        let Reading::Error { means, .. } = &self.reading else { return None };
+        *means
     }
 }
 
@@ -153,28 +131,27 @@ fn judge(asked: Asked, answer: &Answer, reading: Reading<'static>) -> Verdict {
     let id = TransactionId::parse("tx-1").unwrap();
     let (amount, currency) = (Amount::new(100).unwrap(), Currency::parse("EUR").unwrap());
     let expected = Expected { id: &id, amount, currency };
-    classify(&rules(), asked, &expected, answer, |_| reading)
+    classify(asked, &expected, answer, |_| reading)
 }
 
 /// Why this verdict must not follow from this answer; `None` where it may.
 fn wrong(case: &Case, verdict: &Verdict) -> Option<&'static str> {
-    let record = case.echoing_record();
+    let record = case.sound_record();
     let decision = record.map(|record| &record.decision);
+    let is_lookup = case.asked == Asked::Lookup;
+    let approved = decision == Some(&Decision::Approved);
+    let with_id = record.is_some_and(|record| record.gateway_id.is_some());
     let declined = matches!(decision, Some(Decision::Declined { .. }));
-    let duplicate = matches!(decision, Some(Decision::Declined { code }) if code == DUPLICATE);
-    let believed = match case.asked {
-        Asked::Lookup => true,
-        Asked::Charge { first } => !duplicate && (first || case.response.replayed),
-    };
+    let duplicate = matches!(decision, Some(Decision::Duplicate { .. }));
+    let is_first = matches!(case.asked, Asked::Charge { first: true });
+    let believed = case.is_whole() && (is_lookup || is_first || case.response.replayed);
     let error = case.named_error();
     let fits = match verdict {
-        Verdict::Approved { gateway_id } => {
-            decision == Some(&Decision::Approved)
-                && record.is_some_and(|it| it.gateway_id.as_ref() == Some(gateway_id))
-        }
-        Verdict::Declined { .. } => declined && believed,
-        Verdict::NeedsLookup { .. } => declined && !believed && !duplicate,
-        Verdict::DuplicateCode { .. } => declined && duplicate && case.asked != Asked::Lookup,
+        Verdict::Approved { .. } => approved && with_id && case.is_whole(),
+        Verdict::Unconfirmed { .. } => approved && with_id && !case.is_whole() && !is_lookup,
+        Verdict::Declined { .. } => believed && (declined || duplicate && is_lookup),
+        Verdict::NeedsLookup { .. } => declined && !believed && !is_lookup,
+        Verdict::DuplicateCode { .. } => duplicate && !is_lookup,
         Verdict::StillRunning { .. } => {
             decision == Some(&Decision::Running) || error == Some(Means::StillRunning)
         }
@@ -183,25 +160,26 @@ fn wrong(case: &Case, verdict: &Verdict) -> Option<&'static str> {
         Verdict::Mismatch { .. } => contradicts(case) || error == Some(Means::KeyReused),
         Verdict::NotSent { .. } => return Some("it was answered"),
         Verdict::Unknown { .. } => {
-            let approved = decision == Some(&Decision::Approved);
-            let says_nothing = record.is_none() || (approved && case_without_id(case));
+            let is_partial = record.is_some() && is_lookup && !case.is_whole();
+            let says_nothing = record.is_none() || approved && !with_id || is_partial;
             says_nothing && error.is_none() && !contradicts(case)
         }
     };
     (!fits).then_some("nothing in the answer says so")
 }
 
-fn case_without_id(case: &Case) -> bool {
-    matches!(&case.reading, Reading::Record(record) if record.gateway_id.is_none())
-}
-
-/// The gateway's record of this very transaction, over other money.
+/// The gateway's record of this very transaction, as far as it says, over other money.
 fn contradicts(case: &Case) -> bool {
     let Reading::Record(record) = &case.reading else { return false };
-    let ours = case.response.status == 200 && record.transaction_id.as_deref() == Some("tx-1");
-    let other_amount = record.amount == Some(101);
-    let other_currency = record.amount == Some(100) && record.currency.as_deref() == Some("USD");
-    ours && (other_amount || other_currency)
+    let is_ours = match &record.transaction_id {
+        Echo::Told(id) => id == "tx-1",
+        Echo::Missing => false,
+        Echo::Untold => true,
+    };
+    let other_amount = record.amount == Echo::Told(101);
+    let other_currency =
+        record.amount != Echo::Missing && record.currency == Echo::Told("USD".into());
+    is_ours && (other_amount || other_currency)
 }
 
 #[test]
@@ -224,7 +202,7 @@ fn no_answer_is_taken_for_more_than_it_says() {
         *seen.entry(name).or_default() += 1;
     }
     // So that nothing can pass by never being said.
-    assert_eq!(seen.len(), 9, "{seen:?}");
+    assert_eq!(seen.len(), 10, "{seen:?}");
     assert!(seen.values().all(|count| *count >= 4), "{seen:?}");
 }
 
@@ -273,7 +251,7 @@ fn unresolved() -> Vec<Unresolved> {
     ];
     let mut all = Vec::new();
     for first in firsts {
-        for flags in 0..16_u32 {
+        for flags in 0..32_u32 {
             for fruitless_lookups in 0..=FRUITLESS_LOOKUPS_MAX + 1 {
                 all.push(Unresolved {
                     first,
@@ -281,6 +259,7 @@ fn unresolved() -> Vec<Unresolved> {
                     has_lookup: flags & 2 != 0,
                     never_seen: flags & 4 != 0,
                     mismatch: flags & 8 != 0,
+                    not_shown: flags & 16 != 0,
                     fruitless_lookups,
                 });
             }
@@ -322,7 +301,8 @@ fn every_next_step_is_safe_and_none_is_wasted() {
                 let never = case.first == FirstAttempt::Never;
                 let may_charge =
                     never || is_young(&case, life, age) && case.same_recipe && !case.mismatch;
-                let may_look = case.has_lookup && !case.never_seen && !never;
+                let has_told_nothing = case.not_shown && may_charge;
+                let may_look = case.has_lookup && !case.never_seen && !has_told_nothing && !never;
                 let tired = case.fruitless_lookups >= FRUITLESS_LOOKUPS_MAX;
                 match step {
                     NextStep::Charge => assert!(may_charge && !may_look, "{what}"),

@@ -60,7 +60,7 @@ pub(super) fn of(
             AskStoreKey::Always => AskStore::Always,
             AskStoreKey::WhenAvailable => AskStore::WhenAvailable,
         },
-        has_lookup: profile.endpoints.lookup_path.is_some(),
+        lookup: profile.lookup,
         key_life,
         // Long enough for a commit to come round, short enough that a process that was frozen asks first.
         proof_age_max: (config.kafka.session_timeout * 2).min(key_life.usable()),

@@ -31,7 +31,7 @@ use crate::ports::store::{Store, StoreIdentity};
 use crate::ports::time::Clock;
 use crate::telemetry::meters::Meters;
 use crate::wire::events::EventCodec;
-use crate::wire::gateway::{Profile, RECIPE};
+use crate::wire::gateway::Profile;
 
 /// What the command line adds to the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -82,8 +82,9 @@ async fn process(
     let queue =
         RedisQueue::new(&settings::redis(config)).map_err(|e| Exit::BadConfig.because(e))?;
     let store = AnyStore::of(&config.store).map_err(|e| Exit::BadConfig.because(e))?;
-    let gateway =
-        HttpGateway::new(&settings::gateway(config)).map_err(|e| Exit::BadConfig.because(e))?;
+    let profile = settings::profile(config)?;
+    let gateway = HttpGateway::new(&settings::gateway(config, &profile))
+        .map_err(|e| Exit::BadConfig.because(e))?;
     let found = tokio::select! {
         biased;
         _ = signals.next() => {
@@ -112,7 +113,6 @@ async fn process(
         status.fine(part);
     }
 
-    let profile = settings::profile(config);
     let set = pipeline_settings::of(config, options, &found, &profile, &kafka_settings);
     let formats = formats(config, profile)?;
     tracing::info!(
@@ -158,7 +158,8 @@ async fn finish<P, Q, G, C>(
 fn formats(config: &Config, profile: Profile) -> anyhow::Result<Formats> {
     let decoder = settings::decoder(config)?;
     let events = EventCodec::new(settings::events_format(config), &config.kafka.group_id);
-    Ok(Formats { decoder, events, profile, recipe: RECIPE })
+    let recipe = profile.recipe;
+    Ok(Formats { decoder, events, profile, recipe })
 }
 
 /// Everything that is needed must be there; what isn't is named with its remedy, all of it at once.

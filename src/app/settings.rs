@@ -9,8 +9,9 @@ use crate::config::Config;
 use crate::config::gateway::Profile as ProfileName;
 use crate::config::kafka::Protocol;
 use crate::config::transactions::{EventFormat, Format};
+use crate::config::units::Period;
 use crate::wire::events::EventsFormat;
-use crate::wire::gateway::Profile;
+use crate::wire::gateway::{Auth, Profile};
 use crate::wire::transaction::{self, Decoder};
 
 /// What every Kafka client of this process is made from. Without `kafka.instance_id` the transactional id is random:
@@ -61,26 +62,69 @@ pub fn redis(config: &Config) -> redis::Settings {
     }
 }
 
-/// The profile that the configuration names.
-#[must_use]
-pub fn profile(config: &Config) -> Profile {
-    match config.gateway.profile {
-        ProfileName::Generic => Profile::generic(),
+/// The profile that the configuration names or describes.
+///
+/// # Errors
+/// `Exit::BadConfig` with every flaw of a description, or where the credential does not fit the profile.
+pub fn profile(config: &Config) -> anyhow::Result<Profile> {
+    let profile = match &config.gateway.profile {
+        ProfileName::BuiltIn(name) => Profile::built_in(name).ok_or_else(|| {
+            Exit::BadConfig.because(anyhow!("gateway.profile: there is no profile {name:?}"))
+        })?,
+        ProfileName::Described { key, tree } => describe(key, tree)?,
+    };
+    check_credential(config, &profile).map_err(|why| Exit::BadConfig.because(anyhow!(why)))?;
+    Ok(profile)
+}
+
+fn describe(key: &str, tree: &serde_json::Value) -> anyhow::Result<Profile> {
+    let duration = |text: &str| text.parse::<Period>().ok().map(|period| period.0);
+    Profile::describe(tree, duration).map_err(|flaws| {
+        let lines: Vec<String> = flaws.iter().map(|flaw| format!("{key}: {flaw}")).collect();
+        Exit::BadConfig.because(anyhow!(lines.join("\n")))
+    })
+}
+
+/// Without a credential every call would be refused, which looks like an outage.
+fn check_credential(config: &Config, profile: &Profile) -> Result<(), String> {
+    let g = &config.gateway;
+    let header = match &profile.endpoints.auth {
+        Auth::None => None,
+        Auth::Bearer | Auth::Basic => Some("authorization"),
+        Auth::Header(name) => Some(name.as_str()),
+    };
+    let is_given = |name: &str| g.headers.contains_key(name);
+    match (header, &g.credential) {
+        (None, Some(_)) => Err(format!(
+            "gateway.credential: profile {} has no place for it. Remove it, or write it as a header in \
+             gateway.header_files.",
+            profile.name
+        )),
+        (Some(name), None) if !is_given(name) => Err(format!(
+            "gateway.credential: it has to be set for profile {}, which sends it as {name}. Name its file as \
+             gateway.credential_file.",
+            profile.name
+        )),
+        (Some(name), Some(_)) if is_given(name) => {
+            Err(format!("gateway.credential: gateway.headers has {name} too. Keep one of the two."))
+        }
+        _ => Ok(()),
     }
 }
 
 #[must_use]
-pub fn gateway(config: &Config) -> http_gateway::Settings {
+pub fn gateway(config: &Config, profile: &Profile) -> http_gateway::Settings {
     let g = &config.gateway;
     http_gateway::Settings {
         url: g.url.expose().to_owned(),
-        endpoints: profile(config).endpoints,
+        endpoints: profile.endpoints.clone(),
         timeout: g.timeout,
         connect_timeout: g.connect_timeout,
         idle: g.idle,
         body_max: g.body_max,
         max_in_flight: g.max_in_flight,
         ca_file: g.ca_file.clone(),
+        credential: g.credential.as_ref().map(|it| it.expose().to_owned()),
         headers: g
             .headers
             .iter()

@@ -28,6 +28,7 @@ pub struct CheckConfigArgs {
 pub fn run(config: &Config, args: &CheckConfigArgs) -> anyhow::Result<Exit> {
     limits::check(config)?;
     settings::decoder(config)?;
+    settings::profile(config)?;
     print("ok    configuration: every key and inequality holds")?;
     if args.skip_connections {
         return Ok(Exit::Done);

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use figment::providers::{Format, Toml};
+
 use super::reader::Reader;
 use super::secret::{Secret, SecretUrl};
 
@@ -12,6 +14,8 @@ pub struct Gateway {
     /// The base; paths of the profile are appended.
     pub url: SecretUrl,
     pub profile: Profile,
+    /// What says who asks, where the profile has a place for it.
+    pub credential: Option<Secret>,
     /// How long the gateway remembers an idempotency key. No default: a guess here could charge twice.
     pub key_ttl: Duration,
     pub connect_timeout: Duration,
@@ -29,10 +33,19 @@ pub struct Gateway {
     pub headers: BTreeMap<String, Secret>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How the gateway is spoken to. What a description says is checked where it is read, by `wire::gateway`.
+#[derive(Debug, Clone, PartialEq)]
 pub enum Profile {
-    Generic,
+    BuiltIn(&'static str),
+    /// `key`: where the description stands, a key or a file.
+    Described {
+        key: String,
+        tree: serde_json::Value,
+    },
 }
+
+/// The names of the built-in profiles.
+pub const BUILT_IN: [&str; 3] = ["generic", "stripe", "stripe-charges"];
 
 /// Headers that the call itself sets.
 const OWNED_HEADERS: [&str; 9] = [
@@ -58,8 +71,6 @@ impl Gateway {
             }
             Some(url) => check_url(r, url),
         }
-        let instead = "Choose \"generic\", and put a small service between that speaks it.";
-        r.later("gateway.profile", &["stripe", "stripe-charges"], instead);
         let key_ttl = r.must::<super::units::Period>(
             "gateway.key_ttl",
             "Ask its operators how long the gateway remembers a key; write for example \"24h\".",
@@ -69,11 +80,8 @@ impl Gateway {
         }
         Self {
             url: url.unwrap_or_default(),
-            profile: r.choice(
-                "gateway.profile",
-                Profile::Generic,
-                &[("generic", Profile::Generic)],
-            ),
+            profile: profile(r),
+            credential: r.secret("gateway.credential"),
             key_ttl: key_ttl.0,
             connect_timeout: r.period("gateway.connect_timeout", "2s", ["10ms", "1m"]),
             timeout: r.period("gateway.timeout", "10s", ["20ms", "5m"]),
@@ -84,6 +92,37 @@ impl Gateway {
             headers: headers(r),
         }
     }
+}
+
+/// A built-in profile by its name, or a description: as a table of this file, or as a file of its own.
+fn profile(r: &mut Reader<'_>) -> Profile {
+    const KEY: &str = "gateway.profile";
+    const FILE: &str = "gateway.profile_file";
+    let file = r.maybe::<PathBuf>(FILE);
+    if let Some(tree) = r.tree(KEY) {
+        if file.is_some() {
+            r.refuse(FILE, format!("{KEY} is a description too"), "Keep one of the two.");
+        }
+        return Profile::Described { key: KEY.to_owned(), tree };
+    }
+    let choices = BUILT_IN.map(|name| (name, name));
+    let name = r.choice(KEY, BUILT_IN[0], &choices);
+    let Some(path) = file else { return Profile::BuiltIn(name) };
+    if r.is_set(KEY) {
+        r.refuse(FILE, format!("{KEY} names another"), "Keep one of the two.");
+    }
+    match described(&path) {
+        Ok(tree) => Profile::Described { key: path.display().to_string(), tree },
+        Err(why) => {
+            r.refuse(FILE, why, "Name a file with a description in TOML.");
+            Profile::BuiltIn(name)
+        }
+    }
+}
+
+fn described(path: &std::path::Path) -> Result<serde_json::Value, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+    Toml::from_str(&text).map_err(|error| error.message().to_owned())
 }
 
 fn check_url(r: &mut Reader<'_>, url: &SecretUrl) {

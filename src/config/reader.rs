@@ -213,6 +213,17 @@ impl<'a> Reader<'a> {
         out
     }
 
+    /// A table that is read elsewhere; `None` where the key holds something else.
+    pub(super) fn tree(&mut self, key: &str) -> Option<serde_json::Value> {
+        let value = self.layers.find(key)?;
+        if !matches!(value, Value::Dict(..)) {
+            return None;
+        }
+        self.maps.insert(key.to_owned());
+        self.spec(key, "table");
+        serde_json::to_value(value).ok()
+    }
+
     /// Words that a later version may take for a key; an error where one is set.
     pub(super) fn later(&mut self, key: &str, words: &[&str], instead: &str) {
         if let Some(Value::String(_, word)) = self.layers.find(key)

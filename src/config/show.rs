@@ -139,7 +139,25 @@ fn line(shown: &Shown) -> String {
     let origin = shown.origin.replace(char::is_control, " ");
     match &shown.value {
         Json::Null => format!("# {name}  # {origin}"),
-        value => format!("{name} = {value}  # {origin}"),
+        value => format!("{name} = {}  # {origin}", inline(value)),
+    }
+}
+
+/// A value as TOML has it: like JSON, but for tables within a list.
+fn inline(value: &Json) -> String {
+    match value {
+        Json::Array(items) => {
+            let items: Vec<String> = items.iter().map(inline).collect();
+            format!("[{}]", items.join(", "))
+        }
+        Json::Object(fields) => {
+            let pair = |(name, value): (&String, &Json)| {
+                format!("{} = {}", Json::from(name.as_str()), inline(value))
+            };
+            let pairs: Vec<String> = fields.iter().map(pair).collect();
+            format!("{{ {} }}", pairs.join(", "))
+        }
+        other => other.to_string(),
     }
 }
 

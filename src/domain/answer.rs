@@ -32,24 +32,34 @@ pub struct Response {
 /// What a body says, read by a profile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reading<'a> {
-    /// A charge object.
+    /// The gateway's record of a charge, or as much of one as a refusal carries.
     Record(Record<'a>),
-    /// An error object, with its code.
-    Error(String),
+    /// No record, but a code, and what the profile takes it to mean; `None` where it names no such answer.
+    Error { code: String, means: Option<Means> },
     /// Neither; the text says why and quotes nothing of the body.
     Unreadable(String),
 }
 
-/// A charge as the gateway tells it. What it does not echo is `None`.
+/// A charge as the gateway tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record<'a> {
     pub gateway_id: Option<String>,
     pub decision: Decision,
-    pub transaction_id: Option<Cow<'a, str>>,
+    pub transaction_id: Echo<Cow<'a, str>>,
     /// Minor units, whatever number stood there.
-    pub amount: Option<i64>,
+    pub amount: Echo<i64>,
     /// In upper case.
-    pub currency: Option<Cow<'a, str>>,
+    pub currency: Echo<Cow<'a, str>>,
+}
+
+/// What an answer repeats of the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Echo<T> {
+    Told(T),
+    /// The gateway repeats it in such an answer, and this one lacks it.
+    Missing,
+    /// The gateway does not repeat it in such an answer.
+    Untold,
 }
 
 /// What the gateway decided.
@@ -59,6 +69,23 @@ pub enum Decision {
     Declined {
         code: String,
     },
+    /// Declined with a code that may point at an earlier charge of the same transaction.
+    Duplicate {
+        code: String,
+    },
     /// Not decided yet.
     Running,
+}
+
+/// What an answer without a record says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Means {
+    /// The gateway has surely not taken this request.
+    NotTaken,
+    /// An earlier request with the key is still being worked on.
+    StillRunning,
+    /// The key stands for another body.
+    KeyReused,
+    /// The gateway has no record of the transaction.
+    NeverSeen,
 }

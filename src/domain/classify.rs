@@ -4,9 +4,10 @@
 //! The default arm is [`Verdict::Unknown`]: only a readable record that echoes the transaction, its amount and its
 //! currency can approve or decline, and only an answer that the profile names can say that nothing was taken.
 
+use std::fmt::Display;
 use std::time::Duration;
 
-use super::answer::{Answer, Decision, Reading, Record, Response};
+use super::answer::{Answer, Decision, Echo, Means, Reading, Record, Response};
 use super::id::TransactionId;
 use super::money::{Amount, Currency};
 use super::transaction::Transaction;
@@ -19,6 +20,16 @@ pub enum Asked {
         first: bool,
     },
     Lookup,
+}
+
+impl Asked {
+    #[must_use]
+    pub fn kind(self) -> RequestKind {
+        match self {
+            Self::Charge { .. } => RequestKind::Charge,
+            Self::Lookup => RequestKind::Lookup,
+        }
+    }
 }
 
 /// What the answer has to echo.
@@ -35,43 +46,10 @@ impl<'a> From<&'a Transaction> for Expected<'a> {
     }
 }
 
-/// The part of a gateway's profile that says what its answers mean.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rules {
-    /// Statuses under which a record counts.
-    pub record_statuses: Vec<u16>,
-    /// Errors that say something; every other one leaves it unknown.
-    pub errors: Vec<ErrorRule>,
-    /// Codes of a decline that may point at an earlier charge of the same transaction.
-    pub duplicate_codes: Vec<String>,
-}
-
-/// One error that says something.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ErrorRule {
-    pub to: RequestKind,
-    pub status: u16,
-    pub code: String,
-    pub means: Means,
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RequestKind {
     Charge,
     Lookup,
-}
-
-/// What an error says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Means {
-    /// The gateway has surely not taken this request.
-    NotTaken,
-    /// An earlier request with the key is still being worked on.
-    StillRunning,
-    /// The key stands for another body.
-    KeyReused,
-    /// The gateway has no record of the transaction.
-    NeverSeen,
 }
 
 /// What one answer tells about the transaction.
@@ -85,7 +63,12 @@ pub enum Verdict {
         code: String,
         gateway_id: Option<String>,
     },
-    /// A decline that may only be about this repeat while an earlier attempt charged: ask what became of the id.
+    /// Approved by an answer that does not repeat all of the request: ask what became of the id.
+    Unconfirmed {
+        why: String,
+    },
+    /// A decline that repeats less than all of the request, or that may only be about this repeat while an earlier
+    /// attempt charged: ask what became of the id.
     NeedsLookup {
         code: String,
     },
@@ -97,6 +80,8 @@ pub enum Verdict {
     Unknown {
         why: String,
         retry_after: Option<Duration>,
+        /// Nothing came, or what a server says in trouble: the gateway itself has said nothing.
+        is_outage: bool,
     },
     /// The request certainly did not reach the gateway.
     NotSent {
@@ -119,86 +104,111 @@ pub enum Verdict {
     NeverSeen,
 }
 
-/// Says what `answer` means; `read` turns a response's body into what it says.
-pub fn classify(
-    rules: &Rules,
+/// Says what `answer` means; `read` turns a response into what it says.
+pub fn classify<'a>(
     asked: Asked,
     expected: &Expected<'_>,
-    answer: &Answer,
-    read: impl FnOnce(&[u8]) -> Reading<'_>,
+    answer: &'a Answer,
+    read: impl FnOnce(&'a Response) -> Reading<'a>,
 ) -> Verdict {
     match answer {
         Answer::NotSent(why) => Verdict::NotSent { why: why.clone() },
-        Answer::Lost(why) => Verdict::Unknown { why: why.clone(), retry_after: None },
-        Answer::Response(response) => match read(&response.body) {
-            Reading::Record(record) if rules.record_statuses.contains(&response.status) => {
-                of_record(rules, asked, expected, response, record)
-            }
-            Reading::Record(_) => unknown(response, "with a record that does not belong there"),
-            Reading::Error(code) => of_error(rules, asked, response, &code),
+        Answer::Lost(why) => {
+            Verdict::Unknown { why: why.clone(), retry_after: None, is_outage: true }
+        }
+        Answer::Response(response) => match read(response) {
+            Reading::Record(record) => of_record(asked, expected, response, record),
+            Reading::Error { code, means } => of_error(response, &code, means),
             Reading::Unreadable(why) => unknown(response, &why),
         },
     }
 }
 
 fn of_record(
-    rules: &Rules,
     asked: Asked,
     expected: &Expected<'_>,
     response: &Response,
     record: Record<'_>,
 ) -> Verdict {
+    let untold = match untold(expected, &record) {
+        Ok(untold) => untold,
+        Err(Odd::Silent(what)) => return unknown(response, what),
+        Err(Odd::Other(why)) => return Verdict::Mismatch { why },
+    };
+    let retry_after = response.retry_after;
+    match (record.decision, untold, asked) {
+        (Decision::Running, ..) => Verdict::StillRunning { retry_after },
+        // There is nothing that could be asked to confirm a lookup.
+        (_, Some(what), Asked::Lookup) => unknown(response, what),
+        (Decision::Approved, untold, _) => match (record.gateway_id, untold) {
+            (None, _) => unknown(response, "approved, without the gateway's id"),
+            (Some(gateway_id), None) => Verdict::Approved { gateway_id },
+            (Some(_), Some(what)) => Verdict::Unconfirmed { why: status_and(response, what) },
+        },
+        (Decision::Duplicate { code }, _, Asked::Charge { .. }) => Verdict::DuplicateCode { code },
+        (Decision::Declined { code }, Some(_), Asked::Charge { .. }) => {
+            Verdict::NeedsLookup { code }
+        }
+        (Decision::Declined { code } | Decision::Duplicate { code }, ..) => {
+            of_decline(asked, response.replayed, code, record.gateway_id)
+        }
+    }
+}
+
+/// Why a record can't be used.
+enum Odd {
+    /// It says nothing of this transaction.
+    Silent(&'static str),
+    /// It says something else of it.
+    Other(String),
+}
+
+/// Holds what the record repeats against the request. Names what such an answer does not repeat.
+fn untold(expected: &Expected<'_>, record: &Record<'_>) -> Result<Option<&'static str>, Odd> {
+    const ID: &str = "without the transaction's id";
+    const AMOUNT: &str = "without the amount";
+    const CURRENCY: &str = "without the currency";
+    let mut untold = None;
     match &record.transaction_id {
-        Some(id) if id == expected.id.as_str() => {}
-        Some(_) => return unknown(response, "about another transaction"),
-        None => return unknown(response, "without the transaction's id"),
+        Echo::Told(id) if id == expected.id.as_str() => {}
+        Echo::Told(_) => return Err(Odd::Silent("about another transaction")),
+        Echo::Missing => return Err(Odd::Silent(ID)),
+        Echo::Untold => untold = Some(ID),
     }
     match record.amount {
-        Some(amount) if amount == expected.amount.minor_units() => {}
-        Some(amount) => return mismatch("amount", amount, expected.amount.minor_units()),
-        None => return unknown(response, "without the amount"),
+        Echo::Told(amount) if amount == expected.amount.minor_units() => {}
+        Echo::Told(amount) => {
+            return Err(Odd::Other(other("amount", amount, expected.amount.minor_units())));
+        }
+        Echo::Missing => return Err(Odd::Silent(AMOUNT)),
+        Echo::Untold => untold = untold.or(Some(AMOUNT)),
     }
     match &record.currency {
-        Some(currency) if currency == expected.currency.as_str() => {}
-        Some(currency) => return mismatch("currency", brief(currency), expected.currency),
-        None => return unknown(response, "without the currency"),
+        Echo::Told(currency) if currency == expected.currency.as_str() => {}
+        Echo::Told(currency) => {
+            return Err(Odd::Other(other("currency", brief(currency), expected.currency)));
+        }
+        Echo::Missing => return Err(Odd::Silent(CURRENCY)),
+        Echo::Untold => untold = untold.or(Some(CURRENCY)),
     }
-    match (record.decision, record.gateway_id) {
-        (Decision::Approved, Some(gateway_id)) => Verdict::Approved { gateway_id },
-        (Decision::Approved, None) => unknown(response, "approved, without the gateway's id"),
-        (Decision::Declined { code }, id) => of_decline(rules, asked, response.replayed, code, id),
-        (Decision::Running, _) => Verdict::StillRunning { retry_after: response.retry_after },
-    }
+    Ok(untold)
 }
 
-fn of_decline(
-    rules: &Rules,
-    asked: Asked,
-    replayed: bool,
-    code: String,
-    gateway_id: Option<String>,
-) -> Verdict {
-    let duplicate = rules.duplicate_codes.contains(&code);
-    match asked {
+fn of_decline(asked: Asked, replayed: bool, code: String, gateway_id: Option<String>) -> Verdict {
+    let is_believed = match asked {
         // The gateway's record of this very id: nothing can be asked that knows better.
-        Asked::Lookup => Verdict::Declined { code, gateway_id },
-        Asked::Charge { .. } if duplicate => Verdict::DuplicateCode { code },
-        Asked::Charge { first } if first || replayed => Verdict::Declined { code, gateway_id },
-        Asked::Charge { .. } => Verdict::NeedsLookup { code },
+        Asked::Lookup => true,
+        Asked::Charge { first } => first || replayed,
+    };
+    match is_believed {
+        true => Verdict::Declined { code, gateway_id },
+        false => Verdict::NeedsLookup { code },
     }
 }
 
-fn of_error(rules: &Rules, asked: Asked, response: &Response, code: &str) -> Verdict {
-    let kind = match asked {
-        Asked::Charge { .. } => RequestKind::Charge,
-        Asked::Lookup => RequestKind::Lookup,
-    };
-    let rule = rules
-        .errors
-        .iter()
-        .find(|rule| rule.to == kind && rule.status == response.status && rule.code == code);
+fn of_error(response: &Response, code: &str, means: Option<Means>) -> Verdict {
     let retry_after = response.retry_after;
-    match rule.map(|rule| rule.means) {
+    match means {
         Some(Means::NotTaken) => {
             Verdict::NotTaken { why: status_and(response, &error(code)), retry_after }
         }
@@ -212,15 +222,20 @@ fn of_error(rules: &Rules, asked: Asked, response: &Response, code: &str) -> Ver
 }
 
 fn unknown(response: &Response, what: &str) -> Verdict {
-    Verdict::Unknown { why: status_and(response, what), retry_after: response.retry_after }
+    Verdict::Unknown {
+        why: status_and(response, what),
+        retry_after: response.retry_after,
+        is_outage: is_trouble(response.status),
+    }
 }
 
-fn mismatch(
-    field: &str,
-    found: impl std::fmt::Display,
-    expected: impl std::fmt::Display,
-) -> Verdict {
-    Verdict::Mismatch { why: format!("the gateway names {field} {found}, not {expected}") }
+/// Statuses that say something of the way there, of who asks, or of the server's own trouble.
+fn is_trouble(status: u16) -> bool {
+    matches!(status, 401 | 403 | 407 | 408 | 421 | 425 | 429 | 500..)
+}
+
+fn other(field: &str, found: impl Display, expected: impl Display) -> String {
+    format!("the gateway names {field} {found}, not {expected}")
 }
 
 fn status_and(response: &Response, what: &str) -> String {

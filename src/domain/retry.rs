@@ -87,6 +87,32 @@ fn minute_start(minute: u32) -> Wall {
     Wall(i64::from(minute) * 60_000_000)
 }
 
+/// Whether the gateway can be asked what became of a transaction, and what it is worth that it knows nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lookup {
+    None,
+    /// This long after a request a lookup surely shows it.
+    Settles(Duration),
+    /// It may never show what there is.
+    NeverSettles,
+}
+
+impl Lookup {
+    #[must_use]
+    pub fn is_there(self) -> bool {
+        self != Self::None
+    }
+
+    /// When "never seen" is to be believed, of a transaction that was last asked for at `asked_at`.
+    #[must_use]
+    pub fn settles_at(self, asked_at: Boot) -> Option<Boot> {
+        match self {
+            Self::Settles(after) => Some(asked_at + after),
+            Self::None | Self::NeverSettles => None,
+        }
+    }
+}
+
 /// An unresolved transaction, as its next step sees it.
 #[derive(Debug, Clone, Copy)]
 pub struct Unresolved {
@@ -95,8 +121,10 @@ pub struct Unresolved {
     pub same_recipe: bool,
     /// The gateway's profile has a lookup.
     pub has_lookup: bool,
-    /// The last word was a lookup that said "never seen", with no request since.
+    /// The last word was a lookup that said "never seen", with no request since, and is to be believed.
     pub never_seen: bool,
+    /// Likewise, and what there is may not show yet: while the key is safe, asking again tells more.
+    pub not_shown: bool,
     /// An answer contradicted the request (another amount, a reused key): only a lookup may resolve it.
     pub mismatch: bool,
     /// Lookups that gave no answer since the key ran out.
@@ -124,9 +152,12 @@ pub fn next_step(case: &Unresolved, life: KeyLife, now: Now) -> NextStep {
         return NextStep::Charge;
     }
     let may_ask_again = case.same_recipe && !case.mismatch && case.first.is_key_safe(life, now);
-    let lookup_is_worth_it = case.has_lookup
-        && !case.never_seen
-        && (may_ask_again || case.fruitless_lookups < FRUITLESS_LOOKUPS_MAX);
+    let is_new = if may_ask_again {
+        !case.not_shown
+    } else {
+        case.fruitless_lookups < FRUITLESS_LOOKUPS_MAX
+    };
+    let lookup_is_worth_it = case.has_lookup && !case.never_seen && is_new;
     if lookup_is_worth_it {
         NextStep::Lookup
     } else if may_ask_again {
@@ -168,6 +199,7 @@ mod tests {
             same_recipe: true,
             has_lookup: false,
             never_seen: false,
+            not_shown: false,
             mismatch: false,
             fruitless_lookups: 0,
         }
@@ -217,6 +249,9 @@ mod tests {
         let never_seen = Unresolved { never_seen: true, ..with_lookup };
         assert_eq!(next_step(&never_seen, LIFE, at(101)), NextStep::Charge);
         assert_eq!(next_step(&never_seen, LIFE, at(200)), NextStep::Park("never_seen"));
+        let not_shown = Unresolved { not_shown: true, ..with_lookup };
+        assert_eq!(next_step(&not_shown, LIFE, at(101)), NextStep::Charge);
+        assert_eq!(next_step(&not_shown, LIFE, at(200)), NextStep::Lookup);
     }
 
     #[test]

@@ -26,6 +26,14 @@ pub enum Asking {
     Lookup,
 }
 
+/// An answer that a lookup has to confirm.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unconfirmed {
+    Approval,
+    /// With its code.
+    Decline(String),
+}
+
 /// Where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
@@ -89,9 +97,14 @@ pub struct Entry {
     pub tries: u32,
     /// Last attempt; admission or take-over where there was none.
     pub touched: Boot,
+    /// When the last request for a charge by anyone may have left.
+    pub asked_at: Boot,
+    /// The last word was a lookup that knew nothing, and is to be believed.
     pub never_seen: bool,
-    /// A decline that nobody may believe yet, and its code.
-    pub unconfirmed_decline: Option<String>,
+    /// Likewise, and is not.
+    pub not_shown: bool,
+    /// What the gateway said last, where nobody may believe it yet.
+    pub unconfirmed: Option<Unconfirmed>,
     pub mismatch: bool,
     pub fruitless_lookups: u32,
     pub step: Step,

@@ -37,9 +37,9 @@ impl Answers {
             Verdict::NotSent { .. } => &mut self.not_sent,
             Verdict::NotTaken { .. } => &mut self.not_taken,
             Verdict::StillRunning { .. } => &mut self.still_running,
-            Verdict::NeedsLookup { .. } | Verdict::DuplicateCode { .. } => {
-                &mut self.doubtful_decline
-            }
+            Verdict::Unconfirmed { .. }
+            | Verdict::NeedsLookup { .. }
+            | Verdict::DuplicateCode { .. } => &mut self.doubtful_decline,
             Verdict::Mismatch { .. } => &mut self.mismatch,
             Verdict::NeverSeen => &mut self.never_seen,
         };

@@ -7,13 +7,14 @@
 //!
 //! [`Engine::handle`] takes one event and the time, and appends effects. It never waits, reads no clock, does no
 //! I/O. Everything that keeps the promise is decided here: who owns what (`own`), what may leave and when
-//! (`charge`), what is told to Kafka and when (`publish`). `app` carries the effects out; the simulation does so too,
+//! (`charge`), what its answer leads to (`decide`), what is told to Kafka and when (`publish`). `app` carries the effects out; the simulation does so too,
 //! and can lose, delay or reorder any of them.
 
 pub mod admit;
 pub mod alone;
 pub mod charge;
 pub mod claim;
+mod decide;
 pub mod demand;
 pub mod engine;
 pub mod entry;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::domain::alerts::Levels;
 use crate::domain::id::{Partition, StoreId};
-use crate::domain::retry::KeyLife;
+use crate::domain::retry::{KeyLife, Lookup};
 
 /// Where to begin on a topic that the group never read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub struct Settings {
     pub begin: Begin,
     pub accept_offset_reset: bool,
     pub ask_store: AskStore,
-    pub has_lookup: bool,
+    pub lookup: Lookup,
     pub key_life: KeyLife,
     /// A first attempt needs a commit that is younger than this: proof that the partition is still ours.
     pub proof_age_max: Duration,

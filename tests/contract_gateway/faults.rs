@@ -13,6 +13,7 @@ fn word(verdict: &Verdict) -> &'static str {
     match verdict {
         Verdict::Approved { .. } => "approved",
         Verdict::Declined { .. } => "declined",
+        Verdict::Unconfirmed { .. } => "unconfirmed",
         Verdict::NeedsLookup { .. } => "needs lookup",
         Verdict::DuplicateCode { .. } => "duplicate",
         Verdict::Unknown { .. } => "unknown",

@@ -18,7 +18,7 @@ pub use tollbridge::domain::money::{Amount, Currency};
 pub use tollbridge::domain::time::Wall;
 pub use tollbridge::domain::transaction::Transaction;
 pub use tollbridge::ports::gateway::{Answer, Charge, Gateway, Response};
-pub use tollbridge::wire::gateway::{Profile, charge_body};
+pub use tollbridge::wire::gateway::Profile;
 pub use tollbridge_rig::{Launch, Process, TempDir};
 
 pub const FIRST: Asked = Asked::Charge { first: true };
@@ -40,7 +40,7 @@ pub fn transaction(id: &str) -> Transaction {
 }
 
 pub fn charge_of(tx: &Transaction) -> Charge {
-    Charge { id: tx.id.clone(), body: charge_body(tx) }
+    Charge { id: tx.id.clone(), body: Profile::generic().charge_body(tx) }
 }
 
 pub fn charge(id: &str) -> Charge {

@@ -8,7 +8,7 @@ use tollbridge::domain::id::{Offset, Partition, Place};
 use tollbridge::domain::outcome::EventId;
 use tollbridge::domain::record::Record;
 use tollbridge::domain::transaction::{PayloadHash, Transaction};
-use tollbridge::wire::gateway::charge_body;
+use tollbridge::wire::gateway::Profile;
 use tollbridge::wire::outcome;
 use tollbridge::wire::transaction::{Decoder, Format};
 
@@ -38,7 +38,7 @@ fn the_record_is_a_transaction_and_the_request_is_its_body() {
     let [record, _, request] = examples();
     let tx = transaction(&record);
     assert_eq!(tx.id.as_str(), "tx-1001");
-    assert_eq!(charge_body(&tx), request.trim().as_bytes());
+    assert_eq!(Profile::generic().charge_body(&tx), request.trim().as_bytes());
 }
 
 #[test]

@@ -7,12 +7,13 @@ use crate::{page, root};
 /// Pages that are linked to before they are there.
 const TO_COME: [&str; 1] = ["docs/measured.md"];
 
-const PAGES: [&str; 10] = [
+const PAGES: [&str; 11] = [
     "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "docs/configuration.md",
     "docs/gateway-sim.md",
+    "docs/gateways.md",
     "docs/guarantees.md",
     "docs/metrics.md",
     "docs/operations.md",

@@ -230,7 +230,7 @@ pub fn draw_more(dice: &mut fastrand::Rng, shape: &Shape) -> Vec<Fault> {
         1 => Kind::Retention(partition, dice.usize(..4)),
         2 => Kind::QueueTorn,
         3 => Kind::OffsetsReset(partition, dice.i64(-12..=4)),
-        4 => return around_a_late_call(dice, shape),
+        4..=7 => return around_a_late_call(dice, shape),
         _ => return Vec::new(),
     };
     let at = dice.u64(0..shape.load_ends + 5 * S);

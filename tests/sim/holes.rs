@@ -46,6 +46,7 @@ pub enum Hole {
     Contradiction,
     StillRunning,
     LearntByLookup,
+    NotShownYet,
     // Redis
     TailLost,
     EpochLost,
@@ -61,7 +62,7 @@ pub enum Hole {
     DoubtResolved,
 }
 
-pub const ALL: [Hole; 41] = [
+pub const ALL: [Hole; 42] = [
     Hole::NothingJoined,
     Hole::RevokedInCommit,
     Hole::KeptUnknown,
@@ -92,6 +93,7 @@ pub const ALL: [Hole; 41] = [
     Hole::Contradiction,
     Hole::StillRunning,
     Hole::LearntByLookup,
+    Hole::NotShownYet,
     Hole::TailLost,
     Hole::EpochLost,
     Hole::LateTaken,
@@ -138,9 +140,12 @@ impl Hole {
             Self::Contradiction => "G6 answer that contradicts its request",
             Self::StillRunning => "G7 request while another is being decided",
             Self::LearntByLookup => "G9 charge learnt of by a lookup",
+            Self::NotShownYet => "G9 charge or decline that a lookup does not show yet",
             Self::TailLost => "R1 redis lost its newest writes",
             Self::EpochLost => "R2 redis lost the epoch",
-            Self::LateTaken => "R2 call of a former owner taken by a redis that lost the epoch since",
+            Self::LateTaken => {
+                "R2 call of a former owner taken by a redis that lost the epoch since"
+            }
             Self::EntryLost => "R3 redis lost an acknowledged entry",
             Self::OffsetsMoved => "K7 committed offset set by an operator",
             Self::RedisFull => "R4 redis full",

@@ -1,6 +1,7 @@
 //! The life of a process: it starts, takes events in, and has its effects carried out.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use tollbridge::domain::id::RecipeHash;
 use tollbridge::pipeline::{CallId, Effect, Engine, Event, Formats, Reply};
@@ -204,11 +205,13 @@ impl World {
     }
 }
 
+static GENERIC: LazyLock<Profile> = LazyLock::new(Profile::generic);
+
 fn formats(version: u32) -> Formats {
     Formats {
         decoder: Decoder::new(Format::Json, None, 64 * 1024).expect("the decoder"),
         events: EventCodec::new(EventsFormat::Json, GROUP),
-        profile: Profile::generic(),
+        profile: GENERIC.clone(),
         recipe: RecipeHash(RECIPE.0 + version),
     }
 }

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use tollbridge::adapters::memory::gateway::Entry;
 use tollbridge::domain::id::{Epoch, Offset, Partition, TransactionId};
 use tollbridge::domain::outcome::Fate;
+use tollbridge::domain::retry::Lookup;
 use tollbridge::pipeline::{AskStore, Level, Note};
 use tollbridge::ports::gateway::Charge;
 use tollbridge::ports::publisher::CommitPoint;
@@ -105,7 +106,9 @@ impl Oracle {
             // Marks are by the minute: where keys live hardly longer, who waits for its turn may be too late.
             is_faultless: plan.faults.is_empty() && life.usable() > Duration::from_secs(120),
             may_doubt_early: plan.faults.iter().any(|fault| {
-                let contradicts = fault.kind == Kind::Gateway(Mood::WrongAmount);
+                // Where a lookup tells in the end, it settles that, however long the gateway is away.
+                let is_told = matches!(plan.shape.settings.lookup, Lookup::Settles(_));
+                let contradicts = fault.kind == Kind::Gateway(Mood::WrongAmount) && !is_told;
                 contradicts
                     || matches!(
                         fault.kind,

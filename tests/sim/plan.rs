@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tollbridge::domain::alerts::Levels;
 use tollbridge::domain::id::{Partition, StoreId};
-use tollbridge::domain::retry::KeyLife;
+use tollbridge::domain::retry::{KeyLife, Lookup};
 use tollbridge::pipeline::{AskStore, Begin, Settings};
 
 use crate::faults::{self, Fault};
@@ -52,6 +52,8 @@ pub struct Shape {
     pub load_ends: Micros,
     /// Some records are published only so much later, when keys have run out.
     pub second_wave: Option<Micros>,
+    /// How long it takes until a lookup shows what there is.
+    pub shown_after: Micros,
     /// How many events the brokers can take in one transaction, where that is few.
     pub commit_events_max: Option<usize>,
 }
@@ -94,6 +96,7 @@ impl Plan {
         let mut slow = fastrand::Rng::with_seed(seed ^ 0x1d9e_03c4_77ab_5f20);
         // At least one of each partition.
         shape.commit_events_max = (slow.u8(0..8) == 0).then(|| slow.usize(4..=8));
+        draw_lookup(&mut fastrand::Rng::with_seed(seed ^ 0x2f64_e10b_5c9d_7a31), &mut shape);
         let mut faults = faults::draw(&mut dice, &shape);
         if !faults.is_empty() {
             let mut dice = fastrand::Rng::with_seed(seed ^ 0x5c1d_9a27_0b3f_64e1);
@@ -107,6 +110,16 @@ impl Plan {
     pub fn faults_end(&self) -> Micros {
         self.faults.iter().map(Fault::ends).max().unwrap_or(0)
     }
+}
+
+/// Half of the lookups show at once what there is, the others later, which only some of them promise to do in time.
+fn draw_lookup(dice: &mut fastrand::Rng, shape: &mut Shape) {
+    if shape.settings.lookup == Lookup::None || dice.bool() {
+        return;
+    }
+    shape.shown_after = dice.u64(1..=20) * S;
+    shape.settings.lookup =
+        if dice.bool() { Lookup::Settles(span(shape.shown_after)) } else { Lookup::NeverSettles };
 }
 
 fn shape(dice: &mut fastrand::Rng) -> Shape {
@@ -136,6 +149,7 @@ fn shape(dice: &mut fastrand::Rng) -> Shape {
         skews: (0..processes).map(|_| dice.i64(-apart_max..=apart_max)).collect(),
         transactions: dice.usize(20..=60),
         load_ends: dice.u64(2..=40) * S,
+        shown_after: 0,
         commit_events_max: None,
         second_wave: (dice.u8(0..4) == 0).then(|| micros(key_ttl) + dice.u64(..60) * S),
     }
@@ -155,7 +169,7 @@ fn settings(dice: &mut fastrand::Rng, key_life: KeyLife, session: Micros) -> Set
         begin: Begin::Earliest,
         accept_offset_reset: false,
         ask_store,
-        has_lookup: dice.bool(),
+        lookup: if dice.bool() { Lookup::Settles(Duration::ZERO) } else { Lookup::None },
         key_life,
         proof_age_max: span(session * 2).min(key_life.usable()),
         // Room for a few unfinished offsets, or for all there can be.

@@ -7,6 +7,7 @@ use tollbridge::domain::answer::Answer;
 use tollbridge::domain::id::{Epoch, Offset, Partition, RecipeHash};
 use tollbridge::domain::offsets::Mark;
 use tollbridge::domain::outcome::{Fate, NOT_CHARGED};
+use tollbridge::domain::retry::Lookup;
 use tollbridge::domain::retry::minute_of;
 use tollbridge::domain::time::Wall;
 use tollbridge::pipeline::{Begin, Call, Reply, Settings};
@@ -29,6 +30,9 @@ impl Plant {
     pub fn settings(self, settings: &mut Settings) {
         match self {
             Self::KeysLiveShorter => settings.key_life.ttl *= 4,
+            Self::NothingShownIsBelieved if settings.lookup.is_there() => {
+                settings.lookup = Lookup::Settles(Duration::ZERO);
+            }
             Self::BeginsAtTheEnd => settings.begin = Begin::Latest,
             Self::LossSkipped => settings.accept_offset_reset = true,
             Self::ProofNeverOld => settings.proof_age_max = Duration::from_secs(1_000_000),

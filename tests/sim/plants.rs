@@ -65,6 +65,8 @@ pub enum Plant {
     RecipeForgotten,
     /// The configuration says that keys live longer than they do.
     KeysLiveShorter,
+    /// That a lookup finds nothing is believed before it would show what there is.
+    NothingShownIsBelieved,
     /// Spans of time are measured by the wall clock.
     WallClockMeasures,
     /// A group without offsets begins at the end.
@@ -104,7 +106,7 @@ pub enum Plant {
 /// As whom a member commits and is given partitions, whoever it is.
 pub const OURS: &str = "ours";
 
-pub const ALL: [Plant; 47] = [
+pub const ALL: [Plant; 48] = [
     Plant::OffsetsWithoutEvents,
     Plant::EventsWithoutOffsets,
     Plant::OffsetsOutside,
@@ -135,6 +137,7 @@ pub const ALL: [Plant; 47] = [
     Plant::RecipeUnchanged,
     Plant::RecipeForgotten,
     Plant::KeysLiveShorter,
+    Plant::NothingShownIsBelieved,
     Plant::WallClockMeasures,
     Plant::BeginsAtTheEnd,
     Plant::AdmissionNotAwaited,
@@ -187,7 +190,9 @@ impl Plant {
             | Self::KeysLiveShorter
             | Self::AdmittedJustNow
             | Self::WallClockMeasures => "INV-5",
-            Self::RepeatedDeclineBelieved | Self::StatusIsDecline => "INV-6",
+            Self::RepeatedDeclineBelieved
+            | Self::StatusIsDecline
+            | Self::NothingShownIsBelieved => "INV-6",
             Self::EpochTrusted | Self::EpochNotRaised => "INV-7",
             Self::StoredTooEarly | Self::RemovedTooEarly | Self::ErrorIsMoved => "INV-8",
             Self::MetadataWorkedAround | Self::OtherStoreAccepted => "INV-9",

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use tollbridge::adapters::memory::gateway::replies::declined_ahead;
 use tollbridge::adapters::memory::gateway::{Applied, Whim, book::Ticket};
-use tollbridge::domain::id::Partition;
+use tollbridge::domain::id::{Partition, TransactionId};
 use tollbridge::pipeline::{Call, Reply, Survey};
-use tollbridge::ports::gateway::Answer;
+use tollbridge::ports::gateway::{Answer, Response};
 use tollbridge::ports::publisher::Membership;
 use tollbridge::ports::queue::QueueError;
 use tollbridge::ports::source::Committed;
@@ -155,7 +155,7 @@ impl World {
     fn carry_out_gateway(&mut self, apply: &Apply) -> Option<Reply> {
         let charge = match &apply.call {
             Call::Lookup(id) => {
-                return Some(Reply::Answer(Answer::Response(self.gateway.lookup(id))));
+                return Some(Reply::Answer(Answer::Response(self.look_up(id))));
             }
             Call::Charge(charge) => charge,
             call => unreachable!("no call to the gateway: {call:?}"),
@@ -188,6 +188,16 @@ impl World {
                 None
             }
         }
+    }
+
+    fn look_up(&mut self, id: &TransactionId) -> Response {
+        let now = self.gateway.lookup(id);
+        let as_of = wall(self.now.saturating_sub(self.plan.shape.shown_after));
+        let shown = self.gateway.lookup_as_of(id, as_of);
+        if shown != now {
+            self.oracle.meets(Hole::NotShownYet);
+        }
+        shown
     }
 
     fn mood(&mut self) -> Option<Mood> {

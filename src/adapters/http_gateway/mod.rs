@@ -6,6 +6,7 @@
 
 mod connect;
 mod line;
+mod outline;
 mod pool;
 mod retry_after;
 mod settings;
@@ -15,13 +16,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{HeaderMap, HeaderName, HeaderValue};
-use hyper::{Method, Request, Uri};
+use hyper::Request;
+use hyper::header::HeaderName;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 
 use self::connect::Connector;
 use self::line::{Line, Whole};
+use self::outline::Outline;
 use self::pool::Pool;
 pub use self::settings::{Settings, SettingsError};
 use crate::domain::id::TransactionId;
@@ -43,13 +45,10 @@ pub struct HttpGateway {
 /// What all requests have in common, made once.
 #[derive(Debug)]
 struct Shape {
-    charge_uri: Uri,
-    charge_headers: HeaderMap,
-    /// Before and behind the id.
-    lookup: Option<(String, String)>,
-    lookup_headers: HeaderMap,
-    key_header: HeaderName,
-    replay_header: Option<HeaderName>,
+    charge: Outline,
+    lookup: Option<Outline>,
+    /// The header that marks a replay, and its value then.
+    replay: Option<(HeaderName, String)>,
 }
 
 impl HttpGateway {
@@ -121,10 +120,13 @@ impl HttpGateway {
     }
 
     fn response(&self, whole: Whole) -> Response {
-        let marked = self.shape.replay_header.as_ref().and_then(|name| whole.headers.get(name));
+        let is_marked = |(name, value): &(HeaderName, String)| {
+            let found = whole.headers.get(name);
+            found.is_some_and(|found| found.as_bytes().eq_ignore_ascii_case(value.as_bytes()))
+        };
         Response {
             status: whole.status.as_u16(),
-            replayed: marked.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true")),
+            replayed: self.shape.replay.as_ref().is_some_and(is_marked),
             retry_after: retry_after::read(&whole.headers),
             body: whole.body,
         }
@@ -138,63 +140,19 @@ fn broken(touched: &AtomicBool, why: String) -> Answer {
 
 impl Gateway for HttpGateway {
     async fn charge(&self, charge: &Charge) -> Answer {
-        let Ok(key) = HeaderValue::from_str(charge.id.as_str()) else {
-            return Answer::NotSent("the id does not fit in a header".to_owned());
-        };
-        let request = || {
-            let mut request = Request::new(Full::new(charge.body.clone()));
-            *request.method_mut() = Method::POST;
-            *request.uri_mut() = self.shape.charge_uri.clone();
-            let headers = request.headers_mut();
-            headers.clone_from(&self.shape.charge_headers);
-            headers.insert(&self.shape.key_header, key);
-            request
-        };
-        self.call(request).await
+        match self.shape.charge.fill(&charge.id) {
+            Ok(head) => self.call(|| head.with(charge.body.clone())).await,
+            Err(why) => Answer::NotSent(why),
+        }
     }
 
     async fn lookup(&self, id: &TransactionId) -> Answer {
-        let Some((before, behind)) = &self.shape.lookup else {
+        let Some(outline) = &self.shape.lookup else {
             return Answer::NotSent("the gateway's profile has no lookup".to_owned());
         };
-        let Ok(uri) = Uri::try_from(format!("{before}{}{behind}", percent_encoded(id.as_str())))
-        else {
-            return Answer::NotSent("the id does not fit in a path".to_owned());
-        };
-        let request = || {
-            let mut request = Request::new(Full::new(Bytes::new()));
-            *request.uri_mut() = uri;
-            request.headers_mut().clone_from(&self.shape.lookup_headers);
-            request
-        };
-        self.call(request).await
-    }
-}
-
-/// One path segment: everything but letters, digits and `- _ . ~` is encoded.
-fn percent_encoded(segment: &str) -> String {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    let mut out = String::with_capacity(segment.len());
-    for byte in segment.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            out.push(byte.into());
-        } else {
-            out.push('%');
-            out.push(HEX[usize::from(byte >> 4)].into());
-            out.push(HEX[usize::from(byte & 15)].into());
+        match outline.fill(id) {
+            Ok(head) => self.call(|| head.with(outline.body_for(id))).await,
+            Err(why) => Answer::NotSent(why),
         }
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::percent_encoded;
-
-    #[test]
-    fn ids_can_not_leave_their_path_segment() {
-        assert_eq!(percent_encoded("tx_1.2-3"), "tx_1.2-3");
-        assert_eq!(percent_encoded("a:b"), "a%3Ab");
-        assert_eq!(percent_encoded("../é?#%"), "..%2F%C3%A9%3F%23%25");
     }
 }

@@ -4,11 +4,14 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD as BASE64;
 use hyper::Uri;
-use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use hyper::header::{ACCEPT, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 
 use super::Shape;
-use crate::wire::gateway::Endpoints;
+use super::outline::Outline;
+use crate::wire::gateway::{Auth, Endpoints};
 
 /// How the gateway is reached.
 #[derive(Clone)]
@@ -30,6 +33,8 @@ pub struct Settings {
     pub ca_file: Option<PathBuf>,
     /// Further request headers, such as `authorization`. Not printed.
     pub headers: Vec<(String, String)>,
+    /// Goes where the endpoints want it. Not printed.
+    pub credential: Option<String>,
 }
 
 impl Settings {
@@ -46,6 +51,7 @@ impl Settings {
             max_in_flight: 256,
             ca_file: None,
             headers: Vec::new(),
+            credential: None,
         }
     }
 }
@@ -67,9 +73,7 @@ impl fmt::Debug for Settings {
 pub enum SettingsError {
     #[error("gateway url: {0}; write it as https://host/path")]
     Url(&'static str),
-    #[error(
-        "gateway path {0:?}: it must start with / and be fit for a URL; a lookup holds {{id}} once"
-    )]
+    #[error("gateway path {0}: it must start with / and be fit for a URL")]
     Path(String),
     #[error(
         "gateway header {0:?}: its name or value can't stand in a header; correct or remove it"
@@ -139,23 +143,12 @@ impl Settings {
 
     pub(super) fn shape(&self, target: &Target) -> Result<Shape, SettingsError> {
         let endpoints = &self.endpoints;
-        let lookup = match &endpoints.lookup_path {
-            None => None,
-            Some(path) => Some(lookup(&target.base, path)?),
-        };
-        let lookup_headers = self.common_headers(target)?;
-        let mut charge_headers = lookup_headers.clone();
-        charge_headers.insert(CONTENT_TYPE, value("content-type", &endpoints.content_type)?);
-        let key_header = name(&endpoints.key_header)?;
-        // Its place is taken already, so that no request has to make room for its key.
-        charge_headers.insert(&key_header, HeaderValue::from_static(""));
+        let outline = |request| Outline::new(&target.base, request, self.common_headers(target)?);
+        let replay = endpoints.replay.as_ref();
         Ok(Shape {
-            charge_uri: path(&target.base, &endpoints.charge_path)?,
-            charge_headers,
-            lookup,
-            lookup_headers,
-            key_header,
-            replay_header: endpoints.replay_header.as_deref().map(name).transpose()?,
+            charge: outline(&endpoints.charge)?,
+            lookup: endpoints.lookup.as_ref().map(outline).transpose()?,
+            replay: replay.map(|(key, value)| Ok((name(key)?, value.clone()))).transpose()?,
         })
     }
 
@@ -165,12 +158,24 @@ impl Settings {
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         let agent = concat!("tollbridge/", env!("CARGO_PKG_VERSION"));
         headers.insert(USER_AGENT, HeaderValue::from_static(agent));
-        for (key, text) in &self.headers {
+        let credential = self.credential.as_ref().and_then(|credential| self.auth(credential));
+        for (key, text) in self.headers.iter().chain(&credential) {
             let mut value = value(key, text)?;
             value.set_sensitive(true);
             headers.insert(name(key)?, value);
         }
         Ok(headers)
+    }
+
+    /// The header that says who asks.
+    fn auth(&self, credential: &str) -> Option<(String, String)> {
+        let authorization = |value| Some(("authorization".to_owned(), value));
+        match &self.endpoints.auth {
+            Auth::None => None,
+            Auth::Bearer => authorization(format!("Bearer {credential}")),
+            Auth::Basic => authorization(format!("Basic {}", BASE64.encode(credential))),
+            Auth::Header(name) => Some((name.clone(), credential.to_owned())),
+        }
     }
 }
 
@@ -182,27 +187,10 @@ fn value(name: &str, text: &str) -> Result<HeaderValue, SettingsError> {
     HeaderValue::from_str(text).map_err(|_| SettingsError::Header(name.to_owned()))
 }
 
-fn path(base: &str, path: &str) -> Result<Uri, SettingsError> {
-    let bad = || SettingsError::Path(path.to_owned());
-    if !path.starts_with('/') {
-        return Err(bad());
-    }
-    format!("{base}{path}").parse().map_err(|_| bad())
-}
-
-/// What stands before and behind the id.
-fn lookup(base: &str, template: &str) -> Result<(String, String), SettingsError> {
-    path(base, &template.replace("{id}", "x"))?;
-    match template.split("{id}").collect::<Vec<_>>()[..] {
-        [before, behind] => Ok((format!("{base}{before}"), behind.to_owned())),
-        _ => Err(SettingsError::Path(template.to_owned())),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::gateway::Profile;
+    use crate::wire::gateway::{Profile, Text};
 
     fn settings(url: &str) -> Settings {
         Settings::new(url, Profile::generic().endpoints)
@@ -255,20 +243,16 @@ mod tests {
             let target = settings.target().unwrap();
             settings.shape(&target).unwrap_err()
         };
-        assert!(matches!(
-            fails(|s| s.endpoints.charge_path = "charges".into()),
-            SettingsError::Path(_)
-        ));
-        assert!(matches!(
-            fails(|s| s.endpoints.charge_path = "/a b".into()),
-            SettingsError::Path(_)
-        ));
-        assert!(matches!(
-            fails(|s| s.endpoints.lookup_path = Some("/c".into())),
-            SettingsError::Path(_)
-        ));
-        let twice = |s: &mut Settings| s.endpoints.lookup_path = Some("/{id}/{id}".into());
-        assert!(matches!(fails(twice), SettingsError::Path(_)));
+        for path in ["charges", "/a b", "/a\u{7f}"] {
+            let path = Text::literal(path);
+            let error = {
+                let mut settings = settings("https://pay.example/v1");
+                settings.endpoints.charge.path = path;
+                let target = settings.target().unwrap();
+                settings.shape(&target).unwrap_err()
+            };
+            assert!(matches!(error, SettingsError::Path(_)), "{error}");
+        }
         let injected = |s: &mut Settings| s.headers = vec![("a".into(), "b\r\nc: d".into())];
         assert_eq!(fails(injected), SettingsError::Header("a".into()));
         let name = |s: &mut Settings| s.headers = vec![("a b".into(), "c".into())];
@@ -276,9 +260,25 @@ mod tests {
     }
 
     #[test]
+    fn a_credential_goes_where_the_profile_says() {
+        for (auth, name, value) in [
+            (Auth::Bearer, "authorization", "Bearer me:hush"),
+            (Auth::Basic, "authorization", "Basic bWU6aHVzaA=="),
+            (Auth::Header("x-api-key".into()), "x-api-key", "me:hush"),
+        ] {
+            let mut settings = settings("https://pay.example/v1");
+            settings.credential = Some("me:hush".into());
+            settings.endpoints.auth = auth;
+            let target = settings.target().unwrap();
+            assert_eq!(settings.common_headers(&target).unwrap()[name], value);
+        }
+    }
+
+    #[test]
     fn printing_shows_no_secret() {
         let mut settings = settings("https://pay.example/v1?");
         settings.headers = vec![("authorization".into(), "Bearer hush".into())];
+        settings.credential = Some("hush".into());
         assert!(!format!("{settings:?}").contains("hush"));
     }
 }

@@ -121,7 +121,13 @@ impl MemoryGateway {
     /// A lookup arrives.
     #[must_use]
     pub fn lookup(&self, id: &TransactionId) -> Response {
-        self.book.lookup(id.as_str())
+        self.lookup_as_of(id, Wall(i64::MAX))
+    }
+
+    /// A lookup that shows what was decided by then: of a gateway whose lookups lag behind.
+    #[must_use]
+    pub fn lookup_as_of(&self, id: &TransactionId, as_of: Wall) -> Response {
+        self.book.lookup(id.as_str(), as_of)
     }
 
     /// Every decision, in order; the truth about charges.

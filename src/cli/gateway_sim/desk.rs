@@ -178,7 +178,7 @@ impl Desk {
         pause(self.terms.latency + plan.delay).await;
         match plan.effect {
             Effect::Nothing => answer_untaken(plan.reply, &[]).await,
-            _ => Told::Response(self.book().lookup(id)),
+            _ => Told::Response(self.book().lookup(id, Wall(i64::MAX))),
         }
     }
 

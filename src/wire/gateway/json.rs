@@ -1,5 +1,5 @@
 //! Strict JSON from outside: a document in which a name stands twice is refused, and a number that is no integer
-//! is kept apart from those that are. Not a general JSON library: it keeps what an answer is read for.
+//! is kept apart from those that are, as its digits. Not a general JSON library: it keeps what an answer is read for.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,11 +10,15 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor}
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Json<'a> {
     Null,
+    Bool(bool),
     Text(Cow<'a, str>),
     Integer(i64),
+    /// A number that was written with a fraction or an exponent, in plain digits. Up to fifteen of them are exact.
+    Fraction(String),
     /// Sorted by name, each name once.
     Object(Vec<(Cow<'a, str>, Json<'a>)>),
-    /// Booleans, arrays, fractions and integers beyond 64 bits: nothing that is asked for.
+    Array(Vec<Json<'a>>),
+    /// Integers beyond 64 bits: nothing that is asked for.
     Other,
 }
 
@@ -31,13 +35,14 @@ impl<'a> Json<'a> {
         })
     }
 
-    /// The value behind these names; `None` where there is none, or a null.
+    /// The value behind these names, or indices where there are arrays; `None` where there is none, or a null.
     pub(super) fn at(&self, names: &[String]) -> Option<&Self> {
         let value = names.iter().try_fold(self, |value, name| match value {
             Self::Object(fields) => {
                 let at = fields.binary_search_by(|(field, _)| field.as_ref().cmp(name)).ok()?;
                 Some(&fields[at].1)
             }
+            Self::Array(items) => items.get(name.parse::<usize>().ok()?),
             _ => None,
         })?;
         (*value != Self::Null).then_some(value)
@@ -63,8 +68,8 @@ impl<'de> Visitor<'de> for Reader {
         Ok(Json::Null)
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(Json::Other)
+    fn visit_bool<E>(self, yes: bool) -> Result<Self::Value, E> {
+        Ok(Json::Bool(yes))
     }
 
     fn visit_i64<E>(self, number: i64) -> Result<Self::Value, E> {
@@ -75,8 +80,8 @@ impl<'de> Visitor<'de> for Reader {
         Ok(i64::try_from(number).map_or(Json::Other, Json::Integer))
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(Json::Other)
+    fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
+        Ok(Json::Fraction(number.to_string()))
     }
 
     fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
@@ -88,8 +93,11 @@ impl<'de> Visitor<'de> for Reader {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
-        while items.next_element::<Json<'de>>()?.is_some() {}
-        Ok(Json::Other)
+        let mut all = Vec::new();
+        while let Some(item) = items.next_element()? {
+            all.push(item);
+        }
+        Ok(Json::Array(all))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {

@@ -14,7 +14,7 @@ use tollbridge::domain::time::Wall;
 use tollbridge::domain::transaction::{PayloadHash, Transaction};
 use tollbridge::wire::dead_letter::{self, BYTES_MIN, record_bytes};
 use tollbridge::wire::events::{DeadLetter, Event, EventCodec, EventsFormat, Reason};
-use tollbridge::wire::gateway::charge_body;
+use tollbridge::wire::gateway::Profile;
 use tollbridge::wire::transaction::{
     Decoder, Format, Rejection, SchemaRef, code, confluent_frame, encode_avro, encode_json,
 };
@@ -47,6 +47,7 @@ fn decoder(format: Format, schema: Option<&str>) -> Decoder {
     Decoder::new(format, schema, 4 * BYTES_MAX).unwrap()
 }
 
+static PROFILE: LazyLock<Profile> = LazyLock::new(Profile::generic);
 static JSON: LazyLock<Decoder> = LazyLock::new(|| decoder(Format::Json, None));
 static AVRO: LazyLock<Decoder> = LazyLock::new(|| decoder(Format::Avro, None));
 static OTHER: LazyLock<Decoder> = LazyLock::new(|| decoder(Format::Avro, Some(OTHER_SCHEMA)));
@@ -154,8 +155,8 @@ fn taken(tx: &Transaction) {
     assert_eq!(AVRO.decode(&plain(&datum)).as_ref(), Ok(tx));
     assert_eq!(AUTO.decode(&plain(&confluent_frame(1, &datum))).as_ref(), Ok(tx));
 
-    let body = charge_body(tx);
-    assert_eq!(body, charge_body(&tx.clone()));
+    let body = PROFILE.charge_body(tx);
+    assert_eq!(body, PROFILE.charge_body(&tx.clone()));
     let body: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(body["transaction_id"], tx.id.as_str());
     assert_eq!(body["amount"], tx.amount.minor_units());

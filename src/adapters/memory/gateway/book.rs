@@ -199,8 +199,8 @@ impl Book {
     /// What the gateway has of a transaction: the charge, else the latest decline, else nothing. A request that is
     /// being worked on is told as such.
     #[must_use]
-    pub fn lookup(&self, id: &str) -> Response {
-        let record = self.records.get(id);
+    pub fn lookup(&self, id: &str, as_of: Wall) -> Response {
+        let record = self.records.get(id).filter(|record| record.at <= as_of);
         let charged = record.filter(|record| record.declined.is_none());
         let running = matches!(self.keys.get(id).map(|key| &key.state), Some(KeyState::Running(_)));
         match (charged, running, record) {

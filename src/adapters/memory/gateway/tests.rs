@@ -7,7 +7,7 @@ use crate::domain::answer::Answer;
 use crate::domain::classify::{Asked, Expected, Verdict};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::transaction::Transaction;
-use crate::wire::gateway::{Profile, charge_body};
+use crate::wire::gateway::Profile;
 
 const TTL: Duration = Duration::from_secs(60);
 const TICK: Duration = Duration::from_micros(1);
@@ -27,7 +27,7 @@ fn transaction(id: &str, method: &str) -> Transaction {
 }
 
 fn charge_of(tx: &Transaction) -> Charge {
-    Charge { id: tx.id.clone(), body: charge_body(tx) }
+    Charge { id: tx.id.clone(), body: Profile::generic().charge_body(tx) }
 }
 
 fn charge(id: &str) -> Charge {
@@ -76,7 +76,8 @@ fn a_key_replays_its_decision_until_it_runs_out() {
 fn another_body_under_the_same_key_is_refused() {
     let mut gateway = MemoryGateway::new(TTL);
     answered(gateway.apply(NOW, &charge("a"), &Whim::Honest));
-    let other = Charge { body: charge_body(&transaction("a", "pm_2")), ..charge("a") };
+    let other =
+        Charge { body: Profile::generic().charge_body(&transaction("a", "pm_2")), ..charge("a") };
     let reply = answered(gateway.apply(NOW, &other, &Whim::Honest));
     assert!(matches!(later("a", reply), Verdict::Mismatch { .. }));
     let broken = Charge { body: Bytes::from_static(b"{}"), ..charge("b") };

@@ -1,0 +1,233 @@
+//! Decide: what an answer leads to. An approval or a decline that is to be believed is decided once, here; everything else
+//! waits, asks again, asks the store or a lookup, or is given to a person. What an answer says is the domain's business.
+
+use std::time::Duration;
+
+use super::charge::Sent;
+use super::engine::Engine;
+use super::entry::{Step, Unconfirmed};
+use super::message::Slot;
+use crate::domain::classify::{Asked, Expected, Verdict};
+use crate::domain::outcome::{EventId, Fate, Outcome};
+use crate::domain::time::{Boot, Wall};
+use crate::ports::gateway::Answer;
+
+impl Engine {
+    pub(super) fn on_answer(&mut self, slot: Slot, sent: Sent, answer: &Answer) {
+        self.in_flight -= 1;
+        self.in_flight_again -= usize::from(sent.again);
+        let Some(entry) = self.entry(slot) else { return };
+        let Some(tx) = entry.transaction.clone() else { return };
+        let expected = Expected::from(&*tx);
+        let verdict = self.formats.profile.verdict(sent.asked, &expected, answer);
+        self.gauges.answers.count(&verdict);
+        self.watch_gate(sent.at, answer);
+        // Redis may have turned out to hold its decision meanwhile.
+        if self.entry(slot).is_some_and(|entry| matches!(entry.step, Step::Calling(_))) {
+            self.apply(slot, sent, verdict);
+        }
+    }
+
+    /// A gateway that takes a request and says nothing is as far away as one that can't be reached.
+    fn watch_gate(&mut self, sent_at: Boot, answer: &Answer) {
+        let (Answer::NotSent(why) | Answer::Lost(why)) = answer else {
+            self.gate.answered(self.now.boot);
+            self.gauges.trouble.gateway = None;
+            return;
+        };
+        self.gate.failed(sent_at);
+        let is_away = self.gate.is_away();
+        if is_away || matches!(answer, Answer::NotSent(_)) {
+            self.gauges.trouble.gateway = Some(why.clone());
+        }
+        if is_away {
+            self.gate.closed_until = self.backoff(self.gate.tries());
+        }
+    }
+
+    fn apply(&mut self, slot: Slot, sent: Sent, verdict: Verdict) {
+        let at = self.now.wall;
+        match verdict {
+            Verdict::Approved { gateway_id } => {
+                self.decide(slot, Fate::Archived, Some(gateway_id), None, at);
+            }
+            Verdict::Declined { code, gateway_id } => {
+                self.decide(slot, Fate::Declined, gateway_id, Some(code), at);
+            }
+            Verdict::Unconfirmed { .. } => self.confirm(slot, Unconfirmed::Approval),
+            Verdict::NeedsLookup { code } | Verdict::DuplicateCode { code } => {
+                self.confirm(slot, Unconfirmed::Decline(code));
+            }
+            Verdict::Unknown { retry_after, is_outage, .. } => {
+                self.count_fruitless(slot, sent, is_outage);
+                self.wait_to_age(slot, retry_after);
+            }
+            Verdict::StillRunning { retry_after } => {
+                self.count_fruitless(slot, sent, false);
+                self.wait_to_age(slot, retry_after);
+            }
+            Verdict::NotSent { .. } => self.not_sent(slot, sent),
+            Verdict::NotTaken { retry_after, .. } => {
+                self.count_fruitless(slot, sent, true);
+                self.try_later(slot, retry_after);
+            }
+            Verdict::Mismatch { .. } => self.mismatched(slot, sent),
+            Verdict::NeverSeen => self.never_seen(slot, sent),
+        }
+    }
+
+    /// It certainly did not arrive: as if it had not left.
+    fn not_sent(&mut self, slot: Slot, sent: Sent) {
+        self.count_fruitless(slot, sent, true);
+        if let Some(entry) = self.entry(slot)
+            && sent.asked != Asked::Lookup
+        {
+            entry.first = sent.before;
+            entry.attempts -= 1;
+        }
+        self.try_later(slot, None);
+    }
+
+    fn try_later(&mut self, slot: Slot, after: Option<Duration>) {
+        let Some(entry) = self.entry(slot) else { return };
+        entry.tries += 1;
+        let tries = entry.tries;
+        let at = self.backoff(tries).max(self.now.boot + after.unwrap_or_default());
+        self.wait_until(slot, at);
+    }
+
+    pub(super) fn wait_until(&mut self, slot: Slot, at: Boot) {
+        self.step(slot, Step::Waiting);
+        self.timed.insert((at, slot));
+    }
+
+    /// Unresolved: the sweep asks again once this has aged.
+    pub(super) fn wait_to_age(&mut self, slot: Slot, after: Option<Duration>) {
+        let min_age = self.set.sweep_min_age;
+        let now = self.now.boot;
+        self.step(slot, Step::Waiting);
+        let Some(entry) = self.entry(slot) else { return };
+        entry.tries = 0;
+        // Where the gateway wants longer than the sweep would wait, it counts as touched later.
+        entry.touched = now + after.unwrap_or_default().saturating_sub(min_age);
+        let aged = (entry.touched, slot);
+        self.aging.insert(aged);
+    }
+
+    /// An answer that is not to be believed by itself: perhaps only this repeat was declined, or not all of the request
+    /// was repeated. A lookup tells, now and, where it knows nothing, once more after a while.
+    fn confirm(&mut self, slot: Slot, unconfirmed: Unconfirmed) {
+        let has_lookup = self.set.lookup.is_there();
+        let Some(entry) = self.entry(slot) else { return };
+        entry.unconfirmed = Some(unconfirmed);
+        if has_lookup {
+            self.step(slot, Step::Due);
+            self.due.push_back(slot);
+        } else {
+            self.wait_to_age(slot, None);
+        }
+    }
+
+    /// A lookup that knows nothing. It is believed only once the last request must have shown.
+    fn never_seen(&mut self, slot: Slot, sent: Sent) {
+        let (now, min_age, wall) = (self.now.boot, self.set.sweep_min_age, self.now.wall);
+        let lookup = self.set.lookup;
+        let Some(entry) = self.entry(slot) else { return };
+        let settled_at = lookup.settles_at(entry.asked_at);
+        match entry.unconfirmed.clone() {
+            Some(Unconfirmed::Decline(code)) => {
+                // Long after the last request could still have been on its way, the gateway knows of no charge.
+                match settled_at.map(|at| at + min_age) {
+                    Some(at) if at <= now => {
+                        self.decide(slot, Fate::Declined, None, Some(code), wall);
+                    }
+                    Some(at) => self.wait_until(slot, at),
+                    None => self.not_shown(slot, sent),
+                }
+            }
+            // It was approved, and does not show yet.
+            Some(Unconfirmed::Approval) => self.not_shown(slot, sent),
+            None if settled_at.is_some_and(|at| at <= now) => {
+                entry.never_seen = true;
+                self.step(slot, Step::Due);
+                self.due.push_back(slot);
+            }
+            None => self.not_shown(slot, sent),
+        }
+    }
+
+    /// What a lookup does not show says nothing: the same key tells, while it lives.
+    fn not_shown(&mut self, slot: Slot, sent: Sent) {
+        let (lookup, now) = (self.set.lookup, self.now.boot);
+        let Some(entry) = self.entry(slot) else { return };
+        let will_show = lookup.settles_at(entry.asked_at).is_some_and(|at| at > now);
+        self.count_fruitless(slot, sent, will_show);
+        let Some(entry) = self.entry(slot) else { return };
+        entry.not_shown = entry.unconfirmed.is_none();
+        self.wait_to_age(slot, None);
+    }
+
+    /// The answer contradicts the request: the store is asked, then a lookup; the charge is never asked for again.
+    fn mismatched(&mut self, slot: Slot, sent: Sent) {
+        if sent.asked == Asked::Lookup {
+            return self.park(slot, "mismatch");
+        }
+        let Some(entry) = self.entry(slot) else { return };
+        entry.mismatch = true;
+        self.step(slot, Step::AskingStore);
+        self.to_ask.push_back(slot);
+    }
+
+    /// A lookup that told nothing, where nothing else can be asked any more. One that may yet tell by itself, as in an
+    /// outage, does not count, until that has lasted for as long as a key lives.
+    fn count_fruitless(&mut self, slot: Slot, sent: Sent, may_yet_tell: bool) {
+        let (life, now) = (self.set.key_life, self.now);
+        let Some(entry) = self.entry(slot) else { return };
+        let may_not_ask =
+            entry.mismatch || !entry.same_recipe || !entry.first.is_key_safe(life, now);
+        let counts = !may_yet_tell || now.boot.since(entry.asked_at) > life.ttl;
+        if sent.asked == Asked::Lookup && may_not_ask && counts {
+            entry.fruitless_lookups += 1;
+        }
+    }
+
+    pub(super) fn park(&mut self, slot: Slot, code: &'static str) {
+        self.gauges.parked += 1;
+        let at = self.now.wall;
+        self.decide(slot, Fate::InDoubt, None, Some(code.to_owned()), at);
+        self.alert_in_doubt(slot, code);
+    }
+
+    /// Approved, declined or in doubt: the outcome is made here, once.
+    pub(super) fn decide(
+        &mut self,
+        slot: Slot,
+        fate: Fate,
+        gateway_id: Option<String>,
+        code: Option<String>,
+        at: Wall,
+    ) {
+        let place = self.place(slot);
+        let Some(entry) = self.entry(slot) else { return };
+        let Some(tx) = entry.transaction.clone() else { return };
+        let outcome = Outcome {
+            event_id: EventId::of(&place, &entry.hash),
+            fate,
+            transaction_id: tx.id.clone(),
+            account_id: tx.account_id.clone(),
+            amount: tx.amount,
+            currency: tx.currency,
+            gateway_id,
+            code,
+            attempts: entry.attempts,
+            source: place,
+            payload_hash: entry.hash,
+            created_at: tx.created_at,
+            admitted_at: entry.admitted_at,
+            decided_at: Some(at),
+            stored_at: None,
+        };
+        self.step(slot, Step::Decided(std::sync::Arc::new(outcome)));
+        self.sort_into_queues(slot);
+    }
+}
