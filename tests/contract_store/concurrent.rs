@@ -8,7 +8,7 @@ use tollbridge::domain::outcome::{Fate, Outcome};
 use tollbridge::ports::store::{Store, StoreError, Stored};
 
 use crate::outcomes::{TOPIC, batch, ids, outcome, with};
-use crate::subject::{PATIENCE, Subject, postgres, settings, sqlite, sqlite_url};
+use crate::subject::{PATIENCE, clickhouse, postgres, settings, sqlite, sqlite_url};
 
 const IDS: i64 = 40;
 const ROUNDS: i64 = 15;
@@ -154,9 +154,9 @@ async fn sqlite_migrations_at_the_same_time_make_one_store() {
 /// A reader is not held up by a writer, and sees a batch as a whole or not at all.
 #[tokio::test]
 async fn a_batch_is_seen_whole_or_not_at_all() {
-    for subject in [sqlite().await, postgres().await] {
+    for subject in [sqlite().await, postgres().await, clickhouse().await] {
         let name = subject.name();
-        let (Subject::Sqlite(store, _) | Subject::Postgres(store)) = &subject else { continue };
+        let Some(store) = subject.real() else { continue };
         let batches: Vec<_> = (0..10)
             .map(|k| batch((0..200).map(|n| outcome(format!("b{k}-{n}"), 0, k * 200 + n))))
             .collect();

@@ -1,5 +1,5 @@
 //! Starts the real services and processes that Tollbridge's tests and demo run against: Kafka, Redis,
-//! PostgreSQL, child processes, and a TCP proxy that holds bytes back. It is deliberately not part of
+//! PostgreSQL, ClickHouse, child processes, and a TCP proxy that holds bytes back. It is deliberately not part of
 //! the product and imports nothing of it, so that what it observes can be trusted as a second opinion.
 //!
 //! In reading order:
@@ -10,12 +10,13 @@
 //! - [`temp`]: folders that vanish with the process, however it ends.
 //! - [`process`]: child processes that never outlive their parent.
 //! - [`proxy`]: a TCP proxy that passes, holds, delays, swallows or cuts.
-//! - [`kafka`], [`redis`], [`postgres`]: the services.
+//! - [`kafka`], [`redis`], [`postgres`], [`clickhouse`]: the services.
 //! - [`shared`]: one service of each kind per test binary.
 //! - [`oracle`]: a second opinion on what they did together.
 //! - [`stack`]: all of them with the gateway simulator and [`processor`]s; [`http`]: what those serve.
 
 pub mod cache;
+pub mod clickhouse;
 pub mod error;
 pub mod http;
 pub mod kafka;
@@ -32,6 +33,7 @@ pub mod stack;
 pub mod temp;
 pub mod wait;
 
+pub use clickhouse::Clickhouse;
 pub use error::{Error, Result};
 pub use kafka::{Kafka, KafkaOptions};
 pub use ports::free_port;
@@ -41,7 +43,7 @@ pub use processor::Processor;
 pub use proxy::{Direction, Proxy};
 pub use redis::{Redis, RedisOptions, Reply};
 pub use seed::{seed, seed_bytes};
-pub use shared::{shared_kafka, shared_postgres, shared_redis};
+pub use shared::{shared_clickhouse, shared_kafka, shared_postgres, shared_redis};
 pub use stack::{Stack, StackOptions, Store};
 pub use temp::TempDir;
 pub use wait::wait_until;

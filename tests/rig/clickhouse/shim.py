@@ -1,0 +1,147 @@
+"""ClickHouse's HTTP interface over the engine of chdb-core: the real engine in this process, the server around it
+left out. It is deliberately no server of its own: a statement goes to the engine as it came (an INSERT without its
+FORMAT clause, which the engine takes apart from it), and what the engine answers goes back as it is. One statement runs
+at a time. There are no users, no rights, no limits of time and no replication here.
+
+usage: shim.py PORT FOLDER
+"""
+
+import re
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qsl, urlsplit
+
+import lz4.block
+import lz4.frame
+from chdb.session import Session
+from clickhouse_cityhash.cityhash import CityHash128
+
+# What the interface itself takes from the address; the rest are settings of the statement.
+OWN = {"query", "database", "default_format", "decompress", "compress", "query_id", "user", "password"}
+INSERT = re.compile(r"^(\s*INSERT\s.*\))\s*FORMAT\s+(\w+)\s*$", re.IGNORECASE | re.DOTALL)
+CODE = re.compile(r"Code: (\d+)")
+HEADER_BYTES = 9
+CHECKSUM_BYTES = 16
+LZ4 = 0x82
+
+one_at_a_time = threading.Lock()
+
+
+def unpacked(body):
+    """Takes apart ClickHouse's own blocks: checksum, method, two sizes, data."""
+    blocks = []
+    while body:
+        checksum, body = body[:CHECKSUM_BYTES], body[CHECKSUM_BYTES:]
+        packed = int.from_bytes(body[1:5], "little")
+        size = int.from_bytes(body[5:HEADER_BYTES], "little")
+        block, body = body[:packed], body[packed:]
+        # The number's upper half is CityHash's lower one, and goes first.
+        upper, lower = divmod(CityHash128(block), 1 << 64)
+        whole = upper.to_bytes(8, "little") + lower.to_bytes(8, "little")
+        if len(block) != packed or checksum != whole:
+            raise ValueError("Code: 40. DB::Exception: Checksum doesn't match: corrupted data")
+        if block[0] != LZ4:
+            raise ValueError(f"Code: 432. DB::Exception: unknown codec {block[0]}")
+        blocks.append(lz4.block.decompress(block[HEADER_BYTES:], uncompressed_size=size))
+    return b"".join(blocks)
+
+
+def quoted(text):
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def run(session, given, settings, body):
+    """One statement in its database and with its settings, which end with it."""
+    with one_at_a_time:
+        # As each request names it: there are no sessions over this interface.
+        session.query("USE `" + given.get("database", "default").replace("`", "\\`") + "`")
+        if settings:
+            session.query("SET " + ", ".join(f"{name} = {quoted(value)}" for name, value in settings))
+        try:
+            if "query" not in given:
+                answer = session.query(body.decode(), given.get("default_format", "TabSeparated"))
+                return answer.bytes() if answer else b""
+            insert = INSERT.match(given["query"])
+            if not insert:
+                raise ValueError("Code: 48. DB::Exception: the shim takes data for INSERT … FORMAT only")
+            with session.send_insert(*insert.groups()) as stream:
+                stream.append(body)
+                stream.finish()
+            return b""
+        finally:
+            if settings:
+                session.query("SET " + ", ".join(f"{name} = DEFAULT" for name, _ in settings))
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        self.answer(200, b"Ok.\n", {})
+
+    def do_POST(self):
+        try:
+            body = self.body()
+        except (ValueError, OSError):
+            # Cut off in the middle: nothing of it may be carried out.
+            self.close_connection = True
+            return
+        pairs = parse_qsl(urlsplit(self.path).query, keep_blank_values=True)
+        given = {name: value for name, value in pairs if name in OWN}
+        settings = [(name, value) for name, value in pairs if name not in OWN]
+        try:
+            if given.get("decompress") == "1":
+                body = unpacked(body)
+            answer = run(self.server.session, given, settings, body)
+        except Exception as error:
+            text = str(error)
+            code = CODE.search(text)
+            text = text[code.start():] if code else text
+            self.answer(500, text.encode(), {"X-ClickHouse-Exception-Code": code[1] if code else "0"})
+            return
+        if answer and "lz4" in self.headers.get("Accept-Encoding", ""):
+            self.answer(200, lz4.frame.compress(answer), {"Content-Encoding": "lz4"})
+        else:
+            self.answer(200, answer, {})
+
+    def body(self):
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            return self.exactly(int(self.headers.get("Content-Length", 0)))
+        chunks = []
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            chunks.append(self.exactly(size))
+            self.exactly(2)
+        self.rfile.readline()
+        return b"".join(chunks)
+
+    def exactly(self, size):
+        data = self.rfile.read(size)
+        if len(data) != size:
+            raise ValueError("the connection was cut")
+        return data
+
+    def answer(self, status, body, headers):
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+
+if __name__ == "__main__":
+    port, folder = int(sys.argv[1]), sys.argv[2]
+    # Bound first: a port that is taken is said before the folder is touched.
+    server = Server(("127.0.0.1", port), Handler)
+    server.session = Session(folder)
+    print("ready", flush=True)
+    server.serve_forever()
