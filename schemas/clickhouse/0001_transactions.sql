@@ -1,9 +1,9 @@
--- Version 1. Applied by `tollbridge migrate`, which notes the version in tollbridge_meta. A table that stands already is
--- left as it is: on a replicated ClickHouse, make them by hand first, with the engines' replicated namesakes.
+-- Version 1. Applied by `tollbridge migrate`, which notes the version in tollbridge_meta. A table that stands already
+-- is left as it is: on a replicated ClickHouse, make them by hand first, with the engines' replicated namesakes.
 
--- One row an id under FINAL, over every transaction that may have reached the gateway. The columns are the fields of the
--- events on tx-archived and tx-declined, and two of our own. Rows must live as long as a producer may publish an id
--- again.
+-- One row an id under FINAL, over every transaction that may have reached the gateway. The columns are the fields of
+-- the events on tx-archived and tx-declined, and two of our own. Rows must live as long as a producer may publish an
+-- id again.
 CREATE TABLE IF NOT EXISTS transactions (
     event_id         String,
     fate             LowCardinality(String),
@@ -25,13 +25,14 @@ CREATE TABLE IF NOT EXISTS transactions (
     -- How many rows of the id this one comes after; of two that came after the same one, the earlier stands.
     generation       UInt32,
     -- Which row of an id stands, the highest: an approval before all else, then the later generation, then what came
-    -- in first by the server's clock. So whoever has read that his row stands is not overtaken by one of the same rank.
+    -- in first by the server's clock: who has read that his row stands is not overtaken by another of the same rank.
     version          UInt64 MATERIALIZED
         if(fate = 'archived', bitShiftLeft(toUInt64(1), 63), 0)
         + bitShiftLeft(toUInt64(least(generation, 2047)), 52)
         + (bitShiftLeft(toUInt64(1), 52) - 1 - toUInt64(toUnixTimestamp64Micro(now64(6)))),
-    -- Most ids that are asked for are new: it tells a part that has none of them without reading it.
-    INDEX by_transaction_id transaction_id TYPE bloom_filter(0.00001) GRANULARITY 1,
+    -- Most ids that are asked for are new: it tells that a granule has none of them without reading it. A thousand
+    -- are asked for at a time, so no more than one in ten thousand may seem to be there.
+    INDEX by_transaction_id transaction_id TYPE bloom_filter(0.0001) GRANULARITY 1,
     CONSTRAINT event_id_is_whole CHECK length(event_id) = 32,
     CONSTRAINT fate_leaves_a_row CHECK fate IN ('archived', 'declined', 'in_doubt'),
     CONSTRAINT amount_is_positive CHECK amount > 0,
@@ -53,7 +54,8 @@ CREATE VIEW IF NOT EXISTS declined_transactions AS SELECT * FROM transactions FI
 CREATE VIEW IF NOT EXISTS in_doubt_transactions AS SELECT * FROM transactions FINAL WHERE fate = 'in_doubt';
 
 -- What `tollbridge resolve` was told, and what it changed. Lines are only added: grant nobody more. A line whose
--- resolved_at no row of the id ever had as decided_at was cut short before it changed anything, or lost against another.
+-- resolved_at no row of the id ever had as decided_at was cut short before it changed anything, or lost against
+-- another.
 CREATE TABLE IF NOT EXISTS resolutions (
     transaction_id    String,
     finding           LowCardinality(String),

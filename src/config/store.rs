@@ -12,7 +12,7 @@ pub struct Store {
     /// The longest wait for a connection or for one statement.
     pub timeout: Duration,
     pub max_connections: u32,
-    /// Go on with a database that may lose what it acknowledged (no synchronous commit). Gives up the promise.
+    /// Go on with a database that may lose what it acknowledged (no synchronous commit, no fsync). Gives up the promise.
     pub allow_lossy: bool,
 }
 
@@ -38,7 +38,7 @@ impl Store {
             _ => r.refuse(
                 "store.url",
                 "it is no address of a store",
-                "Write sqlite:file, postgres://user:password@host/database or clickhouse://user:password@host/database.",
+                "Write sqlite:file, postgres://user:password@host/database or clickhouse://…, with the same parts.",
             ),
         }
         Self {

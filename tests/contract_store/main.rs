@@ -4,9 +4,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on ends here")]
 
+mod clickhouse;
 mod concurrent;
 mod outcomes;
 mod postgres;
+mod recorder;
 mod resolve;
 mod rules;
 mod sequences;

@@ -1,6 +1,8 @@
 //! Everything but rows: the tables and their version, the store's identity, its settings, and where the source's
 //! partitions began.
 
+use std::collections::BTreeSet;
+
 use clickhouse::Row;
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +52,17 @@ struct Begun {
     topic: String,
     partition: i32,
     start_offset: i64,
+}
+
+impl From<&SourceStart> for Begun {
+    fn from(start: &SourceStart) -> Self {
+        Self {
+            consumer_group: start.group.clone(),
+            topic: start.topic.clone(),
+            partition: start.partition.0,
+            start_offset: start.start.0,
+        }
+    }
 }
 
 impl ClickhouseStore {
@@ -142,18 +155,17 @@ impl ClickhouseStore {
 
     /// What is known already is left out; of two who write the same partition at the same time the first one stands.
     pub(super) async fn write_sources(&self, starts: &[SourceStart]) -> Result<(), StoreError> {
-        let mut new = Vec::new();
-        for start in starts {
-            let known = self.read_sources(&start.group, &start.topic).await?;
-            if known.iter().all(|known| known.partition != start.partition) {
-                new.push(Begun {
-                    consumer_group: start.group.clone(),
-                    topic: start.topic.clone(),
-                    partition: start.partition.0,
-                    start_offset: start.start.0,
-                });
-            }
+        let topics: BTreeSet<(&str, &str)> =
+            starts.iter().map(|start| (&*start.group, &*start.topic)).collect();
+        let mut known = BTreeSet::new();
+        for (group, topic) in topics {
+            let begun = self.read_sources(group, topic).await?;
+            known
+                .extend(begun.into_iter().map(|start| (start.group, start.topic, start.partition)));
         }
+        let key = |start: &SourceStart| (start.group.clone(), start.topic.clone(), start.partition);
+        let new = starts.iter().filter(|start| known.insert(key(start)));
+        let new: Vec<Begun> = new.map(Begun::from).collect();
         if new.is_empty() {
             return Ok(());
         }

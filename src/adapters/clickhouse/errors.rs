@@ -32,10 +32,10 @@ pub fn no_answer(limit: Duration) -> StoreError {
     StoreError::Unknown(format!("ClickHouse did not answer within {limit:?}"))
 }
 
-/// Rows of others came in between again and again.
-pub fn outrun(times: usize) -> StoreError {
+/// Rows of others came in between again and again, or what was written can't be seen.
+pub fn outrun(times: u8) -> StoreError {
     StoreError::Unknown(format!(
-        "ClickHouse: rows of the same ids came in between {times} times; the batch has to be stored again"
+        "ClickHouse: what was stored did not stand {times} times over; it has to be stored again"
     ))
 }
 

@@ -22,8 +22,8 @@ use address::Address;
 use connections::Connections;
 use rows::{Answers, Found, Given, Stand, Standing, Written};
 
-/// So often a batch is brought in again where rows that it comes before came in between.
-const ROUNDS: usize = 5;
+/// So often what is not in is brought in again: rows that it comes before came in between, or its token was known.
+const ROUNDS: u8 = 5;
 
 /// Where the database is, and how long to wait for it.
 #[derive(Clone)]
@@ -134,10 +134,10 @@ impl Store for ClickhouseStore {
             let before = if round == 0 { before.map_err(errors::of_reading) } else { before };
             let write = rows::meet(open, before?, &mut answers);
             if !write.is_empty() {
-                self.write(&rows::token(&batch.token, &write), &write).await?;
+                self.write(&rows::token(&batch.token, &write, round), &write).await?;
             }
             let after = self.stand(write.iter().map(|written| written.row)).await;
-            open = rows::settle(write, after.map_err(errors::behind_a_write)?, &mut answers)?;
+            open = rows::settle(write, after.map_err(errors::behind_a_write)?, &mut answers);
             if open.is_empty() {
                 return in_order(batch, answers);
             }

@@ -32,7 +32,7 @@ impl ClickhouseStore {
     /// the audit has changed nothing, and the next try writes another. Of two at the same time one wins, and the other
     /// is refused.
     pub async fn resolve(&self, resolution: &Resolution) -> Result<Resolved, ResolveError> {
-        for _ in 0..ROUNDS {
+        for round in 0..ROUNDS {
             let standing = self.standing(&[resolution.id.as_str()]).await;
             let standing = standing.map_err(errors::of_reading)?.pop();
             let row = standing.as_ref().map(|standing| &standing.row);
@@ -44,7 +44,7 @@ impl ClickhouseStore {
             self.add_line(resolution, &resolution.past(&resolved.before)).await?;
             let replaces = standing.map(Box::new);
             let written = [Written { row: &resolved.after, replaces }];
-            self.write(&token("tollbridge resolve", &written), &written).await?;
+            self.write(&token("tollbridge resolve", &written, round), &written).await?;
             let after = self.standing(&[resolution.id.as_str()]).await;
             let after = after.map_err(errors::behind_a_write)?;
             if after.iter().any(|standing| standing.row == resolved.after) {

@@ -166,36 +166,37 @@ pub fn meet<'a>(
 }
 
 /// What became of rows that were written, given those that stand now. Left are rows that lost against one that they
-/// come before: it came in between.
+/// come before, as it came in between, and rows that are not there: their token is remembered of rows that somebody
+/// has deleted since.
 pub fn settle<'a>(
     written: Vec<Written<'a>>,
     mut stand: Stand,
     answers: &mut Answers,
-) -> Result<Vec<&'a Outcome>, StoreError> {
+) -> Vec<&'a Outcome> {
     let mut again = Vec::new();
     for Written { row, replaces } in written {
-        let id = &row.transaction_id;
-        let Some(Standing { row: standing, .. }) = stand.remove(id) else {
-            let text = format!("ClickHouse: the row of {id} is not there although it was stored");
-            return Err(StoreError::Unknown(text));
+        let answer = match stand.remove(&row.transaction_id).map(|standing| standing.row) {
+            Some(standing) if standing == *row => {
+                replaces.map_or(Stored::New, |old| Stored::Replaced(Box::new(old.row)))
+            }
+            Some(standing) if !row.supersedes(&standing) => Stored::Kept(Box::new(standing)),
+            _ => {
+                again.push(row);
+                continue;
+            }
         };
-        if standing == *row {
-            let stored = replaces.map_or(Stored::New, |old| Stored::Replaced(Box::new(old.row)));
-            answers.insert(id.clone(), stored);
-        } else if row.supersedes(&standing) {
-            again.push(row);
-        } else {
-            answers.insert(id.clone(), Stored::Kept(Box::new(standing)));
-        }
+        answers.insert(row.transaction_id.clone(), answer);
     }
-    Ok(again)
+    again
 }
 
 /// Names what is written: the same members, with the same word on each and over the same rows, have the same token,
-/// today and after a crash, though they are stored at another time then. More or other ones have another.
-pub fn token(batch: &str, written: &[Written<'_>]) -> String {
+/// today and after a crash, though they are stored at another time then. More or other ones have another, and so has
+/// another round of bringing in what was seen to be missing.
+pub fn token(batch: &str, written: &[Written<'_>], round: u8) -> String {
     let mut hash = Sha256::new_with_prefix("tollbridge batch 1\0");
     hash.update(batch);
+    hash.update([0, round]);
     for written in written {
         let row = written.row;
         hash.update(row.event_id.0);
@@ -208,4 +209,97 @@ pub fn token(batch: &str, written: &[Written<'_>]) -> String {
         }
     }
     hex(&hash.finalize()[..16])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::id::{Offset, Partition, Place};
+    use crate::domain::money::{Amount, Currency};
+    use crate::domain::outcome::{EventId, Fate, NOT_CHARGED};
+    use crate::domain::time::Wall;
+    use crate::domain::transaction::PayloadHash;
+
+    fn outcome(fate: Fate, offset: i64) -> Outcome {
+        let source = Place { topic: "t".into(), partition: Partition(0), offset: Offset(offset) };
+        let payload_hash = PayloadHash::of_bytes(None);
+        Outcome {
+            event_id: EventId::of(&source, &payload_hash),
+            fate,
+            transaction_id: TransactionId::parse("a").unwrap(),
+            account_id: "b".into(),
+            amount: Amount::new(1).unwrap(),
+            currency: Currency::parse("EUR").unwrap(),
+            gateway_id: None,
+            code: None,
+            attempts: 1,
+            source,
+            payload_hash,
+            created_at: Wall(0),
+            admitted_at: Wall(0),
+            decided_at: None,
+            stored_at: Some(Wall(offset)),
+        }
+    }
+
+    fn stand(row: &Outcome) -> Stand {
+        let standing = Standing { row: row.clone(), generation: 3 };
+        [(row.transaction_id.clone(), standing)].into()
+    }
+
+    /// What becomes of `row`, which met `before` and finds `after` behind its insert; `None`: it is brought in again.
+    fn becomes(row: &Outcome, before: Option<&Outcome>, after: Option<&Outcome>) -> Option<Stored> {
+        let mut answers = Answers::new();
+        let written = meet(vec![row], before.map(stand).unwrap_or_default(), &mut answers);
+        let again = settle(written, after.map(stand).unwrap_or_default(), &mut answers);
+        assert_eq!(again.len() + answers.len(), 1);
+        answers.into_values().next()
+    }
+
+    #[test]
+    fn an_answer_is_what_stands_behind_the_insert() {
+        let approved = outcome(Fate::Archived, 1);
+        let other = outcome(Fate::Archived, 2);
+        let declined = outcome(Fate::Declined, 3);
+        let kept = |row: &Outcome| Some(Stored::Kept(Box::new(row.clone())));
+        let replaced = Some(Stored::Replaced(Box::new(declined.clone())));
+        assert_eq!(becomes(&approved, None, Some(&approved)), Some(Stored::New));
+        assert_eq!(becomes(&approved, Some(&declined), Some(&approved)), replaced);
+        // Written by none: it met what stays.
+        assert_eq!(becomes(&declined, Some(&approved), None), kept(&approved));
+        // Another came in between, and stays; or does not.
+        assert_eq!(becomes(&approved, None, Some(&other)), kept(&other));
+        assert_eq!(becomes(&declined, None, Some(&approved)), kept(&approved));
+        assert_eq!(becomes(&approved, None, Some(&declined)), None);
+        let open = Outcome { code: Some(NOT_CHARGED.into()), ..outcome(Fate::InDoubt, 4) };
+        assert_eq!(becomes(&declined, None, Some(&open)), None);
+        // Nothing is there.
+        assert_eq!(becomes(&approved, None, None), None);
+    }
+
+    #[test]
+    fn the_token_follows_from_what_is_written_and_not_from_when() {
+        let row = outcome(Fate::Archived, 1);
+        let later = Outcome { stored_at: None, ..row.clone() };
+        let written = |row, replaces: Option<&Outcome>| Written {
+            row,
+            replaces: replaces.map(|old| Box::new(Standing { row: old.clone(), generation: 0 })),
+        };
+        let of = |row, replaces| token("b", &[written(row, replaces)], 0);
+        let first = of(&row, None);
+        assert_eq!(of(&later, None), first);
+        let declined = Outcome { fate: Fate::Declined, ..row.clone() };
+        let coded = Outcome { code: Some("x".into()), ..row.clone() };
+        let elsewhere = outcome(Fate::Archived, 2);
+        let others = [
+            of(&declined, None),
+            of(&coded, None),
+            of(&elsewhere, None),
+            of(&row, Some(&declined)),
+            token("c", &[written(&row, None)], 0),
+            token("b", &[written(&row, None)], 1),
+            token("b", &[written(&row, None), written(&elsewhere, None)], 0),
+        ];
+        assert!(others.iter().all(|other| *other != first), "{first} {others:?}");
+    }
 }

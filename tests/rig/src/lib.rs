@@ -1,6 +1,7 @@
 //! Starts the real services and processes that Tollbridge's tests and demo run against: Kafka, Redis,
-//! PostgreSQL, ClickHouse, child processes, and a TCP proxy that holds bytes back. It is deliberately not part of
-//! the product and imports nothing of it, so that what it observes can be trusted as a second opinion.
+//! PostgreSQL, ClickHouse, child processes, and a TCP proxy that holds bytes back. It is deliberately not
+//! part of the product and imports nothing of it, so that what it observes can be trusted as a second
+//! opinion.
 //!
 //! In reading order:
 //! - [`error`]: the one error type, a sentence that names what failed.
@@ -13,6 +14,7 @@
 //! - [`kafka`], [`redis`], [`postgres`], [`clickhouse`]: the services.
 //! - [`shared`]: one service of each kind per test binary.
 //! - [`oracle`]: a second opinion on what they did together.
+//! - [`store`]: which of the stores.
 //! - [`stack`]: all of them with the gateway simulator and [`processor`]s; [`http`]: what those serve.
 
 pub mod cache;
@@ -30,6 +32,7 @@ pub mod redis;
 mod seed;
 pub mod shared;
 pub mod stack;
+pub mod store;
 pub mod temp;
 pub mod wait;
 
@@ -44,6 +47,7 @@ pub use proxy::{Direction, Proxy};
 pub use redis::{Redis, RedisOptions, Reply};
 pub use seed::{seed, seed_bytes};
 pub use shared::{shared_clickhouse, shared_kafka, shared_postgres, shared_redis};
-pub use stack::{Stack, StackOptions, Store};
+pub use stack::{Stack, StackOptions};
+pub use store::Store;
 pub use temp::TempDir;
 pub use wait::wait_until;

@@ -4,6 +4,7 @@
 use crate::error::{Doing, Error, Result};
 use crate::process::{Launch, Process};
 use crate::processor::{Processor, answers};
+use crate::store::Store;
 use crate::temp::TempDir;
 use crate::wait::{lock, wait_until};
 use crate::{Clickhouse, Kafka, KafkaOptions, Postgres, Proxy, Redis, RedisOptions, free_port};
@@ -19,44 +20,6 @@ pub const TRANSACTIONS: &str = "transactions";
 /// Where events go, in the configuration's order.
 pub const OUTCOMES: [&str; 4] = ["tx-archived", "tx-declined", "tx-dead-letter", "tx-alerts"];
 const COMMAND_LIMIT: Duration = Duration::from_secs(60);
-
-/// Where rows are stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Store {
-    /// One file that all processors share.
-    Sqlite,
-    /// A cluster of its own.
-    Postgres,
-    /// An engine of its own.
-    Clickhouse,
-}
-
-impl Store {
-    /// By its name.
-    ///
-    /// # Errors
-    /// When it is none of `sqlite`, `postgres` and `clickhouse`.
-    pub fn named(name: &str) -> Result<Self> {
-        match name {
-            "sqlite" => Ok(Self::Sqlite),
-            "postgres" => Ok(Self::Postgres),
-            "clickhouse" => Ok(Self::Clickhouse),
-            other => Err(Error::new(format!(
-                "STORE is {other:?}; it must be \"sqlite\", \"postgres\" or \"clickhouse\""
-            ))),
-        }
-    }
-
-    /// Its name.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Sqlite => "sqlite",
-            Self::Postgres => "postgres",
-            Self::Clickhouse => "clickhouse",
-        }
-    }
-}
 
 /// What is started.
 #[derive(Debug, Clone)]
@@ -312,6 +275,11 @@ impl Stack {
         ];
         let own = settings.map(|(section, key, value)| (section.into(), key.into(), value));
         let mut all: Vec<(String, String, String)> = own.into();
+        if self.clickhouse.is_some() {
+            // As the runbook says: each insert is a part, and parts want to be few and large.
+            let large = [("interval", quoted("500ms".into())), ("max_rows", "10000".into())];
+            all.extend(large.map(|(key, value)| ("flush".into(), key.into(), value)));
+        }
         for (section, key, value) in &self.options.settings {
             all.retain(|(s, k, _)| (s, k) != (section, key));
             if !value.is_empty() {
