@@ -55,7 +55,8 @@ impl AnyStore {
         Self::connect(config.url.expose(), &config.into())
     }
 
-    /// By the scheme of the url: `sqlite:`, `postgres://` or `clickhouse://`. Connects only when something is asked of it.
+    /// By the scheme of the url: `sqlite:`, `postgres://` or `clickhouse://`. Connects only when something is asked of
+    /// it.
     ///
     /// # Errors
     /// `Permanent` where the url can't be read or names another store.

@@ -12,7 +12,8 @@ pub struct Store {
     /// The longest wait for a connection or for one statement.
     pub timeout: Duration,
     pub max_connections: u32,
-    /// Go on with a database that may lose what it acknowledged (no synchronous commit, no fsync). Gives up the promise.
+    /// Go on with a database that may lose what it acknowledged (no synchronous commit, no fsync). Gives up the
+    /// promise.
     pub allow_lossy: bool,
 }
 

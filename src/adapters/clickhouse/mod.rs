@@ -11,6 +11,7 @@ mod resolve;
 mod rows;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::id::TransactionId;
@@ -73,7 +74,6 @@ impl ClickhouseStore {
     }
 
     /// Lets no more statements begin. Idle connections need no leave.
-    #[expect(clippy::unused_async, reason = "as every store ends")]
     pub async fn close(&self) {
         self.connections.close();
     }
@@ -160,7 +160,7 @@ impl Store for ClickhouseStore {
 
 /// One answer a row, in the order of the batch.
 fn in_order(batch: &Batch, mut answers: Answers) -> Result<Vec<Stored>, StoreError> {
-    let answer = |row: &std::sync::Arc<Outcome>| {
+    let answer = |row: &Arc<Outcome>| {
         let answer = answers.remove(&row.transaction_id);
         answer.ok_or_else(|| StoreError::Unknown(format!("no answer on {}", row.transaction_id)))
     };
