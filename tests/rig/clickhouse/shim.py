@@ -1,7 +1,7 @@
 """ClickHouse's HTTP interface over the engine of chdb-core: the real engine in this process, the server around it
-left out. It is deliberately no server of its own: a statement goes to the engine as it came, its data behind it, and
-what the engine answers goes back as it is. One statement runs at a time. There are no users, no rights, no limits of
-time and no replication here.
+left out. It is deliberately no server of its own: a statement goes to the engine as it came, and what that answers
+goes back as it is. Data that come with an INSERT are handed on in a file, which the statement then names. One statement
+runs at a time. There are no users, no rights, no limits of time and no replication here.
 
 usage: shim.py PORT FOLDER
 """
@@ -19,6 +19,7 @@ from clickhouse_cityhash.cityhash import CityHash128
 
 # What the interface itself takes from the address; the rest are settings of the statement.
 OWN = {"query", "database", "default_format", "decompress", "compress", "query_id", "user", "password"}
+INSERT = re.compile(r"^(.*\))\s*(FORMAT\s+\w+)\s*$", re.IGNORECASE | re.DOTALL)
 CODE = re.compile(r"Code: (\d+)")
 HEADER_BYTES = 9
 CHECKSUM_BYTES = 16
@@ -50,6 +51,14 @@ def quoted(text):
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
+def from_file(session, insert, data):
+    """The engine's own streams pass over rows that a constraint refuses without a word, so data come from a file."""
+    into, form = INSERT.match(insert).groups()
+    with open(session.data, "wb") as file:
+        file.write(data)
+    return f"{into} FROM INFILE {quoted(session.data)} COMPRESSION 'none' {form}"
+
+
 def run(session, given, settings, body):
     """One statement in its database and with its settings, which end with it."""
     with one_at_a_time:
@@ -58,10 +67,8 @@ def run(session, given, settings, body):
         if settings:
             session.query("SET " + ", ".join(f"{name} = {quoted(value)}" for name, value in settings))
         try:
-            # The session's own `query` takes text alone, and data are bytes. (Its `send_insert` takes them too, and
-            # passes over rows that a constraint refuses without a word.)
-            statement = given["query"].encode() + b"\n" + body if "query" in given else body
-            answer = session._conn._conn.query(statement, given.get("default_format", "TabSeparated"))
+            statement = body.decode() if "query" not in given else from_file(session, given["query"], body)
+            answer = session.query(statement, given.get("default_format", "TabSeparated"))
             return answer.bytes() if answer else b""
         finally:
             if settings:
@@ -137,5 +144,6 @@ if __name__ == "__main__":
     # Bound first: a port that is taken is said before the folder is touched.
     server = Server(("127.0.0.1", port), Handler)
     server.session = Session(folder)
+    server.session.data = folder + ".insert"
     print("ready", flush=True)
     server.serve_forever()
