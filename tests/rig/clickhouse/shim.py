@@ -59,20 +59,40 @@ def from_file(session, insert, data):
     return f"{into} FROM INFILE {quoted(session.data)} COMPRESSION 'none' {form}"
 
 
-def run(session, given, settings, body):
-    """One statement in its database and with its settings, which end with it."""
-    with one_at_a_time:
-        # As each request names it: there are no sessions over this interface.
-        session.query("USE `" + given.get("database", "default").replace("`", "\\`") + "`")
-        if settings:
-            session.query("SET " + ", ".join(f"{name} = {quoted(value)}" for name, value in settings))
+def put(session, database, settings):
+    """Gives the next statement its database and its settings, as its request names them, and none of an earlier one."""
+    if session.database != database:
+        session.query("USE `" + database.replace("`", "\\`") + "`")
+        session.database = database
+    changes = [f"{name} = DEFAULT" for name in session.settings.keys() - settings.keys()]
+    changes += [f"{name} = {quoted(value)}" for name, value in settings.items() if session.settings.get(name) != value]
+    if not changes:
+        return
+    before, session.settings = session.settings, settings
+    try:
+        session.query("SET " + ", ".join(changes))
+    except Exception:
+        forget(session, before.keys() | settings.keys())
+        raise
+
+
+def forget(session, names):
+    """One of them is unknown, or has a value that can't be: the others must not stay."""
+    session.settings = {}
+    for name in names:
         try:
-            statement = body.decode() if "query" not in given else from_file(session, given["query"], body)
-            answer = session.query(statement, given.get("default_format", "TabSeparated"))
-            return answer.bytes() if answer else b""
-        finally:
-            if settings:
-                session.query("SET " + ", ".join(f"{name} = DEFAULT" for name, _ in settings))
+            session.query(f"SET {name} = DEFAULT")
+        except Exception:
+            continue
+
+
+def run(session, given, settings, body):
+    """One statement."""
+    with one_at_a_time:
+        put(session, given.get("database", "default"), settings)
+        statement = body.decode() if "query" not in given else from_file(session, given["query"], body)
+        answer = session.query(statement, given.get("default_format", "TabSeparated"))
+        return answer.bytes() if answer else b""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -90,7 +110,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         pairs = parse_qsl(urlsplit(self.path).query, keep_blank_values=True)
         given = {name: value for name, value in pairs if name in OWN}
-        settings = [(name, value) for name, value in pairs if name not in OWN]
+        settings = {name: value for name, value in pairs if name not in OWN}
         try:
             if given.get("decompress") == "1":
                 body = unpacked(body)
@@ -145,5 +165,6 @@ if __name__ == "__main__":
     server = Server(("127.0.0.1", port), Handler)
     server.session = Session(folder)
     server.session.data = folder + ".insert"
+    server.session.database, server.session.settings = None, {}
     print("ready", flush=True)
     server.serve_forever()
