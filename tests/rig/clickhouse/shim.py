@@ -97,6 +97,8 @@ def run(session, given, settings, body):
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # Head and body leave apart, and the body would wait for the head to be acknowledged.
+    disable_nagle_algorithm = True
 
     def do_GET(self):
         self.answer(200, b"Ok.\n", {})
