@@ -21,11 +21,11 @@ SERVICELESS_HERE := $(foreach name,$(SERVICELESS),$(if $(call IS_THERE,$(name)),
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-24s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo; echo "  make demo STORE=postgres SEED=7; make soak-demo RUNS=30; make bench ITEM=name"
+	@echo; echo "  make demo STORE=clickhouse SEED=7; make soak-demo RUNS=30; make bench ITEM=name"
 	@echo "  make fuzz-all SECONDS=60 TARGETS=\"metadata config\""
 	@echo "  make faults lists the scenarios; make faults SCENARIO=redis-wiped SEED=7; make campaign RUNS=300 JOBS=4"
 
-install: ## Finds or installs what builds and tests need (apt where root; Kafka from Maven)
+install: ## Finds or installs what builds and tests need (apt where root; Kafka from Maven, ClickHouse's engine from PyPI)
 	@tests/rig/install.sh
 	@$(CARGO) run --quiet --locked --package tollbridge-rig -- install
 
@@ -87,7 +87,7 @@ down: ## Ends what `make up` started
 demo: release ## 20,000 transactions, a kill, a wiped Redis, and the balance; two minutes at most
 	@$(RIG) demo
 
-soak-demo: release ## The demo RUNS times with other seeds and both stores
+soak-demo: release ## The demo RUNS times with other seeds and each of the stores
 	@$(RIG) soak-demo $(or $(RUNS),30)
 
 # What `upgraded-and-back` goes back to: the commit before the last one that changed the program.

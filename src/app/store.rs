@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::adapters::clickhouse::{self, ClickhouseStore};
 use crate::adapters::postgres::{self, PostgresStore};
 use crate::adapters::sqlite::{self, SqliteStore};
 use crate::config;
@@ -39,6 +40,7 @@ impl From<&config::store::Store> for StoreSettings {
 pub enum AnyStore {
     Sqlite(SqliteStore),
     Postgres(PostgresStore),
+    Clickhouse(ClickhouseStore),
 }
 
 /// Rows that are read at a time while all of them are read.
@@ -53,7 +55,8 @@ impl AnyStore {
         Self::connect(config.url.expose(), &config.into())
     }
 
-    /// By the scheme of the url: `sqlite:` or `postgres://`. Connects only when something is asked of it.
+    /// By the scheme of the url: `sqlite:`, `postgres://` or `clickhouse://`. Connects only when something is asked of
+    /// it.
     ///
     /// # Errors
     /// `Permanent` where the url can't be read or names another store.
@@ -72,8 +75,16 @@ impl AnyStore {
                     allow_lossy: settings.allow_lossy,
                 })?))
             }
+            Some("clickhouse") => {
+                Ok(Self::Clickhouse(ClickhouseStore::new(&clickhouse::Settings {
+                    url: url.to_owned(),
+                    max_connections: settings.max_connections,
+                    timeout: settings.timeout,
+                    allow_lossy: settings.allow_lossy,
+                })?))
+            }
             scheme => Err(StoreError::Permanent(format!(
-                "store.url has the scheme {:?}; expected sqlite:FILE or postgres://…",
+                "store.url has the scheme {:?}; expected sqlite:FILE, postgres://… or clickhouse://…",
                 scheme.unwrap_or_default()
             ))),
         }
@@ -84,6 +95,7 @@ impl AnyStore {
         match self {
             Self::Sqlite(store) => store.migrate().await,
             Self::Postgres(store) => store.migrate().await,
+            Self::Clickhouse(store) => store.migrate().await,
         }
     }
 
@@ -92,6 +104,7 @@ impl AnyStore {
         match self {
             Self::Sqlite(store) => store.check().await,
             Self::Postgres(store) => store.check().await,
+            Self::Clickhouse(store) => store.check().await,
         }
     }
 
@@ -100,6 +113,7 @@ impl AnyStore {
         match self {
             Self::Sqlite(store) => store.resolve(resolution).await,
             Self::Postgres(store) => store.resolve(resolution).await,
+            Self::Clickhouse(store) => store.resolve(resolution).await,
         }
     }
 
@@ -111,6 +125,7 @@ impl AnyStore {
             let page = match self {
                 Self::Sqlite(store) => store.page(topic, after.as_ref(), PAGE_ROWS).await?,
                 Self::Postgres(store) => store.page(topic, after.as_ref(), PAGE_ROWS).await?,
+                Self::Clickhouse(store) => store.page(topic, after.as_ref(), PAGE_ROWS).await?,
             };
             let Some(last) = page.last() else { return Ok(()) };
             after = Some(last.transaction_id.clone());
@@ -123,6 +138,7 @@ impl AnyStore {
         match self {
             Self::Sqlite(store) => store.close().await,
             Self::Postgres(store) => store.close().await,
+            Self::Clickhouse(store) => store.close().await,
         }
     }
 }
@@ -132,6 +148,7 @@ impl Store for AnyStore {
         match self {
             Self::Sqlite(store) => store.ask(ids).await,
             Self::Postgres(store) => store.ask(ids).await,
+            Self::Clickhouse(store) => store.ask(ids).await,
         }
     }
 
@@ -139,6 +156,7 @@ impl Store for AnyStore {
         match self {
             Self::Sqlite(store) => store.store(batch).await,
             Self::Postgres(store) => store.store(batch).await,
+            Self::Clickhouse(store) => store.store(batch).await,
         }
     }
 
@@ -146,6 +164,7 @@ impl Store for AnyStore {
         match self {
             Self::Sqlite(store) => store.identity().await,
             Self::Postgres(store) => store.identity().await,
+            Self::Clickhouse(store) => store.identity().await,
         }
     }
 
@@ -153,6 +172,7 @@ impl Store for AnyStore {
         match self {
             Self::Sqlite(store) => store.sources(group, topic).await,
             Self::Postgres(store) => store.sources(group, topic).await,
+            Self::Clickhouse(store) => store.sources(group, topic).await,
         }
     }
 
@@ -160,6 +180,7 @@ impl Store for AnyStore {
         match self {
             Self::Sqlite(store) => store.add_sources(starts).await,
             Self::Postgres(store) => store.add_sources(starts).await,
+            Self::Clickhouse(store) => store.add_sources(starts).await,
         }
     }
 }

@@ -7,12 +7,13 @@ use super::secret::SecretUrl;
 
 #[derive(Debug, Clone)]
 pub struct Store {
-    /// `sqlite:file` or `postgres://…`.
+    /// `sqlite:file`, `postgres://…` or `clickhouse://…`.
     pub url: SecretUrl,
     /// The longest wait for a connection or for one statement.
     pub timeout: Duration,
     pub max_connections: u32,
-    /// Go on with a database that may lose what it acknowledged (no synchronous commit). Gives up the promise.
+    /// Go on with a database that may lose what it acknowledged (no synchronous commit, no fsync). Gives up the
+    /// promise.
     pub allow_lossy: bool,
 }
 
@@ -34,15 +35,11 @@ impl Store {
             "sqlite" => {}
             "postgres" | "postgresql"
                 if !url.authority().is_empty() || url.expose().contains('?') => {}
-            "clickhouse" => r.refuse(
-                "store.url",
-                "it is not supported in this version",
-                "Choose postgres:// or sqlite:.",
-            ),
+            "clickhouse" if !url.authority().is_empty() => {}
             _ => r.refuse(
                 "store.url",
                 "it is no address of a store",
-                "Write sqlite:file or postgres://user:password@host/database.",
+                "Write sqlite:file, postgres://user:password@host/database or clickhouse://…, with the same parts.",
             ),
         }
         Self {

@@ -178,7 +178,6 @@ fn what_this_version_lacks_is_refused_where_it_is_set() {
     for more in [
         "[schema_registry]\nurl = \"http://r\"",
         "[redis]\ntopology = \"cluster\"",
-        "[store]\nurl = \"clickhouse://h\"",
         "[charge]\norder = \"key\"",
         "[events]\nformat = \"avro-confluent\"",
         "[charge]\nmax_age = \"1h\"",

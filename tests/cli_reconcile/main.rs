@@ -1,5 +1,6 @@
-//! `reconcile`, `resolve`, `trace` and `rebuild` after a real run: Kafka, Redis, SQLite and PostgreSQL, the simulator's
-//! ledger. What was processed must balance, and each defect that is planted in the real data must be found and named.
+//! `reconcile`, `resolve`, `trace` and `rebuild` after a real run: Kafka, Redis, SQLite, PostgreSQL or ClickHouse, the
+//! simulator's ledger. What was processed must balance, and each defect that is planted in the real data must be found
+//! and named.
 
 #![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
 
@@ -30,6 +31,11 @@ fn a_run_on_sqlite_balances_and_every_defect_is_named() {
 #[test]
 fn a_run_on_postgres_balances_and_every_defect_is_named() {
     story(&Place::new(Store::Postgres));
+}
+
+#[test]
+fn a_run_on_clickhouse_balances_and_every_defect_is_named() {
+    story(&Place::new(Store::Clickhouse));
 }
 
 fn story(place: &Place) {

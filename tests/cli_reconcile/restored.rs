@@ -23,6 +23,11 @@ fn a_restored_postgres_database_is_rebuilt_from_the_events() {
     story(&Place::new(Store::Postgres));
 }
 
+#[test]
+fn restored_tables_of_clickhouse_are_rebuilt_from_the_events() {
+    story(&Place::new(Store::Clickhouse));
+}
+
 const MIX: &str = "declined=5%,invalid=3%,duplicate=5%,conflict=2%";
 
 fn story(place: &Place) {
@@ -128,8 +133,17 @@ fn publish_again(place: &Place, id: &str) {
     feeder.flush().unwrap();
 }
 
+/// What changes in a database.
+const TABLES: [&str; 3] = ["transactions", "resolutions", "sources"];
+
 /// A copy of the whole database, as a backup is one.
 fn back_up(place: &Place) {
+    if place.stack.clickhouse.is_some() {
+        for table in TABLES {
+            place.sql(&format!("CREATE TABLE half_{table} AS SELECT * FROM {table}"));
+        }
+        return;
+    }
     match &place.stack.postgres {
         Some(postgres) => {
             let outside = postgres.url_of("template1");
@@ -142,6 +156,13 @@ fn back_up(place: &Place) {
 }
 
 fn restore(place: &Place) {
+    if let Some(clickhouse) = &place.stack.clickhouse {
+        for table in TABLES {
+            clickhouse.query(&format!("TRUNCATE TABLE {table}")).unwrap();
+            place.sql(&format!("INSERT INTO {table} SELECT * FROM half_{table}"));
+        }
+        return;
+    }
     if let Some(postgres) = &place.stack.postgres {
         let outside = postgres.url_of("template1");
         for sql in ["DROP DATABASE postgres", "ALTER DATABASE half RENAME TO postgres"] {

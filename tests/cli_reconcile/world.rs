@@ -112,6 +112,9 @@ impl Place {
     }
 
     pub fn sql(&self, sql: &str) -> String {
+        if let Some(clickhouse) = &self.stack.clickhouse {
+            return clickhouse.query(&in_clickhouse(sql)).unwrap();
+        }
         if let Some(postgres) = &self.stack.postgres {
             return postgres.psql(sql).unwrap().trim().to_owned();
         }
@@ -147,6 +150,21 @@ impl Place {
     pub fn generate(&self, args: &[&str]) {
         self.ends(0, "generate", args);
     }
+}
+
+/// What is said to the other stores, as ClickHouse says it: changes are made at once, and rows are those that stand.
+fn in_clickhouse(sql: &str) -> String {
+    const AT_ONCE: &str = "SETTINGS mutations_sync = 1";
+    if let Some((table, rest)) = sql.strip_prefix("UPDATE ").and_then(|s| s.split_once(" SET ")) {
+        return format!("ALTER TABLE {table} UPDATE {rest} {AT_ONCE}");
+    }
+    if let Some((table, rest)) =
+        sql.strip_prefix("DELETE FROM ").and_then(|s| s.split_once(" WHERE "))
+    {
+        return format!("ALTER TABLE {table} DELETE WHERE {rest} {AT_ONCE}");
+    }
+    let sql = sql.replace(" AS SELECT ", " ENGINE = MergeTree ORDER BY () AS SELECT ");
+    if sql.starts_with("INSERT ") { sql } else { format!("{sql} SETTINGS final = 1") }
 }
 
 pub fn line<'a>(report: &'a Value, name: &str) -> &'a Value {

@@ -8,7 +8,7 @@ use tollbridge::domain::outcome::{Fate, Outcome};
 use tollbridge::ports::store::{Store, StoreError, Stored};
 
 use crate::outcomes::{TOPIC, batch, ids, outcome, with};
-use crate::subject::{PATIENCE, Subject, postgres, settings, sqlite, sqlite_url};
+use crate::subject::{PATIENCE, clickhouse, postgres, settings, sqlite, sqlite_url};
 
 const IDS: i64 = 40;
 const ROUNDS: i64 = 15;
@@ -86,7 +86,46 @@ fn check(name: &str, told: &[Told], standing: &[Outcome]) {
     assert!(replaced > 0, "{name}: nothing was replaced, so nothing was tried");
 }
 
-async fn compete(name: &str, url: &str) {
+/// What ClickHouse promises of it, which has no lock and no key: one row an id, the one that the rule names, and
+/// whoever was told that his row is not in was right. Only of those who write at the same moment may two be told that
+/// theirs is in.
+fn check_without_locks(told: &[Told], standing: &[Outcome]) {
+    let mut by_id: BTreeMap<_, Vec<&Told>> = BTreeMap::new();
+    for told in told {
+        by_id.entry(told.given.transaction_id.clone()).or_default().push(told);
+    }
+    assert_eq!(by_id.len(), standing.len());
+    let (mut replaced, mut both) = (0, 0);
+    for row in standing {
+        let told = &by_id[&row.transaction_id];
+        assert!(told.iter().all(|told| !told.given.supersedes(row)), "{row:?}: {told:#?}");
+        let mut is_in = false;
+        for Told { given, answer } in told {
+            match answer {
+                Stored::Kept(old) => {
+                    assert!(!given.supersedes(old), "{told:#?}");
+                    assert!(told.iter().any(|other| other.given == **old), "{told:#?}");
+                }
+                _ if given == row => is_in = true,
+                _ if row.supersedes(given) => replaced += 1,
+                _ => both += 1,
+            }
+        }
+        assert!(is_in, "whose row stands was told so: {told:#?}");
+    }
+    assert!(replaced > 0, "nothing was replaced, so nothing was tried");
+    println!("clickhouse: {both} of {} were told that their row is in beside another", told.len());
+}
+
+#[tokio::test]
+async fn clickhouse_keeps_one_row_an_id_and_tells_what_stands() {
+    let url = tollbridge_rig::shared_clickhouse().fresh_url().unwrap();
+    AnyStore::connect(&url, &settings()).unwrap().migrate().await.unwrap();
+    let (told, standing, _) = compete(&url).await;
+    check_without_locks(&told, &standing);
+}
+
+async fn compete(url: &str) -> (Vec<Told>, Vec<Outcome>, usize) {
     let writers = (0..4).map(|writer| {
         let store = AnyStore::connect(url, &settings()).unwrap();
         tokio::spawn(write(store, writer))
@@ -101,6 +140,11 @@ async fn compete(name: &str, url: &str) {
     let store = AnyStore::connect(url, &settings()).unwrap();
     let mut standing = Vec::new();
     store.rows(TOPIC, |row| standing.push(row)).await.unwrap();
+    (told, standing, races)
+}
+
+async fn compete_for_each_change(name: &str, url: &str) {
+    let (told, standing, races) = compete(url).await;
     check(name, &told, &standing);
     println!("{name}: {races} batches had to be stored again");
 }
@@ -109,7 +153,7 @@ async fn compete(name: &str, url: &str) {
 async fn postgres_tells_each_change_to_one_writer() {
     let url = tollbridge_rig::shared_postgres().fresh_url().unwrap();
     AnyStore::connect(&url, &settings()).unwrap().migrate().await.unwrap();
-    compete("postgres", &url).await;
+    compete_for_each_change("postgres", &url).await;
 }
 
 #[tokio::test]
@@ -117,7 +161,7 @@ async fn sqlite_tells_each_change_to_one_writer() {
     let folder = tempfile::tempdir().unwrap();
     let url = sqlite_url(&folder);
     AnyStore::connect(&url, &settings()).unwrap().migrate().await.unwrap();
-    compete("sqlite", &url).await;
+    compete_for_each_change("sqlite", &url).await;
 }
 
 async fn migrate_at_the_same_time(url: &str) {
@@ -142,6 +186,14 @@ async fn postgres_migrations_at_the_same_time_make_one_store() {
     }
 }
 
+#[tokio::test]
+async fn clickhouse_migrations_at_the_same_time_make_one_store() {
+    for _ in 0..4 {
+        let url = tollbridge_rig::shared_clickhouse().fresh_url().unwrap();
+        migrate_at_the_same_time(&url).await;
+    }
+}
+
 /// The moment in which a new file is switched to a write-ahead log is short: it takes many files to meet it.
 #[tokio::test]
 async fn sqlite_migrations_at_the_same_time_make_one_store() {
@@ -154,9 +206,9 @@ async fn sqlite_migrations_at_the_same_time_make_one_store() {
 /// A reader is not held up by a writer, and sees a batch as a whole or not at all.
 #[tokio::test]
 async fn a_batch_is_seen_whole_or_not_at_all() {
-    for subject in [sqlite().await, postgres().await] {
+    for subject in [sqlite().await, postgres().await, clickhouse().await] {
         let name = subject.name();
-        let (Subject::Sqlite(store, _) | Subject::Postgres(store)) = &subject else { continue };
+        let Some(store) = subject.real() else { continue };
         let batches: Vec<_> = (0..10)
             .map(|k| batch((0..200).map(|n| outcome(format!("b{k}-{n}"), 0, k * 200 + n))))
             .collect();
@@ -186,16 +238,18 @@ async fn a_batch_is_seen_whole_or_not_at_all() {
 #[tokio::test]
 async fn a_store_that_is_not_there_is_transient() {
     let settings = StoreSettings { timeout: Duration::from_millis(400), ..settings() };
-    let url = format!("postgres://nobody@127.0.0.1:{}/none", tollbridge_rig::free_port());
-    let store = AnyStore::connect(&url, &settings).unwrap();
-    let begun = tokio::time::Instant::now();
-    for error in [
-        store.store(&batch([outcome("a", 0, 1)])).await.unwrap_err(),
-        store.ask(&ids(&batch([outcome("a", 0, 1)]))).await.unwrap_err(),
-        store.identity().await.unwrap_err(),
-        store.check().await.unwrap_err(),
-    ] {
-        assert!(matches!(error, StoreError::Transient(_)), "{error:?}");
+    for scheme in ["postgres", "clickhouse"] {
+        let url = format!("{scheme}://nobody@127.0.0.1:{}/none", tollbridge_rig::free_port());
+        let store = AnyStore::connect(&url, &settings).unwrap();
+        let begun = tokio::time::Instant::now();
+        for error in [
+            store.store(&batch([outcome("a", 0, 1)])).await.unwrap_err(),
+            store.ask(&ids(&batch([outcome("a", 0, 1)]))).await.unwrap_err(),
+            store.identity().await.unwrap_err(),
+            store.check().await.unwrap_err(),
+        ] {
+            assert!(matches!(error, StoreError::Transient(_)), "{error:?}");
+        }
+        assert!(begun.elapsed() < PATIENCE / 2);
     }
-    assert!(begun.elapsed() < PATIENCE / 2);
 }

@@ -11,7 +11,7 @@ use tollbridge::domain::resolution::{Resolution, Resolved};
 use tollbridge::ports::store::{
     Batch, ResolveError, SourceStart, Store, StoreError, StoreIdentity, Stored,
 };
-use tollbridge_rig::shared_postgres;
+use tollbridge_rig::{shared_clickhouse, shared_postgres};
 
 /// A store under test.
 #[derive(Debug)]
@@ -19,6 +19,7 @@ pub enum Subject {
     Memory(MemoryStore),
     Sqlite(AnyStore, #[expect(dead_code, reason = "removed when dropped")] TempDir),
     Postgres(AnyStore),
+    Clickhouse(AnyStore),
 }
 
 /// How long anything may take on a busy machine before it counts as never.
@@ -35,7 +36,7 @@ pub fn sqlite_url(folder: &TempDir) -> String {
 
 /// One of each kind.
 pub async fn all() -> Vec<Subject> {
-    vec![memory(), sqlite().await, postgres().await]
+    vec![memory(), sqlite().await, postgres().await, clickhouse().await]
 }
 
 pub fn memory() -> Subject {
@@ -55,19 +56,36 @@ pub async fn postgres() -> Subject {
     Subject::Postgres(store)
 }
 
+pub async fn clickhouse() -> Subject {
+    let store = AnyStore::connect(&shared_clickhouse().fresh_url().unwrap(), &settings()).unwrap();
+    store.migrate().await.unwrap();
+    Subject::Clickhouse(store)
+}
+
 impl Subject {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Memory(_) => "memory",
             Self::Sqlite(..) => "sqlite",
             Self::Postgres(_) => "postgres",
+            Self::Clickhouse(_) => "clickhouse",
+        }
+    }
+
+    /// The store, where it outlives the process.
+    pub fn real(&self) -> Option<&AnyStore> {
+        match self {
+            Self::Memory(_) => None,
+            Self::Sqlite(store, _) | Self::Postgres(store) | Self::Clickhouse(store) => Some(store),
         }
     }
 
     pub async fn ask(&self, ids: &[TransactionId]) -> Result<Vec<Outcome>, StoreError> {
         match self {
             Self::Memory(store) => store.ask(ids).await,
-            Self::Sqlite(store, _) | Self::Postgres(store) => store.ask(ids).await,
+            Self::Sqlite(store, _) | Self::Postgres(store) | Self::Clickhouse(store) => {
+                store.ask(ids).await
+            }
         }
     }
 
@@ -81,21 +99,25 @@ impl Subject {
     pub async fn store(&self, batch: &Batch) -> Result<Vec<Stored>, StoreError> {
         match self {
             Self::Memory(store) => store.store(batch).await,
-            Self::Sqlite(store, _) | Self::Postgres(store) => store.store(batch).await,
+            Self::Sqlite(store, _) | Self::Postgres(store) | Self::Clickhouse(store) => {
+                store.store(batch).await
+            }
         }
     }
 
     pub async fn identity(&self) -> Result<StoreIdentity, StoreError> {
         match self {
             Self::Memory(store) => store.identity().await,
-            Self::Sqlite(store, _) | Self::Postgres(store) => store.identity().await,
+            Self::Sqlite(store, _) | Self::Postgres(store) | Self::Clickhouse(store) => {
+                store.identity().await
+            }
         }
     }
 
     pub async fn sources(&self, group: &str, topic: &str) -> Vec<SourceStart> {
         match self {
             Self::Memory(store) => store.sources(group, topic).await.unwrap(),
-            Self::Sqlite(store, _) | Self::Postgres(store) => {
+            Self::Sqlite(store, _) | Self::Postgres(store) | Self::Clickhouse(store) => {
                 store.sources(group, topic).await.unwrap()
             }
         }
@@ -104,7 +126,7 @@ impl Subject {
     pub async fn add_sources(&self, starts: &[SourceStart]) {
         match self {
             Self::Memory(store) => store.add_sources(starts).await.unwrap(),
-            Self::Sqlite(store, _) | Self::Postgres(store) => {
+            Self::Sqlite(store, _) | Self::Postgres(store) | Self::Clickhouse(store) => {
                 store.add_sources(starts).await.unwrap();
             }
         }
@@ -113,14 +135,16 @@ impl Subject {
     pub async fn resolve(&self, resolution: &Resolution) -> Result<Resolved, ResolveError> {
         match self {
             Self::Memory(store) => store.tables().resolve(resolution),
-            Self::Sqlite(store, _) | Self::Postgres(store) => store.resolve(resolution).await,
+            Self::Sqlite(store, _) | Self::Postgres(store) | Self::Clickhouse(store) => {
+                store.resolve(resolution).await
+            }
         }
     }
 
     pub async fn rows(&self, topic: &str) -> Vec<Outcome> {
         match self {
             Self::Memory(store) => store.tables().page(topic, None, u32::MAX),
-            Self::Sqlite(store, _) | Self::Postgres(store) => {
+            Self::Sqlite(store, _) | Self::Postgres(store) | Self::Clickhouse(store) => {
                 let mut rows = Vec::new();
                 store.rows(topic, |row| rows.push(row)).await.unwrap();
                 rows

@@ -3,7 +3,7 @@
 use crate::world::World;
 use std::fs;
 use std::time::Duration;
-use tollbridge_rig::Launch;
+use tollbridge_rig::{Launch, oracle};
 
 const DUMP_LIMIT: Duration = Duration::from_secs(60);
 
@@ -15,6 +15,8 @@ pub(crate) fn keep(world: &World) {
     logs.extend(brokers.map(|broker| (format!("kafka-{}.log", broker.id()), broker.log_path())));
     let postgres = stack.postgres.as_ref();
     logs.extend(postgres.map(|postgres| ("postgres.log".to_owned(), postgres.log_path())));
+    let clickhouse = stack.clickhouse.as_ref();
+    logs.extend(clickhouse.map(|engine| ("clickhouse.log".to_owned(), engine.log_path())));
     for (name, from) in logs {
         fs::copy(from, stack.file(&name)).ok();
     }
@@ -25,8 +27,8 @@ pub(crate) fn keep(world: &World) {
             .stdout(stack.file(&format!("{topic}.jsonl")));
         dump.run(DUMP_LIMIT).ok();
     }
-    if let Some(postgres) = &stack.postgres {
-        let rows = postgres.psql("SELECT * FROM transactions ORDER BY transaction_id");
+    if stack.postgres.is_some() || stack.clickhouse.is_some() {
+        let rows = oracle::query(stack, "SELECT * FROM transactions ORDER BY transaction_id");
         fs::write(stack.file("rows.txt"), rows.unwrap_or_else(|e| e.to_string())).ok();
     }
     let commits = stack.kafka.read_committed("__consumer_offsets");

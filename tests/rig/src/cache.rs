@@ -1,7 +1,8 @@
 //! What is fetched once and kept: Apache Kafka's jars, a formatted data folder, the compiled reader, and
-//! the JVM's class archive, which cuts a broker's start from three seconds to one. All under
-//! `TOLLBRIDGE_RIG_CACHE`, else the user's cache folder, so that every clone shares it. A file lock lets
-//! parallel tests wait for the first. It is deliberately not a package manager: Maven fetches and checks.
+//! the JVM's class archive, which cuts a broker's start from three seconds to one; ClickHouse's engine with
+//! the Python that runs it. All under `TOLLBRIDGE_RIG_CACHE`, else the user's cache folder, so that every
+//! clone shares it. A file lock lets parallel tests wait for the first. It is deliberately not a package
+//! manager: Maven and pip fetch and check.
 
 use crate::error::{Doing, Error, Result};
 use crate::kafka::{Kafka, KafkaOptions};
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 const POM: &str = include_str!("../kafka/pom.xml");
 const READER: &str = include_str!("../kafka/Reader.java");
+const REQUIREMENTS: &str = include_str!("../clickhouse/requirements.txt");
 /// Goes up when the steps below change.
 const RECIPE: &str = "1";
 /// A slow network included.
@@ -73,20 +75,50 @@ pub fn kafka() -> Result<KafkaHome> {
     if let Some(home) = HOME.get() {
         return Ok(home.clone());
     }
+    let folder = kept("kafka", &[POM, READER, RECIPE], fill)?;
+    let home = KafkaHome { classpath: classpath(&folder.join("libs"))?, folder };
+    Ok(HOME.get_or_init(|| home).clone())
+}
+
+/// The Python that has ClickHouse's engine, fetched where it is missing (180 MB).
+///
+/// # Errors
+/// When Python or its `venv` are missing or pip cannot fetch.
+pub fn clickhouse() -> Result<PathBuf> {
+    static PYTHON: OnceLock<PathBuf> = OnceLock::new();
+    if let Some(python) = PYTHON.get() {
+        return Ok(python.clone());
+    }
+    let folder = kept("clickhouse", &[REQUIREMENTS, RECIPE], |folder| {
+        fs::create_dir_all(folder).doing(|| format!("make {}", folder.display()))?;
+        let list = folder.join("requirements.txt");
+        fs::write(&list, REQUIREMENTS).doing(|| "write requirements.txt".into())?;
+        Launch::new("python3").args(["-m", "venv"]).arg(folder.join("python")).run(STEP_LIMIT)?;
+        // Of what the engine's package depends on, nothing is needed to run statements.
+        Launch::new(folder.join("python/bin/pip"))
+            .args(["install", "--quiet", "--no-deps", "--requirement"])
+            .arg(list)
+            .run(FETCH_LIMIT)?;
+        Ok(())
+    })?;
+    Ok(PYTHON.get_or_init(|| folder.join("python/bin/python")).clone())
+}
+
+/// The folder of what is made of these inputs, made where it is missing.
+fn kept(name: &str, inputs: &[&str], fill: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
     let cache = folder();
     fs::create_dir_all(&cache).doing(|| format!("make {}", cache.display()))?;
-    let lock = cache.join("kafka.lock");
+    let lock = cache.join(format!("{name}.lock"));
     let lock = File::create(&lock).doing(|| format!("make {}", lock.display()))?;
     lock.lock().doing(|| "lock the cache".into())?;
-    let folder = cache.join(format!("kafka-{:016x}", fingerprint(&[POM, READER, RECIPE])));
+    let folder = cache.join(format!("{name}-{:016x}", fingerprint(inputs)));
     let complete = folder.join("complete");
     if !complete.exists() {
         drop(fs::remove_dir_all(&folder));
         fill(&folder)?;
         fs::write(&complete, "").doing(|| format!("write {}", complete.display()))?;
     }
-    let home = KafkaHome { classpath: classpath(&folder.join("libs"))?, folder };
-    Ok(HOME.get_or_init(|| home).clone())
+    Ok(folder)
 }
 
 fn fill(folder: &Path) -> Result<()> {

@@ -1,4 +1,4 @@
-//! One GET over loopback, and the numbers of a `/metrics` page. Deliberately neither an HTTP client nor a
+//! One request over loopback, and the numbers of a `/metrics` page. Deliberately neither an HTTP client nor a
 //! Prometheus parser: it reads what the processes of a test serve.
 
 use crate::error::{Doing, Error, Result};
@@ -13,17 +13,33 @@ const LIMIT: Duration = Duration::from_secs(3);
 /// # Errors
 /// When nobody answers within three seconds.
 pub fn get(port: u16, path: &str) -> Result<(u16, String)> {
+    request(port, &format!("GET {path}"), "", LIMIT)
+}
+
+/// The same with a body, and a limit for the answer.
+///
+/// # Errors
+/// When nobody answers within the limit.
+pub fn post(port: u16, path: &str, body: &str, limit: Duration) -> Result<(u16, String)> {
+    request(port, &format!("POST {path}"), body, limit)
+}
+
+fn request(port: u16, what: &str, body: &str, limit: Duration) -> Result<(u16, String)> {
     let talk = || -> std::io::Result<Vec<u8>> {
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         let mut stream = TcpStream::connect_timeout(&address, LIMIT)?;
-        stream.set_read_timeout(Some(LIMIT))?;
+        stream.set_read_timeout(Some(limit))?;
         // HTTP/1.0: the answer ends where the connection does.
-        write!(stream, "GET {path} HTTP/1.0\r\nhost: 127.0.0.1\r\n\r\n")?;
+        let length = body.len();
+        write!(
+            stream,
+            "{what} HTTP/1.0\r\nhost: 127.0.0.1\r\ncontent-length: {length}\r\n\r\n{body}"
+        )?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer)?;
         Ok(answer)
     };
-    let answer = talk().doing(|| format!("get {path} from port {port}"))?;
+    let answer = talk().doing(|| format!("{what} from port {port}"))?;
     let answer = String::from_utf8_lossy(&answer);
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());

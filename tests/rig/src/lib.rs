@@ -1,6 +1,7 @@
 //! Starts the real services and processes that Tollbridge's tests and demo run against: Kafka, Redis,
-//! PostgreSQL, child processes, and a TCP proxy that holds bytes back. It is deliberately not part of
-//! the product and imports nothing of it, so that what it observes can be trusted as a second opinion.
+//! PostgreSQL, ClickHouse, child processes, and a TCP proxy that holds bytes back. It is deliberately not
+//! part of the product and imports nothing of it, so that what it observes can be trusted as a second
+//! opinion.
 //!
 //! In reading order:
 //! - [`error`]: the one error type, a sentence that names what failed.
@@ -10,12 +11,14 @@
 //! - [`temp`]: folders that vanish with the process, however it ends.
 //! - [`process`]: child processes that never outlive their parent.
 //! - [`proxy`]: a TCP proxy that passes, holds, delays, swallows or cuts.
-//! - [`kafka`], [`redis`], [`postgres`]: the services.
+//! - [`kafka`], [`redis`], [`postgres`], [`clickhouse`]: the services.
 //! - [`shared`]: one service of each kind per test binary.
 //! - [`oracle`]: a second opinion on what they did together.
+//! - [`store`]: which of the stores.
 //! - [`stack`]: all of them with the gateway simulator and [`processor`]s; [`http`]: what those serve.
 
 pub mod cache;
+pub mod clickhouse;
 pub mod error;
 pub mod http;
 pub mod kafka;
@@ -29,9 +32,11 @@ pub mod redis;
 mod seed;
 pub mod shared;
 pub mod stack;
+pub mod store;
 pub mod temp;
 pub mod wait;
 
+pub use clickhouse::Clickhouse;
 pub use error::{Error, Result};
 pub use kafka::{Kafka, KafkaOptions};
 pub use ports::free_port;
@@ -41,7 +46,8 @@ pub use processor::Processor;
 pub use proxy::{Direction, Proxy};
 pub use redis::{Redis, RedisOptions, Reply};
 pub use seed::{seed, seed_bytes};
-pub use shared::{shared_kafka, shared_postgres, shared_redis};
-pub use stack::{Stack, StackOptions, Store};
+pub use shared::{shared_clickhouse, shared_kafka, shared_postgres, shared_redis};
+pub use stack::{Stack, StackOptions};
+pub use store::Store;
 pub use temp::TempDir;
 pub use wait::wait_until;

@@ -11,7 +11,7 @@ use tollbridge_rig::{Error, Result, cache};
 const USAGE: &str = "\
 usage: rig install          finds or installs what is missing
        rig up | down        starts everything and leaves it running; ends it
-       rig demo             STORE=sqlite|postgres SEED=number
+       rig demo             STORE=sqlite|postgres|clickhouse SEED=number
        rig soak-demo RUNS   the demo RUNS times";
 /// What `sysexits.h` calls EX_USAGE and EX_UNAVAILABLE.
 const WRONG_USAGE: u8 = 64;
@@ -52,14 +52,14 @@ fn soak(runs: &str) -> Result<()> {
     }
 }
 
-/// The system's packages by the script that also runs before anything is built, then Kafka.
+/// The system's packages by the script that also runs before anything is built, then Kafka and ClickHouse.
 fn install() -> ExitCode {
     const SCRIPT: &str = include_str!("../install.sh");
     let packages = Command::new("sh").args(["-c", SCRIPT]).stdin(Stdio::null()).status();
     if !packages.is_ok_and(|status| status.success()) {
         return ExitCode::from(UNAVAILABLE);
     }
-    match cache::kafka() {
+    match cache::kafka().and_then(|_| cache::clickhouse()) {
         Ok(_) => ExitCode::SUCCESS,
         Err(e) => {
             eprintln!("rig: {e}");

@@ -2,7 +2,7 @@
 //! statics, which Rust never drops: the kernel ends the processes with us, and the temporary folders'
 //! shell removes their data. It is deliberately not for tests that kill or pause a service.
 
-use crate::{Kafka, Postgres, Redis};
+use crate::{Clickhouse, Kafka, Postgres, Redis};
 use std::sync::OnceLock;
 
 /// The test binary's broker. Tests keep apart by topic and group names.
@@ -33,4 +33,14 @@ pub fn shared_redis() -> &'static Redis {
 pub fn shared_postgres() -> &'static Postgres {
     static POSTGRES: OnceLock<Postgres> = OnceLock::new();
     POSTGRES.get_or_init(|| Postgres::start().unwrap_or_else(|e| panic!("{e}")))
+}
+
+/// The test binary's ClickHouse. Tests keep apart by [`Clickhouse::fresh_url`].
+///
+/// # Panics
+/// When it cannot be started.
+#[must_use]
+pub fn shared_clickhouse() -> &'static Clickhouse {
+    static CLICKHOUSE: OnceLock<Clickhouse> = OnceLock::new();
+    CLICKHOUSE.get_or_init(|| Clickhouse::start().unwrap_or_else(|e| panic!("{e}")))
 }

@@ -4,9 +4,10 @@
 use crate::error::{Doing, Error, Result};
 use crate::process::{Launch, Process};
 use crate::processor::{Processor, answers};
+use crate::store::Store;
 use crate::temp::TempDir;
 use crate::wait::{lock, wait_until};
-use crate::{Kafka, KafkaOptions, Postgres, Proxy, Redis, RedisOptions, free_port};
+use crate::{Clickhouse, Kafka, KafkaOptions, Postgres, Proxy, Redis, RedisOptions, free_port};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -19,41 +20,6 @@ pub const TRANSACTIONS: &str = "transactions";
 /// Where events go, in the configuration's order.
 pub const OUTCOMES: [&str; 4] = ["tx-archived", "tx-declined", "tx-dead-letter", "tx-alerts"];
 const COMMAND_LIMIT: Duration = Duration::from_secs(60);
-
-/// Where rows are stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Store {
-    /// One file that all processors share.
-    Sqlite,
-    /// A cluster of its own.
-    Postgres,
-}
-
-impl Store {
-    /// By its name.
-    ///
-    /// # Errors
-    /// When it is neither `sqlite` nor `postgres`.
-    pub fn named(name: &str) -> Result<Self> {
-        match name {
-            "sqlite" => Ok(Self::Sqlite),
-            "postgres" => Ok(Self::Postgres),
-            other => {
-                let said = format!("STORE is {other:?}; it must be \"sqlite\" or \"postgres\"");
-                Err(Error::new(said))
-            }
-        }
-    }
-
-    /// Its name.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Sqlite => "sqlite",
-            Self::Postgres => "postgres",
-        }
-    }
-}
 
 /// What is started.
 #[derive(Debug, Clone)]
@@ -119,7 +85,7 @@ pub struct Links {
     pub redis: Proxy,
     /// Before the gateway.
     pub gateway: Proxy,
-    /// Before the store, where it is PostgreSQL; else it leads nowhere.
+    /// Before the store, where it is a server; else it leads nowhere.
     pub store: Proxy,
 }
 
@@ -133,6 +99,8 @@ pub struct Stack {
     pub redis: Redis,
     /// The store, where it is PostgreSQL.
     pub postgres: Option<Postgres>,
+    /// The store, where it is ClickHouse.
+    pub clickhouse: Option<Clickhouse>,
     /// Where [`StackOptions::linked`] asks for them.
     pub links: Option<Links>,
     simulator: Mutex<Option<Process>>,
@@ -157,25 +125,30 @@ impl Stack {
             (None, None) => return Err(Error::new("a stack needs a folder")),
         };
         fs::create_dir_all(&folder).doing(|| format!("make {}", folder.display()))?;
-        let wants_postgres = options.store == Store::Postgres;
-        let (kafka, redis, postgres) = std::thread::scope(|scope| {
+        let (kafka, redis, postgres, clickhouse) = std::thread::scope(|scope| {
             let kafka = scope.spawn(|| start_kafka(&options));
             let redis = scope.spawn(|| Redis::start_with(options.redis.clone()));
             let disk = options.store_disk.as_deref();
-            let postgres = wants_postgres.then(|| Postgres::start_on(disk, &[]));
-            (kafka.join(), redis.join(), postgres)
+            let is = |store| options.store == store;
+            let postgres = is(Store::Postgres).then(|| Postgres::start_on(disk, &[]));
+            let clickhouse = is(Store::Clickhouse).then(Clickhouse::start);
+            (kafka.join(), redis.join(), postgres, clickhouse)
         });
         let panicked = |_| Error::new("a service's start panicked");
-        let (redis, postgres) = (redis.map_err(panicked)??, postgres.transpose()?);
+        let redis = redis.map_err(panicked)??;
+        let (postgres, clickhouse) = (postgres.transpose()?, clickhouse.transpose()?);
+        let store_port = postgres.as_ref().map(Postgres::port);
+        let store_port = store_port.or(clickhouse.as_ref().map(Clickhouse::port));
         let simulator_port = free_port();
         let links = match options.linked {
-            true => Some(link(&redis, postgres.as_ref(), simulator_port)?),
+            true => Some(link(&redis, store_port.unwrap_or(1), simulator_port)?),
             false => None,
         };
         let stack = Self {
             kafka: kafka.map_err(panicked)??,
             redis,
             postgres,
+            clickhouse,
             links,
             simulator: Mutex::new(None),
             simulator_port,
@@ -257,15 +230,22 @@ impl Stack {
         Ok(file)
     }
 
+    /// As processors reach it: through its proxy, where there is one.
+    fn store_url(&self) -> String {
+        let (direct, port) = match (&self.postgres, &self.clickhouse) {
+            (Some(postgres), _) => (postgres.url(), postgres.port()),
+            (None, Some(clickhouse)) => (clickhouse.url(), clickhouse.port()),
+            (None, None) => return format!("sqlite:{}", self.file("tollbridge.db").display()),
+        };
+        match &self.links {
+            None => direct,
+            Some(links) => direct.replace(&format!("127.0.0.1:{port}"), &links.store.address()),
+        }
+    }
+
     fn settings(&self, instance: &str, listen: &str) -> Vec<(String, String, String)> {
         let quoted = |text: String| format!("{text:?}");
-        let store = match (&self.postgres, &self.links) {
-            (Some(postgres), None) => postgres.url(),
-            (Some(_), Some(links)) => {
-                format!("postgres://postgres@{}/postgres", links.store.address())
-            }
-            (None, _) => format!("sqlite:{}", self.file("tollbridge.db").display()),
-        };
+        let store = self.store_url();
         let (brokers, redis, gateway) = match &self.links {
             None => {
                 let gateway = format!("127.0.0.1:{}", self.simulator_port);
@@ -295,6 +275,11 @@ impl Stack {
         ];
         let own = settings.map(|(section, key, value)| (section.into(), key.into(), value));
         let mut all: Vec<(String, String, String)> = own.into();
+        if self.clickhouse.is_some() {
+            // As the runbook says: each insert is a part, and parts want to be few and large.
+            let large = [("interval", quoted("500ms".into())), ("max_rows", "10000".into())];
+            all.extend(large.map(|(key, value)| ("flush".into(), key.into(), value)));
+        }
         for (section, key, value) in &self.options.settings {
             all.retain(|(s, k, _)| (s, k) != (section, key));
             if !value.is_empty() {
@@ -345,11 +330,11 @@ fn start_kafka(options: &StackOptions) -> Result<Kafka> {
     Ok(kafka)
 }
 
-fn link(redis: &Redis, postgres: Option<&Postgres>, simulator_port: u16) -> Result<Links> {
+fn link(redis: &Redis, store_port: u16, simulator_port: u16) -> Result<Links> {
     Ok(Links {
         redis: Proxy::start(("127.0.0.1", redis.port()))?,
         gateway: Proxy::start(("127.0.0.1", simulator_port))?,
-        store: Proxy::start(("127.0.0.1", postgres.map_or(1, Postgres::port)))?,
+        store: Proxy::start(("127.0.0.1", store_port))?,
     })
 }
 

@@ -84,6 +84,7 @@ fn describe(stack: &Stack, processors: &[Processor; 2]) -> Value {
         ("kafka", stack.kafka.pid()),
         ("redis", stack.redis.pid()),
         ("postgres", stack.postgres.as_ref().and_then(|postgres| postgres.pid())),
+        ("clickhouse", stack.clickhouse.as_ref().and_then(|clickhouse| clickhouse.pid())),
         ("gateway-sim", stack.simulator_pid()),
     ];
     let services = services.into_iter().filter_map(|(name, pid)| Some(json!([name, mark(pid?)])));
@@ -99,6 +100,7 @@ fn describe(stack: &Stack, processors: &[Processor; 2]) -> Value {
         "kafka": stack.kafka.bootstrap(),
         "redis": stack.redis.url(),
         "postgres": stack.postgres.as_ref().map(|postgres| postgres.url()),
+        "clickhouse": stack.clickhouse.as_ref().map(|clickhouse| clickhouse.url()),
         "gateway": format!("http://127.0.0.1:{}", stack.simulator_port()),
         "ledger": stack.ledger(),
         "services": services.collect::<Vec<_>>(),

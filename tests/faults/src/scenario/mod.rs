@@ -163,7 +163,7 @@ pub fn named(name: &str) -> Option<&'static Scenario> {
 
 #[cfg(test)]
 mod tests {
-    use super::{BEFORE_A_CHANGE, SCENARIOS, named};
+    use super::{BEFORE_A_CHANGE, Fault, SCENARIOS, named};
     use std::collections::BTreeSet;
     use tollbridge_rig::Store;
 
@@ -176,9 +176,12 @@ mod tests {
             assert!(scenario.name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'));
             let mut faults = scenario.lanes.iter().flat_map(|lane| lane.iter());
             assert!(faults.clone().next().is_some(), "{}", scenario.name);
-            let strikes_store =
-                faults.any(|fault| fault.name.contains("store") || fault.name.contains("postgres"));
-            assert!(!strikes_store || scenario.store == Store::Postgres, "{}", scenario.name);
+            let fits = |fault: &Fault| match fault.name {
+                name if name.contains("postgres") => scenario.store == Store::Postgres,
+                name if name.contains("clickhouse") => scenario.store == Store::Clickhouse,
+                name => !name.contains("store") || scenario.store != Store::Sqlite,
+            };
+            assert!(faults.all(fits), "{}", scenario.name);
         }
     }
 }

@@ -68,6 +68,12 @@ pub const SCENARIOS: &[Scenario] = &[
         &[&[store::KILL]],
     ),
     Scenario::new(
+        "clickhouse-killed-or-cut",
+        "ClickHouse is killed with answers on their way and started again, or cut off from them",
+        Store::Clickhouse,
+        &[&[store::KILL_CLICKHOUSE, store::CUT]],
+    ),
+    Scenario::new(
         "store-cut-with-unknown-commits",
         "PostgreSQL commits, and the answers are lost",
         Store::Postgres,

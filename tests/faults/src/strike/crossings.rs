@@ -30,7 +30,7 @@ fn next(world: &World) -> Crossing<'_> {
         ("a request to Kafka", kafka, to),
         ("an answer of Kafka", kafka, from),
     ];
-    if world.stack.postgres.is_some() {
+    if world.stack.postgres.is_some() || world.stack.clickhouse.is_some() {
         all.push(("a request to the store", &links.store, to));
         all.push(("an answer of the store", &links.store, from));
     }

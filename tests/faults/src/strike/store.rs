@@ -10,6 +10,8 @@ const EFFECT_LIMIT: Duration = Duration::from_secs(15);
 
 /// SIGKILL to PostgreSQL and its sessions while answers are on their way, and a start on its data.
 pub const KILL: Fault = Fault { name: "kill-postgres-in-commit", strike: kill };
+/// SIGKILL to ClickHouse's engine while answers are on their way, and a start on its data.
+pub const KILL_CLICKHOUSE: Fault = Fault { name: "kill-clickhouse", strike: kill_clickhouse };
 /// Commits are carried out, and their answers lost.
 pub const CUT: Fault = Fault { name: "cut-store-unknown-commit", strike: cut };
 /// SIGSTOP for longer than an answer is waited for, then SIGCONT: what had begun may still be committed.
@@ -40,6 +42,22 @@ fn kill(world: &World, dice: &mut Dice) -> Result<Seen> {
     postgres.restart()?;
     let seen = world.grows(&before, EFFECT_LIMIT);
     Ok(seen.map(|count| format!("PostgreSQL was killed; {count} batches tried again")))
+}
+
+fn kill_clickhouse(world: &World, dice: &mut Dice) -> Result<Seen> {
+    let clickhouse = world.stack.clickhouse.as_ref();
+    let clickhouse = clickhouse.ok_or_else(|| Error::new("this store is not ClickHouse"))?;
+    let before = world.counts(STORE_RETRIES);
+    let link = &world.links().store;
+    hold_some(link, Direction::ToClient);
+    dice.pause(0, 300);
+    clickhouse.kill();
+    link.sever();
+    link.pass();
+    dice.pause(0, 3_000);
+    clickhouse.restart()?;
+    let seen = world.grows(&before, EFFECT_LIMIT);
+    Ok(seen.map(|count| format!("ClickHouse was killed; {count} batches tried again")))
 }
 
 fn cut(world: &World, dice: &mut Dice) -> Result<Seen> {

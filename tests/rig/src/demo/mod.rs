@@ -221,6 +221,8 @@ fn second_opinion(stack: &Stack) -> Result<String> {
     if lacks.is_empty() { Ok(said) } else { Err(Error::new(format!("a poor run: {lacks}"))) }
 }
 
+const STORES: [Store; 3] = [Store::Sqlite, Store::Postgres, Store::Clickhouse];
+
 /// `rig soak-demo`: the demo with other seeds, the stores in turn; the last line says how many balanced.
 pub fn soak(runs: u64, logs: &Path) -> Result<bool> {
     fs::create_dir_all(logs)
@@ -230,7 +232,7 @@ pub fn soak(runs: u64, logs: &Path) -> Result<bool> {
     let first: u64 = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
     let mut balanced = 0;
     for run in 0..runs {
-        let store = [Store::Sqlite, Store::Postgres][usize::from(run % 2 == 1)].name();
+        let store = STORES[usize::try_from(run % 3).unwrap_or(0)].name();
         let seed = (first + run).to_string();
         let log = logs.join(format!("{seed}-{store}.log"));
         fs::remove_file(&log).ok();

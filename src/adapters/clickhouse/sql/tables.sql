@@ -1,0 +1,3 @@
+SELECT name, engine_full AS engine
+FROM system.tables
+WHERE database = currentDatabase() AND name IN ('transactions', 'resolutions', 'sources', 'tollbridge_meta')
