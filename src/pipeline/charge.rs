@@ -1,6 +1,6 @@
-//! Charge: what may leave for the gateway and when. A request leaves only where Redis holds its entry, the store was asked,
-//! Kafka has acknowledged a dispatch bound above it, a recent commit has proved that the partition is ours, and the
-//! idempotency key is still safe.
+//! Charge: what may leave for the gateway and when. A request leaves only where Redis holds its entry, the store was
+//! asked, Kafka has acknowledged a dispatch bound above it, a recent commit has proved that the partition is ours, and
+//! the idempotency key is still safe.
 
 use super::engine::{Engine, Pending};
 use super::entry::{Asking, InQueue, Step};

@@ -1,5 +1,5 @@
-//! Decide: what an answer leads to. An approval or a decline that is to be believed is decided once, here; everything else
-//! waits, asks again, asks the store or a lookup, or is given to a person. What an answer says is the domain's business.
+//! Decide: what an answer leads to. An approval or a decline that is to be believed is decided once, here; everything
+//! else waits, asks again, asks the store or a lookup, or is given to a person. What an answer says is for the domain.
 
 use std::time::Duration;
 

@@ -7,8 +7,8 @@
 //!
 //! [`Engine::handle`] takes one event and the time, and appends effects. It never waits, reads no clock, does no
 //! I/O. Everything that keeps the promise is decided here: who owns what (`own`), what may leave and when
-//! (`charge`), what its answer leads to (`decide`), what is told to Kafka and when (`publish`). `app` carries the effects out; the simulation does so too,
-//! and can lose, delay or reorder any of them.
+//! (`charge`), what its answer leads to (`decide`), what is told to Kafka and when (`publish`). `app` carries the
+//! effects out; the simulation does so too, and can lose, delay or reorder any of them.
 
 pub mod admit;
 pub mod alone;

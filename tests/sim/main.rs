@@ -140,8 +140,8 @@ fn what_is_too_much_at_once_is_told_bit_by_bit() {
     sum.check(plan);
 }
 
-/// What a call of an owner that died brings about, when it is late and Redis has lost its successor's epoch, is found by
-/// that successor, whatever it was about to do.
+/// What a call of an owner that died brings about, when it is late and Redis has lost its successor's epoch, is found
+/// by that successor, whatever it was about to do.
 #[test]
 fn a_late_call_of_a_former_owner_is_made_the_best_of() {
     let plan = |seed: u64| {

@@ -9,7 +9,6 @@ use sha2::{Digest, Sha256};
 use tollbridge::adapters::memory::gateway::Entry;
 use tollbridge::domain::id::{Epoch, Offset, Partition, TransactionId};
 use tollbridge::domain::outcome::Fate;
-use tollbridge::domain::retry::Lookup;
 use tollbridge::pipeline::{AskStore, Level, Note};
 use tollbridge::ports::gateway::Charge;
 use tollbridge::ports::publisher::CommitPoint;
@@ -105,16 +104,7 @@ impl Oracle {
             metadata_chars_max: plan.shape.settings.metadata_chars_max,
             // Marks are by the minute: where keys live hardly longer, who waits for its turn may be too late.
             is_faultless: plan.faults.is_empty() && life.usable() > Duration::from_secs(120),
-            may_doubt_early: plan.faults.iter().any(|fault| {
-                // Where a lookup tells in the end, it settles that, however long the gateway is away.
-                let is_told = matches!(plan.shape.settings.lookup, Lookup::Settles(_));
-                let contradicts = fault.kind == Kind::Gateway(Mood::WrongAmount) && !is_told;
-                contradicts
-                    || matches!(
-                        fault.kind,
-                        Kind::ClockJump(..) | Kind::ClocksWrong(_) | Kind::Upgrade(_)
-                    )
-            }),
+            may_doubt_early: plan.may_doubt_early(),
             may_decide_differently: plan.faults.iter().any(|fault| {
                 let unkept = [Mood::DeclineAhead, Mood::DeclineUnkept];
                 unkept.iter().any(|mood| fault.kind == Kind::Gateway(*mood))

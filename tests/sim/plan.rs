@@ -8,7 +8,7 @@ use tollbridge::domain::id::{Partition, StoreId};
 use tollbridge::domain::retry::{KeyLife, Lookup};
 use tollbridge::pipeline::{AskStore, Begin, Settings};
 
-use crate::faults::{self, Fault};
+use crate::faults::{self, Fault, Kind, Mood};
 use crate::plants::Plant;
 
 /// Simulated microseconds.
@@ -104,6 +104,17 @@ impl Plan {
             faults.sort_by_key(|fault| fault.at);
         }
         Self { seed, shape, faults, has_person: seed % 4 == 2, plant: None }
+    }
+
+    /// Whether something can be in doubt before a key has run out.
+    pub fn may_doubt_early(&self) -> bool {
+        // Where a lookup tells in the end, it settles another amount, however long the gateway is away.
+        let is_told = matches!(self.shape.settings.lookup, Lookup::Settles(_));
+        self.faults.iter().any(|fault| match fault.kind {
+            Kind::Gateway(Mood::WrongAmount) => !is_told,
+            Kind::ClockJump(..) | Kind::ClocksWrong(_) | Kind::Upgrade(_) => true,
+            _ => false,
+        })
     }
 
     /// The end of the last fault.
