@@ -57,7 +57,7 @@ fn profile(
     let words = [("all", Replays::All), ("approvals", Replays::Approvals)];
     let replays = top.choice("replays", &words, flaws);
     if replays.is_none() {
-        let remedy = "Ask whether a used key brings back every first answer (\"all\") or only approvals (\"approvals\").";
+        let remedy = "Say whether a used key brings every first answer back (\"all\") or approvals (\"approvals\").";
         flaws.note("replays", "it has to be set", remedy);
     }
     let auth = auth(top.section("auth", flaws), flaws);
