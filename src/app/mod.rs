@@ -6,6 +6,7 @@ pub mod drive;
 pub mod exit;
 #[cfg(feature = "failpoints")]
 pub mod failpoints;
+pub mod gateway_check;
 pub mod http;
 pub mod idle;
 pub mod limits;

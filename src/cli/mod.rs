@@ -18,6 +18,7 @@ pub mod check_config;
 pub mod config;
 pub mod dlq;
 mod exits;
+pub mod gateway;
 pub mod gateway_sim;
 pub mod generate;
 pub mod migrate;
@@ -66,6 +67,7 @@ enum Command {
     Config(config::ConfigCommand),
     Migrate(migrate::MigrateArgs),
     Generate(generate::GenerateArgs),
+    Gateway(gateway::GatewayCommand),
     GatewaySim(gateway_sim::GatewaySimArgs),
     Reconcile(reconcile::ReconcileArgs),
     Rebuild(rebuild::RebuildArgs),
@@ -106,6 +108,7 @@ impl Command {
             Self::Resolve(args) => Some(&args.config),
             Self::Trace(args) => Some(&args.config),
             Self::Dlq(args) => Some(args.config()),
+            Self::Gateway(args) => args.config_args(),
             Self::GatewaySim(_) => None,
         }
     }
@@ -113,6 +116,7 @@ impl Command {
     fn run(self, config: Option<Config>) -> anyhow::Result<Exit> {
         match (self, config) {
             (Self::GatewaySim(args), _) => gateway_sim::run(args),
+            (Self::Gateway(args), config) => gateway::run(config.as_ref(), args),
             (Self::Run(args), Some(config)) => run::run(config, &args),
             (Self::CheckConfig(args), Some(config)) => check_config::run(&config, &args),
             (Self::Config(args), Some(_)) => config::run(&args),

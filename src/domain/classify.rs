@@ -104,6 +104,25 @@ pub enum Verdict {
     NeverSeen,
 }
 
+impl Display for Verdict {
+    /// As it stands in a sentence: `approved as ch_1`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Approved { gateway_id } => write!(f, "approved as {gateway_id}"),
+            Self::Declined { code, .. } => write!(f, "declined, {code}"),
+            Self::Unconfirmed { why } => write!(f, "approved, to be confirmed: {why}"),
+            Self::NeedsLookup { code } => write!(f, "declined, to be confirmed: {code}"),
+            Self::DuplicateCode { code } => write!(f, "perhaps a duplicate: {code}"),
+            Self::Unknown { why, .. } => write!(f, "unknown: {why}"),
+            Self::NotSent { why } => write!(f, "not sent: {why}"),
+            Self::NotTaken { why, .. } => write!(f, "not taken: {why}"),
+            Self::StillRunning { .. } => f.write_str("still running"),
+            Self::Mismatch { why } => write!(f, "a mismatch: {why}"),
+            Self::NeverSeen => f.write_str("never seen"),
+        }
+    }
+}
+
 /// Says what `answer` means; `read` turns a response into what it says.
 pub fn classify<'a>(
     asked: Asked,

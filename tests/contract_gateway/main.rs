@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on ends here")]
 
 mod crash;
+mod described;
 mod faults;
 mod ledger;
 mod sockets;
