@@ -1,6 +1,6 @@
 #!/bin/sh
 # What building and testing need and cargo cannot bring: a C and C++ compiler, OpenSSL and zlib, Java and
-# Maven, Redis, PostgreSQL, kcat and sqlite3. Says nothing and takes no time where all is there. Where something is
+# Maven, Redis, PostgreSQL, kcat, sqlite3 and Python. Says nothing and takes no time where all is there. Where something is
 # missing, root on Debian or Ubuntu gets it from apt; everyone else gets the commands and exit code 69. Tools named
 # as arguments are needed too.
 set -eu
@@ -31,6 +31,8 @@ has redis-server || need redis-server
 has kcat || need kcat
 has sqlite3 || need sqlite3
 has mvn || need maven
+# Its `venv` is a package of its own.
+python3 -c 'import ensurepip' 2>/dev/null || need python3-venv
 if has java && has javac; then
   [ "$(java_version)" -ge 17 ] 2>/dev/null || need default-jdk-headless
 else

