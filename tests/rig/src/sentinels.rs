@@ -149,7 +149,8 @@ pub(crate) fn is_master(server: &Redis) -> bool {
 }
 
 /// Whether it is a replica of this one, and has all that it had.
-pub(crate) fn follows(server: &Redis, master: u16) -> bool {
+#[must_use]
+pub fn follows(server: &Redis, master: u16) -> bool {
     let Ok(Reply::Array(told)) = server.command(&["ROLE"]) else { return false };
     told.len() >= 4
         && told[0].text() == "slave"
