@@ -117,9 +117,8 @@ impl Cluster {
     /// # Errors
     /// When there is none.
     pub fn owner(&self, key: &str) -> Result<&Redis> {
-        let serves = |node: &&Redis| node.command(&["EXISTS", key]).is_ok();
         let mut masters = self.masters().into_iter();
-        masters.find(serves).ok_or_else(|| Error::new(format!("nobody has the slot of {key}")))
+        masters.find(|node| serves(node, key)).ok_or_else(|| Error::new(format!("nobody has the slot of {key}")))
     }
 
     /// Waits until every node sees every slot served, and every replica follows its master.
@@ -142,14 +141,14 @@ impl Cluster {
         })
     }
 
-    /// Waits until another node than this one has the key's slot; gives it.
+    /// Waits until another node than this one, which is not asked, has the key's slot; gives it.
     ///
     /// # Errors
     /// When none has in time.
     pub fn wait_other_owner(&self, key: &str, than: &Redis) -> Result<&Redis> {
         wait_for("another node to take over", LIMIT, || {
-            let owner = self.owner(key).ok();
-            Ok(owner.filter(|owner| owner.port() != than.port()))
+            let mut others = self.nodes.iter().filter(|node| node.port() != than.port());
+            Ok(others.find(|node| is_master(node) && serves(node, key)))
         })
     }
 
@@ -192,6 +191,11 @@ fn node(options: &RedisOptions) -> Result<Redis> {
     ];
     let args = args.concat().into_iter().map(str::to_owned).chain(options.args.clone()).collect();
     Redis::start_with(RedisOptions { appendonly: false, args, ..options.clone() })
+}
+
+/// Whether the slot of the key is its own.
+fn serves(node: &Redis, key: &str) -> bool {
+    node.command(&["EXISTS", key]).is_ok()
 }
 
 fn id(node: &Redis) -> Result<String> {
