@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use tempfile::TempDir;
-use tollbridge_rig::{Redis, shared_kafka};
+use tollbridge_rig::{Redis, shared_cluster, shared_kafka};
 
 /// Topics, a Redis, a listening port as the gateway, and a configuration that names them.
 struct Place {
@@ -95,6 +95,7 @@ fn a_place_in_order_passes_and_each_fault_is_named() {
     );
     assert!(lines[1].contains("maxmemory-policy is allkeys-lru"), "{lines:?}");
     place.redis.command(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]).unwrap();
+    other_kinds_of_redis(&place);
 
     let (code, lines) = place.check(&["--set", "gateway.url=http://127.0.0.1:1"]);
     assert_eq!((code, lines.len()), (69, 1), "{lines:?}");
@@ -128,6 +129,32 @@ fn a_place_in_order_passes_and_each_fault_is_named() {
     assert_eq!((code, lines.len()), (69, 2), "{lines:?}");
     assert!(lines[0].starts_with("wrong kafka 127.0.0.1:1"), "{lines:?}");
     assert!(lines[1].starts_with("wrong redis "), "{lines:?}");
+}
+
+/// A Redis that is another one than the configuration says ends it with the key, its value and what to do; one whose
+/// user may not do all with the command that is lacking.
+fn other_kinds_of_redis(place: &Place) {
+    let cluster = shared_cluster();
+    let (one, node) =
+        (place.redis.url(), format!("redis://127.0.0.1:{}", cluster.nodes()[0].port()));
+    let user = one.replace("redis://", "redis://few:pw@");
+    place.redis.command(&["ACL", "SETUSER", "few", "on", ">pw", "~*", "+@all", "-hset"]).unwrap();
+    let sentinel: &[&str] = &["redis.topology=sentinel", "redis.sentinel_master=main"];
+    for (url, more, code, why, remedy) in [
+        (&node, &[][..], 78, "redis.topology is \"single\"", "Set it to \"cluster\""),
+        (&one, &["redis.topology=cluster"], 78, "redis.topology is \"cluster\"", "\"single\""),
+        (&one, sentinel, 78, "redis.topology is \"sentinel\"", "Set it to \"single\""),
+        (&user, &[], 69, "its user may not run HSET on our keys", "docs/operations.md"),
+    ] {
+        let url = format!("redis.url={url}");
+        let set = more.iter().flat_map(|set| ["--set", set]);
+        let (found, lines) =
+            place.check(&[&["--set", &*url][..], &set.collect::<Vec<_>>()].concat());
+        assert_eq!((found, lines.len()), (code, 1), "{lines:?}");
+        assert!(lines[0].contains(why) && lines[0].contains(remedy), "{lines:?}");
+    }
+    let set = format!("redis.url={}", cluster.url());
+    assert_eq!(place.check(&["--set", &set, "--set", "redis.topology=cluster"]), (0, vec![]));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::settings;
 use super::store::AnyStore;
 use crate::adapters::kafka::{self, Admin};
-use crate::adapters::redis::RedisQueue;
+use crate::adapters::redis::{Misfit, RedisQueue};
 use crate::adapters::system::SystemClock;
 use crate::config::Config;
 use crate::domain::hex::hex;
@@ -150,13 +150,34 @@ async fn redis(config: &Config) -> Vec<Finding> {
 
 async fn of_queue(config: &Config, queue: &RedisQueue) -> Finding {
     let part = format!("redis {}", config.redis.url);
-    match queue.health().await {
-        Ok(health) => of_redis(config, part, &health),
+    match look_at_queue(config, &part, queue).await {
+        Ok(finding) => finding,
         Err(error @ QueueError::Permanent(_)) => {
             Finding::wrong(part, error, "Check user, password and permissions.")
         }
         Err(error) => Finding::wrong(part, error, "Start it, or correct redis.url."),
     }
+}
+
+/// What kind of server it is comes first: what others tell of themselves is something else. Only a new one can tell
+/// what its user may do.
+async fn look_at_queue(
+    config: &Config,
+    part: &str,
+    queue: &RedisQueue,
+) -> Result<Finding, QueueError> {
+    let misfit = |misfit: Misfit| match misfit.is_of_a_key() {
+        true => Finding::bad_key(part, misfit.why(), misfit.remedy()),
+        false => Finding::wrong(part, misfit.why(), misfit.remedy()),
+    };
+    if let Some(found) = queue.misfit().await? {
+        return Ok(misfit(found));
+    }
+    let finding = of_redis(config, part.to_owned(), &queue.health().await?);
+    if !matches!(finding.state, State::Fine(_)) {
+        return Ok(finding);
+    }
+    Ok(queue.rights().await?.map_or(finding, misfit))
 }
 
 fn of_redis(config: &Config, part: String, health: &QueueHealth) -> Finding {

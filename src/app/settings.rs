@@ -8,6 +8,7 @@ use crate::adapters::{http_gateway, kafka, redis};
 use crate::config::Config;
 use crate::config::gateway::Profile as ProfileName;
 use crate::config::kafka::Protocol;
+use crate::config::redis::Topology;
 use crate::config::transactions::{EventFormat, Format};
 use crate::config::units::Period;
 use crate::wire::events::EventsFormat;
@@ -51,14 +52,25 @@ pub fn kafka(config: &Config) -> kafka::Settings {
 
 #[must_use]
 pub fn redis(config: &Config) -> redis::Settings {
+    let r = &config.redis;
+    let topology = match r.topology {
+        Topology::Single => redis::Topology::Single,
+        Topology::Sentinel => redis::Topology::Sentinel {
+            master: r.sentinel_master.clone(),
+            user: r.sentinel_user.clone(),
+            password: r.sentinel_password.as_ref().map(|password| password.expose().to_owned()),
+        },
+        Topology::Cluster => redis::Topology::Cluster,
+    };
     redis::Settings {
-        url: config.redis.url.expose().to_owned(),
-        ca_file: config.redis.ca_file.clone(),
-        prefix: config.redis.prefix.clone(),
+        url: r.url.expose().to_owned(),
+        topology,
+        ca_file: r.ca_file.clone(),
+        prefix: r.prefix.clone(),
         group: config.kafka.group_id.clone(),
         topic: config.kafka.topics.transactions.clone(),
-        connect_timeout: config.redis.connect_timeout,
-        response_timeout: config.redis.response_timeout,
+        connect_timeout: r.connect_timeout,
+        response_timeout: r.response_timeout,
     }
 }
 

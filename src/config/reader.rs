@@ -143,7 +143,7 @@ impl<'a> Reader<'a> {
     pub(super) fn secret(&mut self, key: &str) -> Option<Secret> {
         let plain = self.maybe::<Secret>(key);
         let file_key = format!("{key}_file");
-        let path = self.maybe::<PathBuf>(&file_key)?;
+        let Some(path) = self.maybe::<PathBuf>(&file_key) else { return plain };
         if plain.is_some() {
             self.refuse(&file_key, format!("{key} is set too"), "Keep one of the two.");
         }

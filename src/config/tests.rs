@@ -1,5 +1,6 @@
 //! The configuration as a user meets it: layers, findings, inequalities, and the example file.
 
+use super::redis::Topology;
 use super::*;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -177,12 +178,34 @@ fn values_of_a_wrong_type_or_range_are_refused() {
 fn what_this_version_lacks_is_refused_where_it_is_set() {
     for more in [
         "[schema_registry]\nurl = \"http://r\"",
-        "[redis]\ntopology = \"cluster\"",
         "[charge]\norder = \"key\"",
         "[events]\nformat = \"avro-confluent\"",
         "[charge]\nmax_age = \"1h\"",
     ] {
         refused(more, &["not supported in this version"]);
+    }
+}
+
+#[test]
+fn a_topology_and_its_addresses_fit_each_other() {
+    let redis = |text: &str| load(&format!("{MINIMAL}[redis]\n{text}"), &[], &[]).unwrap().redis;
+    let several = "url = \"redis://u:pw@a:1,b:2\"";
+    assert_eq!(redis(&format!("{several}\ntopology = \"cluster\"")).topology, Topology::Cluster);
+    let sentinel = format!("{several}\ntopology = \"sentinel\"\nsentinel_master = \"m\"");
+    assert_eq!(redis(&sentinel).sentinel_master, "m");
+    let with_password = format!("{sentinel}\nsentinel_password = \"hunter2\"");
+    assert_eq!(redis(&with_password).sentinel_password.unwrap().expose(), "hunter2");
+    for (more, parts) in [
+        (several, ["redis.url = \"redis://u:***@a:1,b:2\"", "redis.topology is \"single\""]),
+        ("topology = \"sentinel\"", ["redis.sentinel_master", "it has to be set"]),
+        ("sentinel_master = \"m\"", ["redis.sentinel_master = \"m\"", "set redis.topology"]),
+        ("topology = \"clustr\"", ["redis.topology = \"clustr\"", "\"cluster\""]),
+        (
+            "topology = \"cluster\"\nurl = \"redis://a:1/3\"",
+            ["redis.url = \"redis://a:1/3\"", "only database 0"],
+        ),
+    ] {
+        refused(&format!("[redis]\n{more}"), &parts);
     }
 }
 

@@ -1,14 +1,18 @@
-//! The contract of the queue port: one suite over the twin in memory and over a real Redis, random operations
-//! with the same answers from both, and what only a real Redis can do to us. Deliberately no stand-in server.
+//! The contract of the queue port: one suite over the twin in memory, a real Redis, Valkey, servers under Sentinels and
+//! a cluster; random operations with the same answers from memory and Redis; and what only real servers can do to us.
+//! Deliberately no stand-in server.
 
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 #![allow(clippy::disallowed_methods, reason = "time-outs are measured on the test's own clock")]
 
 mod faults;
+mod owner;
 mod random;
 mod refusals;
+mod rights;
 mod speed;
 mod suite;
 mod tls;
+mod together;
 mod values;
 mod world;

@@ -7,9 +7,10 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use tollbridge::domain::id::{Epoch, Offset, Partition, TransactionId};
 use tollbridge::ports::queue::{Entry, EntryKey, Queue, QueueError};
+use tollbridge_rig::{Cluster, RedisOptions};
 
 use crate::values::scan_all;
-use crate::world::{Memory, Real, World, runtime};
+use crate::world::{Memory, Real, Together, World, runtime};
 
 #[derive(Debug, Clone)]
 enum Operation {
@@ -157,14 +158,29 @@ const ID: [&str; 5] = ["tx0", "tx1", "tx2", "tx3", "tx4"];
 
 #[test]
 fn both_queues_answer_alike() {
-    let (real, runtime) = (Real::alone(), runtime());
-    let config = Config { cases: 300, failure_persistence: None, ..Config::default() };
+    alike(&Real::alone(), 300);
+}
+
+#[test]
+fn valkey_answers_alike() {
+    alike(&Real::with(RedisOptions::valkey().unwrap()), 300);
+}
+
+#[test]
+fn a_cluster_answers_alike() {
+    let own: Together<Cluster, Cluster> = Together::on(Cluster::start().unwrap());
+    alike(&own, 150);
+}
+
+fn alike(real: &impl World, cases: u32) {
+    let runtime = runtime();
+    let config = Config { cases, failure_persistence: None, ..Config::default() };
     let operations = proptest::collection::vec(operation(), 1..50);
     // What was seen, so that the comparison can't pass by seeing nothing.
     let seen = std::cell::RefCell::new(BTreeMap::<&str, usize>::new());
     let same = |operations: Vec<Operation>| {
         let memory = runtime.block_on(tell(&Memory::default(), &operations));
-        let redis = runtime.block_on(tell(&real, &operations));
+        let redis = runtime.block_on(tell(real, &operations));
         prop_assert_eq!(&memory, &redis);
         for word in ["New", "InTemp", "InArchive", "OtherPlace", "Done", "Missing", "epoch", "full"]
         {

@@ -98,32 +98,6 @@ fn a_log_in_that_fails_is_permanent_and_a_right_one_works() {
     });
 }
 
-/// A user who may touch our keys and run scripts is enough; INFO and TIME are for `health` alone.
-#[test]
-fn a_user_with_few_rights_is_enough() {
-    let w = Real::alone();
-    let port = w.server().port();
-    let rights = "ACL SETUSER few on >pw ~{*}:temp ~{*}:archive ~{*}:epoch -@all +eval +evalsha +get \
-                  +set +hmget +hset +hdel +hlen +hscan +info +time";
-    w.command(&rights.split_whitespace().collect::<Vec<_>>());
-    run(async {
-        let q = w.queue_at(&format!("redis://few:pw@127.0.0.1:{port}"));
-        let one = [entry("a", 1, "a")];
-        q.claim(P, E).await.unwrap();
-        q.admit(P, E, &one).await.unwrap();
-        q.mark(P, E, &one).await.unwrap();
-        q.settle(P, E, &one).await.unwrap();
-        assert_eq!(scan_all(&q, P).await.len(), 1);
-        assert!(q.missing(P, E, &keys(&one)).await.unwrap().is_empty());
-        q.remove(P, E, &keys(&one)).await.unwrap();
-        q.depths(&[P]).await.unwrap();
-        q.health().await.unwrap();
-        w.command(&["ACL", "SETUSER", "few", "-hset"]);
-        let refused = q.admit(P, E, &one).await;
-        assert_eq!(class(&refused), "permanent", "{refused:?}");
-    });
-}
-
 #[test]
 fn a_bad_url_is_named_without_its_password() {
     for bad in ["", "localhost", "http://me:hush@localhost", "redis://me:hush@localhost:port"] {

@@ -3,19 +3,25 @@
 use tollbridge::domain::id::{Epoch, Partition};
 use tollbridge::domain::time::Wall;
 use tollbridge::ports::queue::{Admission, Depth, Moved, Queue};
+use tollbridge_rig::{Cluster, RedisOptions};
 
 use crate::values::{
     E, P, class, elsewhere, entry, epoch_of, in_archive, in_temp, key, keys, many, scan_all,
 };
-use crate::world::{Memory, Real, World, run};
+use crate::world::{Memory, Real, Together, World, run};
 
 macro_rules! suite {
     ($($check:ident),+ $(,)?) => {
-        mod memory {
-            $(#[test] fn $check() { super::run(super::$check(&super::Memory::default())); })+
-        }
-        mod redis {
-            $(#[test] fn $check() { super::run(super::$check(&super::Real::shared())); })+
+        suite!(memory: world::Memory::default(); $($check),+);
+        suite!(redis: world::Real::shared(); $($check),+);
+        suite!(valkey: world::Real::valkey(); $($check),+);
+        suite!(sentinels: world::sentinels(); $($check),+);
+        suite!(cluster: world::cluster(); $($check),+);
+    };
+    ($name:ident: $world:expr; $($check:ident),+) => {
+        mod $name {
+            use crate::world;
+            $(#[test] fn $check() { world::run(super::$check(&$world)); })+
         }
     };
 }
@@ -48,6 +54,17 @@ fn memory_full_in_memory() {
 #[test]
 fn memory_full_in_redis() {
     run(only_admission_meets_a_full_queue(&Real::alone()));
+}
+
+#[test]
+fn memory_full_in_valkey() {
+    run(only_admission_meets_a_full_queue(&Real::with(RedisOptions::valkey().unwrap())));
+}
+
+#[test]
+fn memory_full_in_a_cluster() {
+    let own: Together<Cluster, Cluster> = Together::on(Cluster::start().unwrap());
+    run(only_admission_meets_a_full_queue(&own));
 }
 
 async fn admission_answers_each_entry(w: &impl World) {

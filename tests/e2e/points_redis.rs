@@ -78,6 +78,34 @@ fn point_08_a_lost_tail_is_noticed_at_the_next_sweep() {
     world.balance();
 }
 
+/// Redis starts from a snapshot that was taken some time ago: what came since is missing, what has moved since has not,
+/// what has left since is there again, and the epoch is the owner's.
+#[test]
+fn point_08_an_old_snapshot_is_noticed_and_refilled() {
+    let world = World::new(own_redis());
+    let processor = world.start_warm("one");
+    world.gateway_link.hold(ToClient);
+    world.publish(0, &ids("early", 10));
+    wait("the first requests", || world.attempts_of("early-") == 10 && world.depths() == (10, 0));
+    world.redis().command(&["SAVE"]).unwrap();
+    world.gateway_link.release(ToClient);
+    world.wait_done();
+    wait("empty queues", || world.depths() == (0, 0));
+    with_full_queues(&world);
+    world.redis().restart().unwrap();
+    assert_eq!(world.depths(), (10, 0), "the snapshot");
+    wait("both queues again", || world.depths() == (10, 10));
+    wait("the count", || processor.metric("tollbridge_refilled_total", "") >= 20);
+    assert_eq!(processor.metric("tollbridge_reclaims_total", ""), 0);
+    world.gateway_link.release(ToClient);
+    world.unlock_table();
+    world.wait_done();
+    assert_eq!(world.attempts_of("early-"), 10, "nobody was asked for again");
+    assert_eq!(world.attempts_of(""), 31, "nobody was asked for again");
+    assert_eq!(processor.terminate(), Some(0));
+    world.balance();
+}
+
 /// The process and all of Redis are gone at the same time: only Kafka, the store and the gateway are left.
 #[test]
 fn point_08_a_wiped_redis_and_a_killed_process_repeat_requests_under_the_same_keys() {

@@ -30,7 +30,7 @@ pub struct Plan {
     pub postgres: bool,
     /// Processors reach the broker through its proxy, which is this test's alone meanwhile.
     pub kafka_link: bool,
-    /// A Redis of its own, for tests that change its settings or wipe it.
+    /// A Redis of its own, for tests that change its settings or wipe it. It keeps what it is told to save.
     pub own_redis: bool,
     /// The script of the gateway's faults.
     pub faults: &'static str,
@@ -127,7 +127,8 @@ impl World {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed) + 1;
         let folder = TempDir::new("e2e").unwrap();
         let kafka_link = plan.kafka_link.then(KafkaLink::take);
-        let redis = plan.own_redis.then(|| Redis::start_with(RedisOptions::default()).unwrap());
+        let forgetful = RedisOptions { appendonly: false, ..RedisOptions::default() };
+        let redis = plan.own_redis.then(|| Redis::start_with(forgetful).unwrap());
         let redis_port = redis.as_ref().map_or_else(|| shared_redis().port(), Redis::port);
         let gateway_port = free_port();
         let (store_url, store_port) = if plan.postgres {

@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use redis::Value;
 
+use super::setup::Kind;
 use crate::domain::id::{Offset, TransactionId};
 use crate::domain::time::Wall;
 use crate::ports::queue::{Admission, Depth, EntryKey, Moved, QueueError, QueueHealth};
@@ -97,6 +98,49 @@ pub fn depths(lengths: &[u64]) -> Vec<Depth> {
     pairs.map(|pair| Depth { temp: pair[0], archive: pair[1] }).collect()
 }
 
+/// What a server is, from the text of `INFO server`. Valkey has another name for the line.
+pub(super) fn kind(info: &str) -> Kind {
+    let mode = |line: &str| {
+        let (name, mode) = line.split_once(':')?;
+        matches!(name, "redis_mode" | "server_mode").then(|| mode.trim().to_owned())
+    };
+    match info.lines().find_map(mode).as_deref() {
+        Some("cluster") => Kind::Node,
+        Some("sentinel") => Kind::Sentinel,
+        _ => Kind::Server,
+    }
+}
+
+/// How many slots the ranges of `CLUSTER SLOTS` hold.
+pub(super) fn covered(ranges: &[Value]) -> u32 {
+    let count = |range: &Value| match range {
+        Value::Array(range) => match range.as_slice() {
+            [Value::Int(first), Value::Int(last), _, ..] => u32::try_from(last - first + 1).ok(),
+            _ => None,
+        },
+        _ => None,
+    };
+    ranges.iter().filter_map(count).sum()
+}
+
+/// Of several servers, all of which are needed: the oldest version, a policy that evicts, the fullest memory, and the
+/// clock that is furthest from the middle one. `None` of none.
+pub(super) fn worst(mut each: Vec<QueueHealth>) -> Option<QueueHealth> {
+    let major = |h: &QueueHealth| h.version.split('.').next().and_then(|n| n.parse::<u32>().ok());
+    let room = |h: &QueueHealth| match h.max_memory_bytes {
+        0 => u64::MAX,
+        most => most.saturating_sub(h.used_memory_bytes),
+    };
+    each.sort_by_key(|h| h.now);
+    let middle = each.get(each.len() / 2)?.now;
+    let now = each.iter().map(|h| h.now).max_by_key(|now| now.0.abs_diff(middle.0))?;
+    let version = each.iter().min_by_key(|h| major(h))?.version.clone();
+    let evicts = each.iter().find(|h| h.eviction_policy != "noeviction");
+    let eviction_policy = evicts.or(each.first())?.eviction_policy.clone();
+    let fullest = each.into_iter().min_by_key(room)?;
+    Some(QueueHealth { version, eviction_policy, now, ..fullest })
+}
+
 /// From the text of `INFO` and the answer to `TIME`.
 pub fn health(info: &str, time: (i64, i64)) -> Result<QueueHealth, QueueError> {
     let line = |name: &str| {
@@ -149,6 +193,35 @@ fn odd(expected: &str, found: &Value) -> QueueError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_worst_of_several_servers_counts() {
+        let one = |version: &str, eviction: &str, (used, max), now| QueueHealth {
+            version: version.into(),
+            eviction_policy: eviction.into(),
+            used_memory_bytes: used,
+            max_memory_bytes: max,
+            now: Wall(now),
+        };
+        let each = vec![
+            one("8.1.8", "noeviction", (90, 100), 1_000),
+            one("7.2.4", "allkeys-lru", (1_000, 0), 1_001),
+            one("10.0.0", "noeviction", (10, 100), 0),
+        ];
+        assert_eq!(worst(each), Some(one("7.2.4", "allkeys-lru", (90, 100), 0)));
+        assert_eq!(worst(Vec::new()), None);
+    }
+
+    #[test]
+    fn what_a_server_is_and_the_slots_that_are_served() {
+        assert_eq!(kind("# Server\r\nredis_mode:cluster\r\n"), Kind::Node);
+        assert_eq!(kind("server_mode:sentinel\r\n"), Kind::Sentinel);
+        assert_eq!(kind("redis_mode:standalone\r\n"), Kind::Server);
+        let node = || Value::Array(Vec::new());
+        let range = |first, last| Value::Array(vec![Value::Int(first), Value::Int(last), node()]);
+        assert_eq!(covered(&[range(0, 5_460), range(5_461, 16_383)]), 16_384);
+        assert_eq!(covered(&[range(7, 7), Value::Nil, Value::Array(vec![Value::Int(1)])]), 1);
+    }
 
     #[test]
     fn positions_that_nobody_asked_about_are_refused() {

@@ -9,13 +9,18 @@
 //!   under something that is no transaction id, was not written by us: a scan skips it with a warning (once), and
 //!   admission writes over it. It is never deleted.
 //! - A call that was given up as `Transient` may still reach Redis, later than the calls after it.
+//! - In a cluster all keys of a partition are in one slot. While that moves from one node to another, its scripts are
+//!   refused as `Transient`: each wants all of its keys in one place, and the key of an empty queue is in none.
 
 pub mod answers;
 mod client;
+mod connection;
 mod errors;
 mod keys;
 mod link;
 mod scripts;
+mod sentinel;
+mod setup;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -32,14 +37,17 @@ use crate::ports::queue::{
     Admission, Depth, Entry, EntryKey, Found, Moved, Page, Queue, QueueError, QueueHealth,
 };
 use keys::{KeySpace, Keys};
-use link::Link;
+use link::{Held, Link};
 use scripts::{Call, Claim, Line, Lines, Scan, Script, Scripts};
+pub use setup::{Kind, Misfit};
 
 /// Where the queues are.
 #[derive(Clone)]
 pub struct Settings {
-    /// `redis://[user:password@]host[:port][/db]`, or `rediss://` for TLS.
+    /// `redis://[user:password@]host[:port][/db]`, or `rediss://` for TLS. Of Sentinels and of a cluster's nodes
+    /// several, or all: `host:port,host:port`.
     pub url: String,
+    pub topology: Topology,
     /// Certificates (PEM) that are trusted for `rediss://` in place of the public roots.
     pub ca_file: Option<PathBuf>,
     /// What all keys begin with, so that others may use the same Redis.
@@ -54,10 +62,35 @@ pub struct Settings {
     pub response_timeout: Duration,
 }
 
+/// How the servers at the URL's addresses belong together.
+#[derive(Clone)]
+pub enum Topology {
+    /// There is one.
+    Single,
+    /// They are Sentinels, which know the master of this name. User and password are for them; the URL's are for
+    /// the master.
+    Sentinel { master: String, user: Option<String>, password: Option<String> },
+    /// They are nodes of one cluster; they know the others.
+    Cluster,
+}
+
+impl Topology {
+    /// As in the configuration.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Single => "single",
+            Self::Sentinel { .. } => "sentinel",
+            Self::Cluster => "cluster",
+        }
+    }
+}
+
 /// The URL may hold a password and stays out of logs.
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings")
+            .field("topology", &self.topology.name())
             .field("ca_file", &self.ca_file)
             .field("prefix", &self.prefix)
             .field("group", &self.group)
@@ -88,9 +121,17 @@ pub struct RedisQueue {
 
 struct Room {
     link: Link,
+    topology: Topology,
     keys: KeySpace,
     scripts: Scripts,
     warned: AtomicBool,
+}
+
+/// A password stays out of logs.
+impl fmt::Debug for Topology {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
 }
 
 impl fmt::Debug for RedisQueue {
@@ -106,9 +147,10 @@ impl RedisQueue {
     /// # Errors
     /// `Permanent` where the URL or the certificates can't be read.
     pub fn new(settings: &Settings) -> Result<Self, QueueError> {
-        let client = client::open(&settings.url, settings.ca_file.as_deref())?;
+        let way = client::open(settings)?;
         let room = Room {
-            link: Link::new(client, settings.connect_timeout, settings.response_timeout),
+            topology: settings.topology.clone(),
+            link: Link::new(way, settings.connect_timeout, settings.response_timeout),
             keys: KeySpace::new(&settings.prefix, &settings.group, &settings.topic),
             scripts: Scripts::new(),
             warned: AtomicBool::new(false),
@@ -125,20 +167,16 @@ impl RedisQueue {
         partitions: &[Partition],
         id: &TransactionId,
     ) -> Result<Vec<Standing>, QueueError> {
-        if partitions.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut commands = redis::pipe();
-        for partition in partitions {
-            let keys = self.keys(*partition);
+        let look = |commands: &mut Pipeline, keys: Keys| {
             for hash in [keys.temp, keys.archive] {
-                commands.cmd("HGET").arg(hash).arg(id.as_str());
+                commands.cmd("HMGET").arg(hash).arg(id.as_str());
             }
-        }
-        let values: Vec<Option<Vec<u8>>> = self.ask(&commands).await?;
+        };
+        let values: Vec<[Option<Vec<u8>>; 1]> = self.ask_of(partitions, look).await?;
         let queues =
             partitions.iter().flat_map(|partition| [(partition, false), (partition, true)]);
-        let standing = |((partition, archived), value): ((&Partition, bool), Option<Vec<u8>>)| {
+        type Place<'a> = (&'a Partition, bool);
+        let standing = |((partition, archived), [value]): (Place<'_>, [Option<Vec<u8>>; 1])| {
             let value = value?;
             let (offset, body) = (answers::offset(&value)?, value.get(8..)?);
             let body = Bytes::copy_from_slice(body);
@@ -162,7 +200,11 @@ impl RedisQueue {
             Err(e) if e.kind() == unknown => self.send(&script.in_full(call)).await,
             answer => answer,
         }
-        .map_err(|e| errors::class(&e))
+        .map_err(|e| self.class(&e))
+    }
+
+    fn class(&self, error: &redis::RedisError) -> QueueError {
+        errors::class(error, &self.room.topology)
     }
 
     async fn send(&self, cmd: &redis::Cmd) -> redis::RedisResult<Value> {
@@ -180,7 +222,24 @@ impl RedisQueue {
             self.room.link.ended(&held, &answer);
             answer
         };
-        asked.await.map_err(|e| errors::class(&e))
+        asked.await.map_err(|e| self.class(&e))
+    }
+
+    /// The same for what is asked of each partition: all at once of a server; of a cluster, where each may be
+    /// elsewhere, side by side. The answers are in order.
+    async fn ask_of<T: FromRedisValue>(
+        &self,
+        partitions: &[Partition],
+        put: impl Fn(&mut Pipeline, Keys),
+    ) -> Result<Vec<T>, QueueError> {
+        let together = if self.room.link.is_to_cluster() { 1 } else { partitions.len().max(1) };
+        let each = partitions.chunks(together).map(|some| {
+            let mut commands = redis::pipe();
+            some.iter().for_each(|partition| put(&mut commands, self.keys(*partition)));
+            async move { self.ask::<Vec<T>>(&commands).await }
+        });
+        let answers = futures_util::future::try_join_all(each).await?;
+        Ok(answers.into_iter().flatten().collect())
     }
 
     /// Runs a script over all lines, part by part, and joins what `read` makes of the answers.
@@ -293,21 +352,34 @@ impl Queue for RedisQueue {
     }
 
     async fn depths(&self, partitions: &[Partition]) -> Result<Vec<Depth>, QueueError> {
-        if partitions.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut commands = redis::pipe();
-        for partition in partitions {
-            let keys = self.keys(*partition);
+        let count = |commands: &mut Pipeline, keys: Keys| {
             commands.cmd("HLEN").arg(keys.temp).cmd("HLEN").arg(keys.archive);
-        }
-        self.ask::<Vec<u64>>(&commands).await.map(|lengths| answers::depths(&lengths))
+        };
+        let lengths: Vec<u64> = self.ask_of(partitions, count).await?;
+        Ok(answers::depths(&lengths))
     }
 
     async fn health(&self) -> Result<QueueHealth, QueueError> {
-        let mut commands = redis::pipe();
-        commands.cmd("INFO").arg("server").cmd("INFO").arg("memory").cmd("TIME");
-        let (server, memory, time): (String, String, (i64, i64)) = self.ask(&commands).await?;
-        answers::health(&format!("{server}\n{memory}"), time)
+        let told = async {
+            let mut held = self.room.link.hold().await?;
+            let told = everywhere(&mut held).await;
+            self.room.link.ended(&held, &told);
+            told
+        };
+        let told = told.await.map_err(|e| self.class(&e))?;
+        let each = told.into_iter().map(|(info, time)| answers::health(&info, time));
+        let worst = answers::worst(each.collect::<Result<_, _>>()?);
+        worst.ok_or_else(|| QueueError::Transient("no server answered".into()))
     }
+}
+
+/// What each server says of itself, and what its clock says.
+async fn everywhere(held: &mut Held) -> redis::RedisResult<Vec<(String, (i64, i64))>> {
+    let infos = held.connection.everywhere(&redis::cmd("INFO")).await?;
+    let times = held.connection.everywhere(&redis::cmd("TIME")).await?;
+    let both = infos.into_iter().zip(times);
+    let read = |(info, time)| {
+        Ok((String::from_redis_value(info)?, FromRedisValue::from_redis_value(time)?))
+    };
+    both.map(read).collect()
 }

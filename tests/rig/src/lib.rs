@@ -11,14 +11,18 @@
 //! - [`temp`]: folders that vanish with the process, however it ends.
 //! - [`process`]: child processes that never outlive their parent.
 //! - [`proxy`]: a TCP proxy that passes, holds, delays, swallows or cuts.
-//! - [`kafka`], [`redis`], [`postgres`], [`clickhouse`]: the services.
+//! - [`kafka`], [`redis`], [`postgres`], [`clickhouse`]: the services; [`sentinels`] and [`cluster`]: several of Redis
+//!   together.
 //! - [`shared`]: one service of each kind per test binary.
 //! - [`oracle`]: a second opinion on what they did together.
 //! - [`store`]: which of the stores.
-//! - [`stack`]: all of them with the gateway simulator and [`processor`]s; [`http`]: what those serve.
+//! - [`stack`]: all of them with the gateway simulator and [`processor`]s; [`http`]: what those serve; [`queues`]: the
+//!   servers of its queues; [`backlog`]: what is still to do.
 
+pub mod backlog;
 pub mod cache;
 pub mod clickhouse;
+pub mod cluster;
 pub mod error;
 pub mod http;
 pub mod kafka;
@@ -28,8 +32,10 @@ pub mod postgres;
 pub mod process;
 pub mod processor;
 pub mod proxy;
+pub mod queues;
 pub mod redis;
 mod seed;
+pub mod sentinels;
 pub mod shared;
 pub mod stack;
 pub mod store;
@@ -37,6 +43,7 @@ pub mod temp;
 pub mod wait;
 
 pub use clickhouse::Clickhouse;
+pub use cluster::Cluster;
 pub use error::{Error, Result};
 pub use kafka::{Kafka, KafkaOptions};
 pub use ports::free_port;
@@ -44,9 +51,14 @@ pub use postgres::Postgres;
 pub use process::{Launch, Process, Signal};
 pub use processor::Processor;
 pub use proxy::{Direction, Proxy};
+pub use queues::{Queues, Together};
 pub use redis::{Redis, RedisOptions, Reply};
 pub use seed::{seed, seed_bytes};
-pub use shared::{shared_clickhouse, shared_kafka, shared_postgres, shared_redis};
+pub use sentinels::Sentinels;
+pub use shared::{
+    shared_clickhouse, shared_cluster, shared_kafka, shared_postgres, shared_redis,
+    shared_sentinels, shared_valkey,
+};
 pub use stack::{Stack, StackOptions};
 pub use store::Store;
 pub use temp::TempDir;

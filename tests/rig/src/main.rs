@@ -52,14 +52,14 @@ fn soak(runs: &str) -> Result<()> {
     }
 }
 
-/// The system's packages by the script that also runs before anything is built, then Kafka and ClickHouse.
+/// The system's packages by the script that also runs before anything is built, then Kafka, Valkey and ClickHouse.
 fn install() -> ExitCode {
     const SCRIPT: &str = include_str!("../install.sh");
     let packages = Command::new("sh").args(["-c", SCRIPT]).stdin(Stdio::null()).status();
     if !packages.is_ok_and(|status| status.success()) {
         return ExitCode::from(UNAVAILABLE);
     }
-    match cache::kafka().and_then(|_| cache::clickhouse()) {
+    match cache::kafka().and_then(|_| cache::valkey()).and_then(|_| cache::clickhouse()) {
         Ok(_) => ExitCode::SUCCESS,
         Err(e) => {
             eprintln!("rig: {e}");

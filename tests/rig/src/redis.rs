@@ -1,6 +1,7 @@
 //! A real Redis server of its own, with a client of a few lines for commands such as FLUSHALL and HLEN.
 //! It is deliberately not a client for the product: that one uses the redis crate.
 
+use crate::cache;
 use crate::error::{Doing, Error, Result};
 use crate::ports::free_port;
 use crate::process::{Launch, Process, seen_from_outside};
@@ -49,6 +50,17 @@ impl Default for RedisOptions {
             disk: None,
             args: Vec::new(),
         }
+    }
+}
+
+impl RedisOptions {
+    /// Valkey, in place of Redis.
+    ///
+    /// # Errors
+    /// When it cannot be fetched.
+    pub fn valkey() -> Result<Self> {
+        let program = cache::valkey()?.display().to_string();
+        Ok(Self { program, ..Self::default() })
     }
 }
 
@@ -113,15 +125,20 @@ impl Redis {
     /// # Errors
     /// As for [`Redis::start`].
     pub fn start_with(options: RedisOptions) -> Result<Self> {
-        let redis = Self {
+        let redis = Self::stopped(options)?;
+        redis.run()?;
+        Ok(redis)
+    }
+
+    /// One that [`Redis::restart`] would start.
+    pub(crate) fn stopped(options: RedisOptions) -> Result<Self> {
+        Ok(Self {
             folder: TempDir::new("redis")?,
             options,
             port: free_port(),
             next_database: AtomicU32::new(1),
             process: Mutex::new(None),
-        };
-        redis.run()?;
-        Ok(redis)
+        })
     }
 
     fn run(&self) -> Result<()> {

@@ -2,7 +2,7 @@
 //! statics, which Rust never drops: the kernel ends the processes with us, and the temporary folders'
 //! shell removes their data. It is deliberately not for tests that kill or pause a service.
 
-use crate::{Clickhouse, Kafka, Postgres, Redis};
+use crate::{Clickhouse, Cluster, Kafka, Postgres, Redis, RedisOptions, Sentinels};
 use std::sync::OnceLock;
 
 /// The test binary's broker. Tests keep apart by topic and group names.
@@ -43,4 +43,35 @@ pub fn shared_postgres() -> &'static Postgres {
 pub fn shared_clickhouse() -> &'static Clickhouse {
     static CLICKHOUSE: OnceLock<Clickhouse> = OnceLock::new();
     CLICKHOUSE.get_or_init(|| Clickhouse::start().unwrap_or_else(|e| panic!("{e}")))
+}
+
+/// The test binary's Valkey. Tests keep apart as on [`shared_redis`].
+///
+/// # Panics
+/// When it cannot be fetched or started.
+#[must_use]
+pub fn shared_valkey() -> &'static Redis {
+    static VALKEY: OnceLock<Redis> = OnceLock::new();
+    let start = || RedisOptions::valkey().and_then(Redis::start_with);
+    VALKEY.get_or_init(|| start().unwrap_or_else(|e| panic!("{e}")))
+}
+
+/// The test binary's servers under Sentinels. Tests keep apart by prefix.
+///
+/// # Panics
+/// When they cannot be started.
+#[must_use]
+pub fn shared_sentinels() -> &'static Sentinels {
+    static SENTINELS: OnceLock<Sentinels> = OnceLock::new();
+    SENTINELS.get_or_init(|| Sentinels::start().unwrap_or_else(|e| panic!("{e}")))
+}
+
+/// The test binary's cluster. Tests keep apart by prefix.
+///
+/// # Panics
+/// When it cannot be started.
+#[must_use]
+pub fn shared_cluster() -> &'static Cluster {
+    static CLUSTER: OnceLock<Cluster> = OnceLock::new();
+    CLUSTER.get_or_init(|| Cluster::start().unwrap_or_else(|e| panic!("{e}")))
 }

@@ -1,12 +1,14 @@
 //! Everything at once: Kafka with its topics, Redis, a store, the gateway simulator, and processors of one
 //! consumer group, all on loopback ports of their own. It drives the product by its command line alone.
 
+pub use crate::backlog::{backlog, wait_worked_off};
 use crate::error::{Doing, Error, Result};
 use crate::process::{Launch, Process};
 use crate::processor::{Processor, answers};
+use crate::queues::{self, Queues, Together};
 use crate::store::Store;
 use crate::temp::TempDir;
-use crate::wait::{lock, wait_until};
+use crate::wait::lock;
 use crate::{Clickhouse, Kafka, KafkaOptions, Postgres, Proxy, Redis, RedisOptions, free_port};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -49,6 +51,8 @@ pub struct StackOptions {
     pub store_disk: Option<String>,
     /// How Redis is started.
     pub redis: RedisOptions,
+    /// Whether it is several servers.
+    pub queues: Queues,
     /// Whether processors reach each service through a proxy: each broker's own, and [`Links`].
     pub linked: bool,
     /// Where configurations, logs and the ledger go; without it a folder that vanishes.
@@ -72,6 +76,7 @@ impl StackOptions {
             thrifty_broker: false,
             store_disk: None,
             redis: RedisOptions::default(),
+            queues: Queues::Single,
             linked: false,
             folder: None,
         }
@@ -95,8 +100,10 @@ pub struct Stack {
     options: StackOptions,
     /// The broker, or several.
     pub kafka: Kafka,
-    /// The queues.
+    /// The queues' server, where it is one.
     pub redis: Redis,
+    /// Their servers, where they are several.
+    pub together: Option<Together>,
     /// The store, where it is PostgreSQL.
     pub postgres: Option<Postgres>,
     /// The store, where it is ClickHouse.
@@ -127,7 +134,7 @@ impl Stack {
         fs::create_dir_all(&folder).doing(|| format!("make {}", folder.display()))?;
         let (kafka, redis, postgres, clickhouse) = std::thread::scope(|scope| {
             let kafka = scope.spawn(|| start_kafka(&options));
-            let redis = scope.spawn(|| Redis::start_with(options.redis.clone()));
+            let redis = scope.spawn(|| queues::start(options.queues, &options.redis));
             let disk = options.store_disk.as_deref();
             let is = |store| options.store == store;
             let postgres = is(Store::Postgres).then(|| Postgres::start_on(disk, &[]));
@@ -135,7 +142,7 @@ impl Stack {
             (kafka.join(), redis.join(), postgres, clickhouse)
         });
         let panicked = |_| Error::new("a service's start panicked");
-        let redis = redis.map_err(panicked)??;
+        let (redis, together) = redis.map_err(panicked)??;
         let (postgres, clickhouse) = (postgres.transpose()?, clickhouse.transpose()?);
         let store_port = postgres.as_ref().map(Postgres::port);
         let store_port = store_port.or(clickhouse.as_ref().map(Clickhouse::port));
@@ -147,6 +154,7 @@ impl Stack {
         let stack = Self {
             kafka: kafka.map_err(panicked)??,
             redis,
+            together,
             postgres,
             clickhouse,
             links,
@@ -280,7 +288,9 @@ impl Stack {
             let large = [("interval", quoted("500ms".into())), ("max_rows", "10000".into())];
             all.extend(large.map(|(key, value)| ("flush".into(), key.into(), value)));
         }
-        for (section, key, value) in &self.options.settings {
+        let together = self.together.iter().flat_map(Together::settings);
+        for (section, key, value) in together.chain(self.options.settings.clone()) {
+            let (section, key, value) = (&section, &key, &value);
             all.retain(|(s, k, _)| (s, k) != (section, key));
             if !value.is_empty() {
                 all.push((section.clone(), key.clone(), value.clone()));
@@ -350,29 +360,4 @@ fn render(settings: &[(String, String, String)]) -> String {
         }
     }
     text
-}
-
-/// Waits until the group has committed the end of every partition.
-///
-/// # Errors
-/// When it has not within `limit`; names what is left of each partition.
-pub fn wait_worked_off(stack: &Stack, limit: Duration) -> Result<()> {
-    let lag = || backlog(stack);
-    let waited = wait_until("the backlog to be worked off", limit, || {
-        lag().is_ok_and(|lag| lag.iter().all(|left| *left == 0))
-    });
-    waited.map_err(|e| match lag() {
-        Ok(lag) => Error::new(format!("{e}; left in each partition: {lag:?}")),
-        Err(why) => Error::new(format!("{e}: {why}")),
-    })
-}
-
-/// Records of each partition at or above the group's committed offset.
-///
-/// # Errors
-/// When the broker does not answer.
-pub fn backlog(stack: &Stack) -> Result<Vec<i64>> {
-    let ends = stack.kafka.end_offsets(TRANSACTIONS, stack.partitions())?;
-    let done = stack.kafka.group_offsets(GROUP, TRANSACTIONS, stack.partitions())?;
-    Ok(ends.iter().zip(done).map(|(end, done)| end - done.max(0)).collect())
 }

@@ -2,11 +2,12 @@
 
 mod points;
 mod table;
+mod together;
 
 pub use self::table::SCENARIOS;
 use crate::strike::Fault;
 use std::time::Duration;
-use tollbridge_rig::Store;
+use tollbridge_rig::{Queues, Store};
 
 /// A scenario.
 #[derive(Debug)]
@@ -72,6 +73,8 @@ pub struct Setup {
     pub metadata_max: usize,
     /// What may end in doubt.
     pub doubts: Doubts,
+    /// Whether Redis is one server.
+    pub queues: Queues,
     /// Redis keeps an append-only file, which it loads slowly.
     pub redis_keeps: bool,
     /// Redis and the store have small disks of their own; only root can give them.
@@ -102,6 +105,7 @@ pub const USUAL: Setup = Setup {
     brokers: 1,
     metadata_max: 4096,
     doubts: Doubts::None,
+    queues: Queues::Single,
     redis_keeps: false,
     small_disks: false,
     clocks: false,

@@ -1,7 +1,7 @@
 //! The table of scenarios: a name that says what is done, a sentence, and which faults strike. Faults of one lane
 //! strike one after another, lanes side by side.
 
-use super::{Doubts, Group, Scenario, Setup, USUAL, points};
+use super::{Doubts, Group, Scenario, Setup, USUAL, points, together};
 use crate::strike::{
     brokers, clocks, crossings, damaged, disks, endings, gateway, gone, kafka, links, processors,
     redis, refusals, store,
@@ -323,6 +323,9 @@ pub const SCENARIOS: &[Scenario] = &[
         &[&[endings::TERMINATE]],
     )
     .on(Setup { landings: 8, ..USUAL }),
+    together::SENTINELS,
+    together::CLUSTER,
+    together::SLOTS,
     points::KILLED,
     points::HELD,
     points::HEARS_LATE,

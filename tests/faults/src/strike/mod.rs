@@ -18,6 +18,7 @@ pub mod publishing;
 pub mod redis;
 pub mod refusals;
 pub mod store;
+pub mod together;
 
 use crate::dice::Dice;
 use crate::world::World;
