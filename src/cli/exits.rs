@@ -13,7 +13,7 @@ const CONFIG: Meaning = (78, "the configuration is wrong; each finding is a line
 const FAILED: Meaning = (1, "it failed for another reason, told on stderr");
 
 /// Commands by name; a command of a command behind the one that it is of.
-const COMMANDS: [(&str, &[Meaning]); 15] = [
+const COMMANDS: [(&str, &[Meaning]); 18] = [
     (
         "run",
         &[
@@ -34,6 +34,18 @@ const COMMANDS: [(&str, &[Meaning]); 15] = [
     ("config show", &[(0, "shown"), USAGE, CONFIG]),
     ("migrate", &[(0, "the tables have this version"), FAILED, USAGE, GONE, CONFIG]),
     ("generate", &[(0, "every record is acknowledged"), FAILED, USAGE, GONE, CONFIG]),
+    ("gateway", &[(0, "done"), FAILED, USAGE, (3, "a check found something"), CONFIG]),
+    (
+        "gateway check",
+        &[
+            (0, "the answers fit each other and the profile"),
+            FAILED,
+            USAGE,
+            (3, "they do not, or none came; what is wrong is told on stdout"),
+            (78, "the configuration or the profile is wrong; each finding is a line on stderr"),
+        ],
+    ),
+    ("gateway show", &[(0, "shown"), USAGE]),
     (
         "gateway-sim",
         &[

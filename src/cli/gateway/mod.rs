@@ -30,6 +30,9 @@ enum Which {
 
 /// Print a built-in profile
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tollbridge gateway show stripe > gateway.toml")]
 pub struct ShowArgs {
     /// Its name
     #[arg(value_name = "NAME", value_parser = BUILT_IN.map(|(name, _)| name))]

@@ -118,7 +118,9 @@ impl Cluster {
     /// When there is none.
     pub fn owner(&self, key: &str) -> Result<&Redis> {
         let mut masters = self.masters().into_iter();
-        masters.find(|node| serves(node, key)).ok_or_else(|| Error::new(format!("nobody has the slot of {key}")))
+        masters
+            .find(|node| serves(node, key))
+            .ok_or_else(|| Error::new(format!("nobody has the slot of {key}")))
     }
 
     /// Waits until every node sees every slot served, and every replica follows its master.
