@@ -7,11 +7,12 @@ use crate::{page, root};
 /// Pages that are linked to before they are there.
 const TO_COME: [&str; 1] = ["docs/measured.md"];
 
-const PAGES: [&str; 11] = [
+const PAGES: [&str; 12] = [
     "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "docs/configuration.md",
+    "docs/features.md",
     "docs/gateway-sim.md",
     "docs/gateways.md",
     "docs/guarantees.md",

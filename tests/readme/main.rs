@@ -1,10 +1,12 @@
 //! What the documentation shows is run: every command block of the README against real services, every page's links,
-//! the examples of the formats, and the files for containers as far as that goes without an engine.
+//! the examples of the formats, the tests that features name, and the files for containers as far as that goes without
+//! an engine.
 
 #![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
 
 mod blocks;
 mod docker;
+mod features;
 mod formats;
 mod links;
 mod map;
