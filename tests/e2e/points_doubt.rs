@@ -78,8 +78,9 @@ fn resolve_both(world: &World) {
 /// Another amount than was asked for: it is looked up, and the charge is not asked for again.
 #[test]
 fn point_13_an_answer_that_contradicts_the_request_is_never_asked_for_again() {
+    // The lookups are answered, and tell nothing.
     const FAULTS: &str = "[[fault]]\nkind = 'wrong-amount'\nmatch = ['tx-']\n\
-         [[fault]]\nkind = 'error-before'\non = 'lookup'\nattempts = 'all'\nmatch = ['tx-']\n";
+         [[fault]]\nkind = 'error-before'\nstatus = 410\non = 'lookup'\nattempts = 'all'\nmatch = ['tx-']\n";
     let world = World::new(quick(FAULTS));
     let processor = world.start_warm("one");
     world.gateway_link.hold(ToClient);
@@ -89,6 +90,22 @@ fn point_13_an_answer_that_contradicts_the_request_is_never_asked_for_again() {
     world.wait_done();
     let doubt = world.events_of("tx-1").pop().unwrap();
     assert_eq!((doubt.fate.as_str(), doubt.code.as_str()), ("in_doubt", "mismatch"));
+    assert_eq!((world.attempts("tx-1").len(), world.charged("tx-1")), (1, 1));
+    assert_eq!(processor.terminate(), Some(0));
+    world.balance();
+}
+
+/// A gateway in trouble says nothing of a transaction: nobody is called for what it tells by itself later.
+#[test]
+fn point_11_lookups_that_an_outage_keeps_from_answering_give_nothing_to_a_person() {
+    const FAULTS: &str = "[[fault]]\nkind = 'wrong-amount'\nmatch = ['tx-']\n\
+         [[fault]]\nkind = 'error-before'\nstatus = 503\non = 'lookup'\nattempts = [1, 2, 3, 4, 5]\nmatch = ['tx-']\n";
+    let world = World::new(quick(FAULTS));
+    let processor = world.start_warm("one");
+    world.publish(0, &["tx-1"]);
+    world.wait_done();
+    let event = world.events_of("tx-1").pop().unwrap();
+    assert_eq!(event.fate, "archived");
     assert_eq!((world.attempts("tx-1").len(), world.charged("tx-1")), (1, 1));
     assert_eq!(processor.terminate(), Some(0));
     world.balance();

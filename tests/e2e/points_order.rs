@@ -15,7 +15,7 @@ const WHILE: Duration = Duration::from_millis(500);
 #[test]
 fn point_06_a_doubt_is_marked_then_stored_then_told_then_deleted() {
     const FAULTS: &str = "[[fault]]\nkind = 'wrong-amount'\nmatch = ['tx']\n\
-         [[fault]]\nkind = 'error-before'\non = 'lookup'\nattempts = 'all'\nmatch = ['tx']\n";
+         [[fault]]\nkind = 'error-before'\nstatus = 410\non = 'lookup'\nattempts = 'all'\nmatch = ['tx']\n";
     let plan = Plan { faults: FAULTS, postgres: true, kafka_link: true, ..Plan::default() }
         .set("gateway.timeout", "\"1s\"")
         .set("sweep.min_age", "\"1500ms\"");
