@@ -1,14 +1,15 @@
-//! TLS to a real Redis: a certificate of our own authority is trusted where the settings say so, and nowhere else.
+//! TLS to real servers: a certificate of our own authority is trusted where the settings say so, and nowhere else.
 
 use std::fs;
 use std::path::Path;
 
 use tollbridge::adapters::redis::{RedisQueue, Settings};
+use tollbridge::domain::id::Partition;
 use tollbridge::ports::queue::{Admission, Queue};
-use tollbridge_rig::{Launch, RedisOptions, TempDir, free_port};
+use tollbridge_rig::{Cluster, Launch, RedisOptions, Sentinels, TempDir, Tls};
 
 use crate::values::{E, P, class, entry};
-use crate::world::{PATIENCE, Real, run};
+use crate::world::{Masters, PATIENCE, Real, run};
 
 const NAMES: &str = "subjectAltName=IP:127.0.0.1";
 
@@ -18,8 +19,8 @@ fn only_a_trusted_certificate_of_the_right_name_will_do() {
     let [key, cert, other] = ["key.pem", "cert.pem", "other.pem"].map(|name| folder.join(name));
     certificate(&folder.join("other-key.pem"), &other);
     certificate(&key, &cert);
-    let port = free_port();
-    let w = Real::with(with_tls(port, &key, &cert));
+    let w = Real::with(with_tls(&key, &cert));
+    let port = w.server().peer_port();
     let at = |host: &str, ca: Option<&Path>| {
         let settings = w.settings(&format!("rediss://{host}:{port}"));
         RedisQueue::new(&Settings { ca_file: ca.map(Path::to_owned), ..settings }).unwrap()
@@ -38,6 +39,45 @@ fn only_a_trusted_certificate_of_the_right_name_will_do() {
             assert!(format!("{refused:?}").contains("certificate"), "{what}: {refused:?}");
         }
     });
+}
+
+/// Sentinels and the master that they name, and all of a cluster's nodes, are trusted by the same file, and by no other.
+#[test]
+fn several_servers_are_trusted_alike() {
+    let folder = TempDir::new("tls").unwrap();
+    let [key, cert, other] = ["key.pem", "cert.pem", "other.pem"].map(|name| folder.join(name));
+    certificate(&folder.join("other-key.pem"), &other);
+    certificate(&key, &cert);
+    with_the_right_file_alone(&Cluster::start_with(&with_tls(&key, &cert)).unwrap(), &cert, &other);
+    with_the_right_file_alone(
+        &Sentinels::start_with(with_tls(&key, &cert)).unwrap(),
+        &cert,
+        &other,
+    );
+}
+
+fn with_the_right_file_alone(servers: &impl Masters, right: &Path, wrong: &Path) {
+    let at = |ca: &Path| {
+        let plain = servers.settings("p");
+        let url = plain.url.replace("redis://", "rediss://");
+        RedisQueue::new(&Settings { url, ca_file: Some(ca.to_owned()), ..plain }).unwrap()
+    };
+    run(async {
+        let q = at(right);
+        for partition in (0..16).map(Partition) {
+            q.claim(partition, E).await.unwrap();
+            let admitted = q.admit(partition, E, &[entry("a", 1, "a")]).await.unwrap();
+            assert_eq!(admitted, [Admission::New]);
+        }
+        let refused = at(wrong).claim(P, E).await;
+        assert_eq!(class(&refused), "transient");
+        assert!(format!("{refused:?}").contains("certificate"), "{refused:?}");
+    });
+}
+
+fn with_tls(key: &Path, cert: &Path) -> RedisOptions {
+    let tls = Some(Tls { key: key.to_owned(), cert: cert.to_owned() });
+    RedisOptions { appendonly: false, tls, ..RedisOptions::default() }
 }
 
 #[test]
@@ -71,21 +111,4 @@ fn certificate(key: &Path, cert: &Path) {
         .arg(cert)
         .run(PATIENCE)
         .unwrap();
-}
-
-fn with_tls(port: u16, key: &Path, cert: &Path) -> RedisOptions {
-    let port = port.to_string();
-    let (key, cert) = (key.display().to_string(), cert.display().to_string());
-    let args = [
-        ["--tls-port", &port],
-        ["--tls-key-file", &key],
-        ["--tls-cert-file", &cert],
-        ["--tls-ca-cert-file", &cert],
-        ["--tls-auth-clients", "no"],
-    ];
-    RedisOptions { args: args.concat().into_iter().map(str::to_owned).collect(), ..quick() }
-}
-
-fn quick() -> RedisOptions {
-    RedisOptions { appendonly: false, ..RedisOptions::default() }
 }

@@ -55,7 +55,7 @@ impl Cluster {
             node.command(&["CLUSTER", "SET-CONFIG-EPOCH", &(epoch + 1).to_string()])?;
         }
         for node in others {
-            let (port, bus) = (node.port().to_string(), bus(node)?);
+            let (port, bus) = (node.peer_port().to_string(), bus(node)?);
             first.command(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus])?;
         }
         let all = format!("cluster_known_nodes:{}", self.nodes.len());
@@ -91,7 +91,7 @@ impl Cluster {
     /// The URL that names three nodes.
     #[must_use]
     pub fn url(&self) -> String {
-        let hosts = self.nodes.iter().take(MASTERS).map(|n| format!("127.0.0.1:{}", n.port()));
+        let hosts = self.nodes.iter().take(MASTERS).map(|n| format!("127.0.0.1:{}", n.peer_port()));
         format!("redis://{}", hosts.collect::<Vec<_>>().join(","))
     }
 
@@ -132,10 +132,11 @@ impl Cluster {
         wait_for("the cluster to be whole", LIMIT, || {
             let whole = |node: &Redis| {
                 let told = node.command(&["CLUSTER", "INFO"]).map(|told| told.text());
-                told.is_ok_and(|told| told.contains(&served))
+                // A node that has just seen all slots still refuses for a while.
+                told.is_ok_and(|told| told.contains("cluster_state:ok") && told.contains(&served))
             };
             let masters = self.masters();
-            let followed = |master: &&Redis| self.nodes.iter().any(|n| follows(n, master.port()));
+            let followed = |master: &&Redis| self.nodes.iter().any(|n| follows(n, master));
             let is_whole = masters.len() == MASTERS
                 && masters.iter().all(followed)
                 && self.nodes.iter().all(whole);
@@ -167,7 +168,7 @@ impl Cluster {
         to.command(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &from_id])?;
         from.command(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &to_id])?;
         pause();
-        let port = to.port().to_string();
+        let port = to.peer_port().to_string();
         while let Reply::Array(keys) = from.command(&["CLUSTER", "GETKEYSINSLOT", &slot, "1"])? {
             let Some(key) = keys.first().map(Reply::text) else { break };
             from.command(&["MIGRATE", "127.0.0.1", &port, &key, "0", "30000"])?;
@@ -190,6 +191,7 @@ fn node(options: &RedisOptions) -> Result<Redis> {
         // A replica that lost its link a while ago may take over all the same.
         ["--cluster-replica-validity-factor", "0"],
         ["--repl-diskless-sync-delay", "0"],
+        ["--tls-cluster", if options.tls.is_some() { "yes" } else { "no" }],
     ];
     let args = args.concat().into_iter().map(str::to_owned).chain(options.args.clone()).collect();
     Redis::start_with(RedisOptions { appendonly: false, args, ..options.clone() })

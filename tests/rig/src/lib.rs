@@ -52,7 +52,7 @@ pub use process::{Launch, Process, Signal};
 pub use processor::Processor;
 pub use proxy::{Direction, Proxy};
 pub use queues::{Queues, Together};
-pub use redis::{Redis, RedisOptions, Reply};
+pub use redis::{Redis, RedisOptions, Reply, Tls};
 pub use seed::{seed, seed_bytes};
 pub use sentinels::Sentinels;
 pub use shared::{

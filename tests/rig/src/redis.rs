@@ -35,8 +35,34 @@ pub struct RedisOptions {
     pub maxmemory_policy: String,
     /// The size of a small disk of its own, such as `64m`, lost with the process. Only root can have one.
     pub disk: Option<String>,
+    /// Whether it speaks TLS, too, on a port of its own, and to its peers.
+    pub tls: Option<Tls>,
     /// More arguments for the server.
     pub args: Vec<String>,
+}
+
+/// A certificate that vouches for itself, and its key; PEM.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    /// The file with the key.
+    pub key: PathBuf,
+    /// The file with the certificate.
+    pub cert: PathBuf,
+}
+
+impl Tls {
+    /// What a configuration says; Redis's and a Sentinel's are alike.
+    pub(crate) fn lines(&self, port: u16) -> Vec<(&'static str, String)> {
+        let (key, cert) = (self.key.display().to_string(), self.cert.display().to_string());
+        vec![
+            ("tls-port", port.to_string()),
+            ("tls-key-file", key),
+            ("tls-cert-file", cert.clone()),
+            ("tls-ca-cert-file", cert),
+            ("tls-auth-clients", "no".into()),
+            ("tls-replication", "yes".into()),
+        ]
+    }
 }
 
 impl Default for RedisOptions {
@@ -48,6 +74,7 @@ impl Default for RedisOptions {
             maxmemory: None,
             maxmemory_policy: "noeviction".into(),
             disk: None,
+            tls: None,
             args: Vec::new(),
         }
     }
@@ -107,6 +134,7 @@ pub struct Redis {
     folder: TempDir,
     options: RedisOptions,
     port: u16,
+    tls_port: Option<u16>,
     next_database: AtomicU32,
     process: Mutex<Option<Process>>,
 }
@@ -134,6 +162,7 @@ impl Redis {
     pub(crate) fn stopped(options: RedisOptions) -> Result<Self> {
         Ok(Self {
             folder: TempDir::new("redis")?,
+            tls_port: options.tls.as_ref().map(|_| free_port()),
             options,
             port: free_port(),
             next_database: AtomicU32::new(1),
@@ -155,6 +184,11 @@ impl Redis {
             .arg(self.folder.path());
         if let Some(limit) = &options.maxmemory {
             launch = launch.args(["--maxmemory", limit]);
+        }
+        if let (Some(tls), Some(port)) = (&options.tls, self.tls_port) {
+            for (name, value) in tls.lines(port) {
+                launch = launch.arg(format!("--{name}")).arg(value);
+            }
         }
         if let Some(size) = &options.disk {
             launch = launch.disk(self.folder.path(), size);
@@ -187,6 +221,12 @@ impl Redis {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The port on which its peers reach it: that for TLS, where it has one.
+    #[must_use]
+    pub fn peer_port(&self) -> u16 {
+        self.tls_port.unwrap_or(self.port)
     }
 
     /// What the server writes.

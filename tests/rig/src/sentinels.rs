@@ -4,7 +4,7 @@
 use crate::error::{Doing, Error, Result};
 use crate::ports::free_port;
 use crate::process::{Launch, Process};
-use crate::redis::command;
+use crate::redis::{Tls, command};
 use crate::temp::TempDir;
 use crate::wait::wait_for;
 use crate::{Redis, RedisOptions, Reply};
@@ -26,8 +26,16 @@ const FAILOVER_TIMEOUT: u32 = 6_000;
 #[derive(Debug)]
 pub struct Sentinels {
     servers: Vec<Redis>,
-    sentinels: Vec<(u16, Process)>,
+    sentinels: Vec<Sentinel>,
     _folder: TempDir,
+}
+
+#[derive(Debug)]
+struct Sentinel {
+    port: u16,
+    /// The one that a URL names.
+    url_port: u16,
+    _process: Process,
 }
 
 impl Sentinels {
@@ -36,16 +44,25 @@ impl Sentinels {
     /// # Errors
     /// When one does not start.
     pub fn start() -> Result<Self> {
-        let options = RedisOptions { appendonly: false, ..RedisOptions::default() };
+        Self::start_with(RedisOptions::default())
+    }
+
+    /// Over servers like this one; none of them keeps anything on disk.
+    ///
+    /// # Errors
+    /// As for [`Sentinels::start`].
+    pub fn start_with(options: RedisOptions) -> Result<Self> {
+        let options = RedisOptions { appendonly: false, ..options };
         let quick = ["--repl-diskless-sync-delay", "0"].map(str::to_owned);
         let master = Redis::start_with(RedisOptions { args: quick.to_vec(), ..options.clone() })?;
-        let port = master.port().to_string();
+        let port = master.peer_port().to_string();
         let of = ["--replicaof", "127.0.0.1", &port].map(str::to_owned);
-        let replica = RedisOptions { args: [&quick[..], &of[..]].concat(), ..options };
+        let args = [&quick[..], &of[..]].concat();
+        let replica = RedisOptions { args, ..options.clone() };
         let servers =
             vec![master, Redis::start_with(replica.clone())?, Redis::start_with(replica)?];
         let folder = TempDir::new("sentinels")?;
-        let sentinel = |number| sentinel(&folder, servers[0].port(), number);
+        let sentinel = |number| sentinel(&folder, &servers[0], number, options.tls.as_ref());
         let sentinels = (0..3).map(sentinel).collect::<Result<Vec<_>>>()?;
         let group = Self { servers, sentinels, _folder: folder };
         group.wait_known()?;
@@ -53,7 +70,7 @@ impl Sentinels {
     }
 
     fn wait_known(&self) -> Result<()> {
-        for (port, _) in &self.sentinels {
+        for Sentinel { port, .. } in &self.sentinels {
             wait_for("Sentinels to know each other", READY_LIMIT, || {
                 let told = command(*port, 0, &["SENTINEL", "MASTER", MASTER]).ok();
                 let field = |name| told.as_ref().and_then(|told| field(told, name));
@@ -68,7 +85,8 @@ impl Sentinels {
     /// The URL that names the Sentinels.
     #[must_use]
     pub fn url(&self) -> String {
-        let hosts = self.sentinels.iter().map(|(port, _)| format!("127.0.0.1:{port}"));
+        let hosts =
+            self.sentinels.iter().map(|sentinel| format!("127.0.0.1:{}", sentinel.url_port));
         format!("redis://{}", hosts.collect::<Vec<_>>().join(","))
     }
 
@@ -83,13 +101,13 @@ impl Sentinels {
     /// # Errors
     /// When it does not answer.
     pub fn master(&self) -> Result<&Redis> {
-        let (port, _) = self.sentinels.first().ok_or_else(|| Error::new("there is no Sentinel"))?;
-        let told = command(*port, 0, &["SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER])?;
+        let first = self.sentinels.first().ok_or_else(|| Error::new("there is no Sentinel"))?;
+        let told = command(first.port, 0, &["SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER])?;
         let Reply::Array(address) = &told else {
             return Err(Error::new(format!("a Sentinel names no master but {told:?}")));
         };
         let port = address.get(1).and_then(Reply::integer);
-        let found = self.servers.iter().find(|server| Some(i64::from(server.port())) == port);
+        let found = self.servers.iter().find(|server| Some(i64::from(server.peer_port())) == port);
         found.ok_or_else(|| Error::new("the Sentinels name a master that is none of ours"))
     }
 
@@ -112,27 +130,36 @@ impl Sentinels {
         wait_for("all replicas to follow", FAILOVER_LIMIT, || {
             let Ok(master) = self.master() else { return Ok(None) };
             let replicas = self.servers.iter().filter(|server| server.port() != master.port());
-            let mut follow = replicas.map(|server| follows(server, master.port()));
+            let mut follow = replicas.map(|server| follows(server, master));
             Ok((is_master(master) && follow.all(|follows| follows)).then_some(()))
         })
     }
 }
 
-fn sentinel(folder: &TempDir, master: u16, number: usize) -> Result<(u16, Process)> {
-    let port = free_port();
+fn sentinel(
+    folder: &TempDir,
+    master: &Redis,
+    number: usize,
+    tls: Option<&Tls>,
+) -> Result<Sentinel> {
+    let (port, tls_port) = (free_port(), tls.map(|_| free_port()));
     let own = folder.join(number.to_string());
     fs::create_dir_all(&own).doing(|| format!("make {}", own.display()))?;
     let config = own.join("sentinel.conf");
-    let text = format!(
-        "port {port}\nbind 127.0.0.1\ndir {}\nsentinel monitor {MASTER} 127.0.0.1 {master} {QUORUM}\n\
+    let mut text = format!(
+        "port {port}\nbind 127.0.0.1\ndir {}\nsentinel monitor {MASTER} 127.0.0.1 {} {QUORUM}\n\
          sentinel down-after-milliseconds {MASTER} {DOWN_AFTER}\n\
          sentinel failover-timeout {MASTER} {FAILOVER_TIMEOUT}\n",
-        own.display()
+        own.display(),
+        master.peer_port()
     );
+    if let (Some(tls), Some(port)) = (tls, tls_port) {
+        text.extend(tls.lines(port).into_iter().map(|(name, value)| format!("{name} {value}\n")));
+    }
     fs::write(&config, text).doing(|| format!("write {}", config.display()))?;
     let log = own.join("sentinel.log");
     let process = Launch::new("redis-server").arg(config).arg("--sentinel").log(log).start()?;
-    Ok((port, process))
+    Ok(Sentinel { port, url_port: tls_port.unwrap_or(port), _process: process })
 }
 
 /// The value behind a name, in a list of both in turn.
@@ -150,10 +177,10 @@ pub(crate) fn is_master(server: &Redis) -> bool {
 
 /// Whether it is a replica of this one, and has all that it had.
 #[must_use]
-pub fn follows(server: &Redis, master: u16) -> bool {
+pub fn follows(server: &Redis, master: &Redis) -> bool {
     let Ok(Reply::Array(told)) = server.command(&["ROLE"]) else { return false };
     told.len() >= 4
         && told[0].text() == "slave"
-        && told[2].integer() == Some(i64::from(master))
+        && told[2].integer() == Some(i64::from(master.peer_port()))
         && told[3].text() == "connected"
 }

@@ -34,10 +34,8 @@ fn fail_over(world: &World, dice: &mut Dice) -> Result<Seen> {
         Together::Sentinels(servers) => (servers.master()?, servers.servers()),
         Together::Cluster(servers) => (servers.owner(&key)?, servers.nodes()),
     };
-    let replicas: Vec<&Redis> = others
-        .iter()
-        .filter(|server| tollbridge_rig::sentinels::follows(server, old.port()))
-        .collect();
+    let replicas: Vec<&Redis> =
+        others.iter().filter(|server| tollbridge_rig::sentinels::follows(server, old)).collect();
     let (losses, lost) = (world.counts(REDIS_LOSSES), world.queued_in_all());
     let start = Instant::now();
     let way = dice.below(3);
