@@ -41,7 +41,7 @@ fn only_a_trusted_certificate_of_the_right_name_will_do() {
     });
 }
 
-/// Sentinels and the master that they name, and all of a cluster's nodes, are trusted by the same file, and by no other.
+/// Sentinels and the master that they name, and all of a cluster's nodes, are trusted by one file, and by no other.
 #[test]
 fn several_servers_are_trusted_alike() {
     let folder = TempDir::new("tls").unwrap();
