@@ -125,12 +125,21 @@ async fn clickhouse_keeps_one_row_an_id_and_tells_what_stands() {
     check_without_locks(&told, &standing);
 }
 
+/// Whatever comes before whatever among the writers: an approval of each of these replaces one that was there before.
+async fn write_doubts(store: &AnyStore) -> Vec<Told> {
+    let doubt = |n| with(Fate::InDoubt, Some("key_expired"), outcome(format!("r0-{n}"), 9, n));
+    let batch = batch((0..IDS).map(doubt));
+    let answers = store.store(&batch).await.unwrap();
+    let told = batch.rows.iter().zip(answers);
+    told.map(|(row, answer)| Told { given: (**row).clone(), answer }).collect()
+}
+
 async fn compete(url: &str) -> (Vec<Told>, Vec<Outcome>, usize) {
+    let mut told = write_doubts(&AnyStore::connect(url, &settings()).unwrap()).await;
     let writers = (0..4).map(|writer| {
         let store = AnyStore::connect(url, &settings()).unwrap();
         tokio::spawn(write(store, writer))
     });
-    let mut told = Vec::new();
     let mut races = 0;
     for writer in writers.collect::<Vec<_>>() {
         let (more, lost) = writer.await.unwrap();
