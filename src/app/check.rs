@@ -173,14 +173,15 @@ async fn look_at_queue(
     if let Some(found) = queue.misfit().await? {
         return Ok(misfit(found));
     }
-    let finding = of_redis(config, part.to_owned(), &queue.health().await?);
+    let asked_at = SystemClock.now().wall;
+    let finding = of_redis(config, part.to_owned(), asked_at, &queue.health().await?);
     if !matches!(finding.state, State::Fine(_)) {
         return Ok(finding);
     }
     Ok(queue.rights().await?.map_or(finding, misfit))
 }
 
-fn of_redis(config: &Config, part: String, health: &QueueHealth) -> Finding {
+fn of_redis(config: &Config, part: String, asked_at: Wall, health: &QueueHealth) -> Finding {
     let QueueHealth { version, eviction_policy, .. } = health;
     let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
     if major.is_none_or(|major| major < 7) {
@@ -191,16 +192,15 @@ fn of_redis(config: &Config, part: String, health: &QueueHealth) -> Finding {
         let why = format!("maxmemory-policy is {eviction_policy}: it would throw entries away");
         return Finding::wrong(part, why, "On the server, set it to noeviction.");
     }
-    clock(config, &part, health.now)
+    clock(config, &part, asked_at, health.now)
         .unwrap_or_else(|| Finding::fine(part, format!("version {version}, noeviction")))
 }
 
 /// What is wrong with a part's clock: off from ours by more than a quarter of the key's margin, no partition would
 /// be taken over.
-fn clock(config: &Config, part: &str, theirs: Wall) -> Option<Finding> {
+fn clock(config: &Config, part: &str, asked_at: Wall, theirs: Wall) -> Option<Finding> {
     let life = KeyLife { ttl: config.gateway.key_ttl, deadline: config.gateway.timeout };
-    let ours = SystemClock.now().wall;
-    let off = Duration::from_micros(ours.0.abs_diff(theirs.0));
+    let off = apart(asked_at, SystemClock.now().wall, theirs);
     let most = life.apart_max();
     (off > most).then(|| {
         let why = format!(
@@ -210,6 +210,14 @@ fn clock(config: &Config, part: &str, theirs: Wall) -> Option<Finding> {
         );
         Finding::wrong(part, why, "Synchronise the clocks (NTP).")
     })
+}
+
+/// How far a clock is off at least, that was read at some moment while its answer was waited for: a slow answer is
+/// no wrong clock.
+fn apart(asked_at: Wall, answered_at: Wall, theirs: Wall) -> Duration {
+    let early = asked_at.0.saturating_sub(theirs.0);
+    let late = theirs.0.saturating_sub(answered_at.0);
+    Duration::from_micros(early.max(late).max(0).unsigned_abs())
 }
 
 async fn store(config: &Config) -> Vec<Finding> {
@@ -241,12 +249,14 @@ async fn look_at_store(
     part: &str,
     store: &AnyStore,
 ) -> Result<Vec<Finding>, StoreError> {
+    let asked_at = SystemClock.now().wall;
     let health = store.check().await?;
     let identity = store.identity().await?;
     let id = hex(&identity.id.0);
     let seen =
         format!("{}, tables of version {}, store {id}", health.product, identity.schema_version);
-    let first = clock(config, part, health.now).unwrap_or_else(|| Finding::fine(part, seen));
+    let first =
+        clock(config, part, asked_at, health.now).unwrap_or_else(|| Finding::fine(part, seen));
     let lossy = health.lossy.into_iter().map(|setting| {
         let remark = format!("{setting}: it may lose rows that it acknowledged");
         Finding::remark(

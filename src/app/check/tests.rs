@@ -44,7 +44,7 @@ fn redis_must_be_new_enough_and_keep_its_entries() {
             max_memory_bytes: 0,
             now: now + Duration::from_secs(off_s),
         };
-        of_redis(&config, "redis".to_owned(), &health).to_string()
+        of_redis(&config, "redis".to_owned(), now, &health).to_string()
     };
     assert!(look("7.0.15", "noeviction", 0).starts_with("ok "));
     assert!(look("8.1.0", "noeviction", 2_000).starts_with("ok "));
@@ -52,6 +52,15 @@ fn redis_must_be_new_enough_and_keep_its_entries() {
     assert!(look("new", "noeviction", 0).contains("at least 7.0"));
     assert!(look("7.0.15", "volatile-lru", 0).contains("volatile-lru"));
     assert!(look("7.0.15", "noeviction", 2_200).contains("Synchronise the clocks"));
+}
+
+/// A server that takes its time may have read its clock at any moment of it.
+#[test]
+fn a_slow_answer_is_no_wrong_clock() {
+    let second = |s: i64| Wall(s * 1_000_000);
+    let apart_s = |theirs| apart(second(100), second(107), second(theirs)).as_secs();
+    assert_eq!([100, 104, 107].map(apart_s), [0; 3]);
+    assert_eq!([97, 112].map(apart_s), [3, 5]);
 }
 
 #[test]
