@@ -131,6 +131,14 @@ pub struct Unresolved {
     pub fruitless_lookups: u32,
 }
 
+impl Unresolved {
+    /// Whether asking for the charge again can only repeat what was asked for.
+    #[must_use]
+    pub fn may_be_asked_again(&self, life: KeyLife, now: Now) -> bool {
+        self.same_recipe && !self.mismatch && self.first.is_key_safe(life, now)
+    }
+}
+
 /// What to do with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NextStep {
@@ -151,7 +159,7 @@ pub fn next_step(case: &Unresolved, life: KeyLife, now: Now) -> NextStep {
     if case.first == FirstAttempt::Never {
         return NextStep::Charge;
     }
-    let may_ask_again = case.same_recipe && !case.mismatch && case.first.is_key_safe(life, now);
+    let may_ask_again = case.may_be_asked_again(life, now);
     let is_new = if may_ask_again {
         !case.not_shown
     } else {

@@ -7,7 +7,7 @@ use super::entry::{Asking, InQueue, Step};
 use super::message::{Call, Slot};
 use crate::domain::classify::Asked;
 use crate::domain::id::Partition;
-use crate::domain::retry::{FirstAttempt, NextStep, Unresolved, next_step};
+use crate::domain::retry::{FirstAttempt, NextStep, next_step};
 use crate::domain::time::Boot;
 use crate::ports::gateway::Charge;
 
@@ -97,15 +97,7 @@ impl Engine {
         if !is_running || entry.queue != InQueue::Temp || entry.queue_busy || !is_below_bound {
             return self.wait_until(slot, now.boot + self.set.retry_base);
         }
-        let case = Unresolved {
-            first: entry.first,
-            same_recipe: entry.same_recipe,
-            has_lookup,
-            never_seen: entry.never_seen,
-            not_shown: entry.not_shown,
-            mismatch: entry.mismatch,
-            fruitless_lookups: entry.fruitless_lookups,
-        };
+        let case = entry.unresolved(has_lookup);
         match next_step(&case, life, now) {
             NextStep::Charge => self.send_charge(slot, true),
             NextStep::Lookup => self.send_lookup(slot),

@@ -128,39 +128,48 @@ impl Engine {
         }
     }
 
-    /// A lookup that knows nothing. It is believed only once the last request must have shown.
+    /// A lookup that knows nothing. It is believed only once the last request must have shown; where that is the last
+    /// word, only long after this request could still have been on its way.
     fn never_seen(&mut self, slot: Slot, sent: Sent) {
-        let (now, min_age, wall) = (self.now.boot, self.set.sweep_min_age, self.now.wall);
+        let (life, now, wall) = (self.set.key_life, self.now, self.now.wall);
+        let surely_shown = self.surely_shown(slot);
         let lookup = self.set.lookup;
         let Some(entry) = self.entry(slot) else { return };
-        let settled_at = lookup.settles_at(entry.asked_at);
         match entry.unconfirmed.clone() {
-            Some(Unconfirmed::Decline(code)) => {
-                // Long after the last request could still have been on its way, the gateway knows of no charge.
-                match settled_at.map(|at| at + min_age) {
-                    Some(at) if at <= now => {
-                        self.decide(slot, Fate::Declined, None, Some(code), wall);
-                    }
-                    Some(at) => self.wait_until(slot, at),
-                    None => self.not_shown(slot, sent),
+            Some(Unconfirmed::Decline(code)) => match surely_shown {
+                Some(at) if at <= now.boot => {
+                    self.decide(slot, Fate::Declined, None, Some(code), wall);
                 }
-            }
+                Some(at) => self.wait_until(slot, at),
+                None => self.not_shown(slot, sent),
+            },
             // It was approved, and does not show yet.
             Some(Unconfirmed::Approval) => self.not_shown(slot, sent),
-            None if settled_at.is_some_and(|at| at <= now) => {
+            None => {
+                let case = entry.unresolved(lookup.is_there());
+                let is_last = !case.may_be_asked_again(life, now);
+                let shown = if is_last { surely_shown } else { lookup.settles_at(entry.asked_at) };
+                if shown.is_none_or(|at| at > now.boot) {
+                    return self.not_shown(slot, sent);
+                }
                 entry.never_seen = true;
                 self.step(slot, Step::Due);
                 self.due.push_back(slot);
             }
-            None => self.not_shown(slot, sent),
         }
+    }
+
+    /// When a lookup shows the last request, however late it arrived; `None`: perhaps never.
+    fn surely_shown(&mut self, slot: Slot) -> Option<Boot> {
+        let (lookup, min_age) = (self.set.lookup, self.set.sweep_min_age);
+        let entry = self.entry(slot)?;
+        lookup.settles_at(entry.asked_at).map(|at| at + min_age)
     }
 
     /// What a lookup does not show says nothing: the same key tells, while it lives.
     fn not_shown(&mut self, slot: Slot, sent: Sent) {
-        let (lookup, now) = (self.set.lookup, self.now.boot);
-        let Some(entry) = self.entry(slot) else { return };
-        let will_show = lookup.settles_at(entry.asked_at).is_some_and(|at| at > now);
+        let now = self.now.boot;
+        let will_show = self.surely_shown(slot).is_some_and(|at| at > now);
         self.count_fruitless(slot, sent, will_show);
         let Some(entry) = self.entry(slot) else { return };
         entry.not_shown = entry.unconfirmed.is_none();
@@ -181,12 +190,11 @@ impl Engine {
     /// A lookup that told nothing, where nothing else can be asked any more. One that may yet tell by itself, as in an
     /// outage, does not count, until that has lasted for as long as a key lives.
     fn count_fruitless(&mut self, slot: Slot, sent: Sent, may_yet_tell: bool) {
-        let (life, now) = (self.set.key_life, self.now);
+        let (life, now, has_lookup) = (self.set.key_life, self.now, self.set.lookup.is_there());
         let Some(entry) = self.entry(slot) else { return };
-        let may_not_ask =
-            entry.mismatch || !entry.same_recipe || !entry.first.is_key_safe(life, now);
+        let is_last = !entry.unresolved(has_lookup).may_be_asked_again(life, now);
         let counts = !may_yet_tell || now.boot.since(entry.asked_at) > life.ttl;
-        if sent.asked == Asked::Lookup && may_not_ask && counts {
+        if sent.asked == Asked::Lookup && is_last && counts {
             entry.fruitless_lookups += 1;
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::domain::id::{Place, TransactionId};
 use crate::domain::outcome::Outcome;
 use crate::domain::record::Record;
-use crate::domain::retry::FirstAttempt;
+use crate::domain::retry::{FirstAttempt, Unresolved};
 use crate::domain::time::{Boot, Wall};
 use crate::domain::transaction::{PayloadHash, Transaction};
 
@@ -114,6 +114,20 @@ impl Entry {
     #[must_use]
     pub fn id(&self) -> Option<&TransactionId> {
         self.transaction.as_ref().map(|tx| &tx.id)
+    }
+
+    /// What its next step depends on, while it is undecided.
+    #[must_use]
+    pub fn unresolved(&self, has_lookup: bool) -> Unresolved {
+        Unresolved {
+            first: self.first,
+            same_recipe: self.same_recipe,
+            has_lookup,
+            never_seen: self.never_seen,
+            not_shown: self.not_shown,
+            mismatch: self.mismatch,
+            fruitless_lookups: self.fruitless_lookups,
+        }
     }
 
     /// What its queue should be, given its step; `None` where Redis is no longer needed.

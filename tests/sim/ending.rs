@@ -29,7 +29,7 @@ impl World {
             return;
         }
         let start = self.plan.faults_end().max(self.plan.shape.published_by()).max(self.mended_at);
-        if !told && self.tampered.is_empty() && self.now > start + self.plan.shape.patience() {
+        if !told && self.tampered.is_empty() && self.now > start + self.plan.patience() {
             let untold = self.oracle.untold(&self.brokers);
             let engines = self.describe();
             self.oracle.fail(format!("no fate in time: {untold}\n{engines}"));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tollbridge::domain::alerts::Levels;
 use tollbridge::domain::id::{Partition, StoreId};
-use tollbridge::domain::retry::{KeyLife, Lookup};
+use tollbridge::domain::retry::{FRUITLESS_LOOKUPS_MAX, KeyLife, Lookup};
 use tollbridge::pipeline::{AskStore, Begin, Settings};
 
 use crate::faults::{self, Fault, Kind, Mood};
@@ -72,11 +72,10 @@ impl Shape {
         self.load_ends + self.second_wave.unwrap_or(0)
     }
 
-    /// After the last fault everything must have a fate within this time.
-    pub fn patience(&self) -> Micros {
+    /// Until something that was asked about is asked about again.
+    fn round(&self) -> Micros {
         let set = &self.settings;
-        let round = micros(set.sweep_min_age + set.sweep_interval + set.retry_cap + self.deadline);
-        micros(self.key_ttl) + 8 * round + 4 * self.session + 60 * S
+        micros(set.sweep_min_age + set.sweep_interval + set.retry_cap + self.deadline)
     }
 }
 
@@ -115,6 +114,27 @@ impl Plan {
             Kind::ClockJump(..) | Kind::ClocksWrong(_) | Kind::Upgrade(_) => true,
             _ => false,
         })
+    }
+
+    /// After the last fault everything must have a fate within this time.
+    pub fn patience(&self) -> Micros {
+        let shape = &self.shape;
+        let asked_again = micros(shape.key_ttl) + 8 * shape.round();
+        asked_again + self.given_up() + 4 * shape.session + 60 * S
+    }
+
+    /// What another version may have sent waits until lookups have told what they can, and while it does, no more is
+    /// let in than the temp queue holds.
+    fn given_up(&self) -> Micros {
+        let shape = &self.shape;
+        let each = match shape.settings.lookup {
+            Lookup::None => 0,
+            Lookup::Settles(after) => micros(after) + 2 * shape.round(),
+            Lookup::NeverSettles => u64::from(FRUITLESS_LOOKUPS_MAX + 1) * shape.round(),
+        };
+        let is_changed = self.faults.iter().any(|fault| matches!(fault.kind, Kind::Upgrade(_)));
+        let in_turn = shape.transactions.div_ceil(shape.settings.temp_max);
+        if is_changed { each * in_turn as u64 } else { 0 }
     }
 
     /// The end of the last fault.
