@@ -123,8 +123,8 @@ impl Plan {
         asked_again + self.given_up() + 4 * shape.session + 60 * S
     }
 
-    /// What another version may have sent waits until lookups have told what they can, and while it does, no more is
-    /// let in than the temp queue holds.
+    /// What may have been sent by another version, or at a time that nobody knows, waits until lookups have told what
+    /// they can; while it does, no more is let in than the temp queue holds.
     fn given_up(&self) -> Micros {
         let shape = &self.shape;
         let each = match shape.settings.lookup {
@@ -132,9 +132,7 @@ impl Plan {
             Lookup::Settles(after) => micros(after) + 2 * shape.round(),
             Lookup::NeverSettles => u64::from(FRUITLESS_LOOKUPS_MAX + 1) * shape.round(),
         };
-        let is_changed = self.faults.iter().any(|fault| matches!(fault.kind, Kind::Upgrade(_)));
-        let in_turn = shape.transactions.div_ceil(shape.settings.temp_max);
-        if is_changed { each * in_turn as u64 } else { 0 }
+        each * shape.transactions.div_ceil(shape.settings.temp_max) as u64
     }
 
     /// The end of the last fault.
