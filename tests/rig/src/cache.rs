@@ -172,20 +172,37 @@ fn fill(folder: &Path) -> Result<()> {
 }
 
 fn format_template(folder: &Path, classpath: &str) -> Result<()> {
-    let template = folder.join("template");
+    format(folder, classpath, &folder.join("template"), &[])
+}
+
+/// A data folder of broker 1 whose cluster knows these users, by name and password; `folder` has room for the
+/// tool's own file.
+pub(crate) fn format_with(
+    home: &KafkaHome,
+    folder: &Path,
+    data: &Path,
+    users: &[(String, String)],
+) -> Result<()> {
+    format(folder, home.classpath(), data, users)
+}
+
+fn format(folder: &Path, classpath: &str, data: &Path, users: &[(String, String)]) -> Result<()> {
     let properties = folder.join("format.properties");
     let text = format!(
         "process.roles=broker,controller\nnode.id=1\n\
          controller.quorum.voters=1@127.0.0.1:1\nlisteners=PLAINTEXT://127.0.0.1:2,\
          CONTROLLER://127.0.0.1:1\ncontroller.listener.names=CONTROLLER\nlog.dirs={}\n",
-        template.display()
+        data.display()
     );
     fs::write(&properties, text).doing(|| "write format.properties".into())?;
-    Launch::new("java")
+    let mut launch = Launch::new("java")
         .args(["-cp", classpath, "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c"])
-        .arg(properties)
-        .run(STEP_LIMIT)?;
-    Ok(())
+        .arg(properties);
+    for (name, password) in users {
+        let user = format!("SCRAM-SHA-512=[name={name},password={password}]");
+        launch = launch.args(["--add-scram".into(), user]);
+    }
+    launch.run(STEP_LIMIT).map(drop)
 }
 
 fn classpath(libs: &Path) -> Result<String> {

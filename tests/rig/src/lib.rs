@@ -45,7 +45,7 @@ pub mod wait;
 pub use clickhouse::Clickhouse;
 pub use cluster::Cluster;
 pub use error::{Error, Result};
-pub use kafka::{Kafka, KafkaOptions};
+pub use kafka::{Kafka, KafkaOptions, Operation, Resource, Right, Secured};
 pub use ports::free_port;
 pub use postgres::Postgres;
 pub use process::{Launch, Process, Signal};

@@ -9,7 +9,8 @@ use crate::queues::{self, Queues, Together};
 use crate::store::Store;
 use crate::temp::TempDir;
 use crate::wait::lock;
-use crate::{Clickhouse, Kafka, KafkaOptions, Postgres, Proxy, Redis, RedisOptions, free_port};
+use crate::{Clickhouse, Kafka, KafkaOptions, Postgres, Proxy, Redis, RedisOptions};
+use crate::{Secured, free_port};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -45,6 +46,8 @@ pub struct StackOptions {
     pub brokers: usize,
     /// Lines for each broker's `server.properties`.
     pub kafka: Vec<(String, String)>,
+    /// Who may come in by a listener that asks: processors come by it then, and what they may do is asked.
+    pub secured: Option<Secured>,
     /// Whether brokers spend less on starting, at the cost of their speed later.
     pub thrifty_broker: bool,
     /// The size of a small disk for PostgreSQL, such as `256m`. Only root can have one.
@@ -73,6 +76,7 @@ impl StackOptions {
             simulator: Vec::new(),
             brokers: 1,
             kafka: Vec::new(),
+            secured: None,
             thrifty_broker: false,
             store_disk: None,
             redis: RedisOptions::default(),
@@ -257,7 +261,10 @@ impl Stack {
         let (brokers, redis, gateway) = match &self.links {
             None => {
                 let gateway = format!("127.0.0.1:{}", self.simulator_port);
-                (self.kafka.bootstrap(), self.redis.url(), gateway)
+                let asks = self.options.secured.is_some();
+                let brokers =
+                    if asks { self.kafka.secured_bootstrap() } else { self.kafka.bootstrap() };
+                (brokers, self.redis.url(), gateway)
             }
             Some(links) => {
                 let redis = format!("redis://{}", links.redis.address());
@@ -329,9 +336,9 @@ fn start_kafka(options: &StackOptions) -> Result<Kafka> {
     let proxied = options.linked;
     let properties = options.kafka.clone();
     let full_speed = !options.thrifty_broker;
-    let brokers = options.brokers;
-    let kafka =
-        KafkaOptions { brokers, full_speed, proxied, properties, ..KafkaOptions::default() };
+    let (brokers, secured) = (options.brokers, options.secured.clone());
+    let jvm = Vec::new();
+    let kafka = KafkaOptions { brokers, full_speed, proxied, properties, jvm, secured };
     let kafka = Kafka::start_with(kafka)?;
     kafka.create_topic(TRANSACTIONS, options.partitions)?;
     for topic in OUTCOMES {

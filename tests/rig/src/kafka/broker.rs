@@ -1,8 +1,9 @@
 //! One broker of a cluster, and controller too: a JVM, a data folder and loopback ports of its own, and the proxy
 //! before it. Deliberately it knows nothing of topics and groups.
 
+use super::secured::Listener;
 use super::{KafkaOptions, wire};
-use crate::cache::KafkaHome;
+use crate::cache::{self, KafkaHome};
 use crate::error::{Doing, Error, Result};
 use crate::ports::free_port;
 use crate::process::{Launch, Process};
@@ -32,6 +33,7 @@ pub struct Broker {
     options: KafkaOptions,
     port: u16,
     proxy: Option<Proxy>,
+    secured: Option<Listener>,
     process: Mutex<Option<Process>>,
 }
 
@@ -45,7 +47,13 @@ impl Broker {
     ) -> Result<Self> {
         let folder = TempDir::new("kafka")?;
         let data = folder.join("data");
-        lay_out(&home, &data, id)?;
+        let secured = match &options.secured {
+            Some(secured) => {
+                cache::format_with(&home, folder.path(), &data, &secured.users)?;
+                Some(Listener::new(folder.path())?)
+            }
+            None => lay_out(&home, &data, id).map(|()| None)?,
+        };
         let (port, behind) = (free_port(), free_port());
         let proxy = match options.proxied {
             true => Some(Proxy::start(("127.0.0.1", behind))?),
@@ -53,11 +61,11 @@ impl Broker {
         };
         let advertised = proxy.as_ref().map_or(behind, Proxy::port);
         let ports = [port, behind, advertised];
-        let text = properties(id, &data, controllers, ports, &options.properties);
+        let text = properties(id, &data, controllers, ports, secured.as_ref(), &options.properties);
         let file = folder.join("server.properties");
         fs::write(&file, text).doing(|| format!("write {}", file.display()))?;
         let id = i32::try_from(id).doing(|| "number a broker".into())?;
-        Ok(Self { id, folder, home, options, port, proxy, process: Mutex::new(None) })
+        Ok(Self { id, folder, home, options, port, proxy, secured, process: Mutex::new(None) })
     }
 
     /// Starts it; it need not answer yet.
@@ -121,6 +129,14 @@ impl Broker {
     #[must_use]
     pub fn proxy(&self) -> &Proxy {
         self.proxy.as_ref().expect("KafkaOptions::proxied was not set")
+    }
+
+    /// The listener that asks who comes.
+    ///
+    /// # Panics
+    /// Without [`KafkaOptions::secured`].
+    pub(super) fn secured(&self) -> &Listener {
+        self.secured.as_ref().expect("KafkaOptions::secured was not set")
     }
 
     /// The folder with the partitions' logs.
@@ -220,21 +236,24 @@ fn properties(
     data: &Path,
     controllers: &[u16],
     [port, behind, advertised]: [u16; 3],
+    secured: Option<&Listener>,
     more: &[(String, String)],
 ) -> String {
     let (data, controller) = (data.display(), controllers[id - 1]);
     let voters = (1..).zip(controllers).map(|(id, port)| format!("{id}@127.0.0.1:{port}"));
     let voters = voters.collect::<Vec<_>>().join(",");
+    let listener = |listener: &Listener| format!(",SECURED://127.0.0.1:{}", listener.port);
+    let asking = secured.map(listener).unwrap_or_default();
     let mut text = format!(
         "process.roles=broker,controller\n\
          node.id={id}\n\
          controller.quorum.voters={voters}\n\
          controller.listener.names=CONTROLLER\n\
          listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller},\
-         PROXIED://127.0.0.1:{behind}\n\
-         advertised.listeners=PLAINTEXT://127.0.0.1:{port},PROXIED://127.0.0.1:{advertised}\n\
+         PROXIED://127.0.0.1:{behind}{asking}\n\
+         advertised.listeners=PLAINTEXT://127.0.0.1:{port},PROXIED://127.0.0.1:{advertised}{asking}\n\
          listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,\
-         PROXIED:PLAINTEXT\n\
+         PROXIED:PLAINTEXT,SECURED:SASL_SSL\n\
          inter.broker.listener.name=PLAINTEXT\n\
          log.dirs={data}\n\
          auto.create.topics.enable=false\n\
@@ -259,6 +278,7 @@ fn properties(
     if controllers.len() > 1 {
         text += NOTICED_SOON;
     }
+    text += &secured.map(Listener::properties).unwrap_or_default();
     for (name, value) in more {
         text += &format!("{name}={value}\n");
     }
@@ -280,7 +300,7 @@ mod tests {
     #[test]
     fn of_three_brokers_each_record_has_three_copies_and_needs_two() {
         let text = |id, controllers: &[u16]| {
-            properties(id, Path::new("/data"), controllers, [1, 2, 3], &[])
+            properties(id, Path::new("/data"), controllers, [1, 2, 3], None, &[])
         };
         let alone = text(1, &[9]);
         assert!(alone.contains("quorum.voters=1@127.0.0.1:9\n"), "{alone}");

@@ -7,6 +7,7 @@ mod broker;
 mod codec;
 mod groups;
 mod records;
+mod secured;
 mod wire;
 
 use self::ask::{ask, ask_each};
@@ -15,6 +16,7 @@ use self::broker::READY_LIMIT;
 use self::groups::Coordinates;
 pub use self::groups::Member;
 pub use self::records::{Committed, Record};
+pub use self::secured::{Operation, Resource, Right, Secured};
 use self::wire::NewTopic;
 use crate::cache::{self, KafkaHome};
 use crate::error::{Doing, Error, Result};
@@ -41,12 +43,15 @@ pub struct KafkaOptions {
     pub properties: Vec<(String, String)>,
     /// More arguments for the JVM.
     pub jvm: Vec<String>,
+    /// Whether a broker that is alone has a listener for these users, too, and asks what they may do.
+    pub secured: Option<Secured>,
 }
 
 impl Default for KafkaOptions {
     fn default() -> Self {
         let (properties, jvm) = (Vec::new(), Vec::new());
-        Self { brokers: 1, full_speed: false, proxied: false, properties, jvm }
+        let secured = None;
+        Self { brokers: 1, full_speed: false, proxied: false, properties, jvm, secured }
     }
 }
 
@@ -125,6 +130,40 @@ impl Kafka {
     pub fn proxied_bootstrap(&self) -> String {
         let addresses = self.brokers.iter().map(|broker| broker.proxy().address());
         addresses.collect::<Vec<_>>().join(",")
+    }
+
+    /// `host:port` of the listener that asks who comes.
+    ///
+    /// # Panics
+    /// Without [`KafkaOptions::secured`].
+    #[must_use]
+    pub fn secured_bootstrap(&self) -> String {
+        format!("127.0.0.1:{}", self.brokers[0].secured().port)
+    }
+
+    /// The certificate that vouches for that listener, PEM.
+    ///
+    /// # Panics
+    /// Without [`KafkaOptions::secured`].
+    #[must_use]
+    pub fn certificate(&self) -> PathBuf {
+        self.brokers[0].secured().certificate.clone()
+    }
+
+    /// Gives a user these rights.
+    ///
+    /// # Errors
+    /// When the broker refuses.
+    pub fn allow(&self, user: &str, rights: &[Right]) -> Result<()> {
+        secured::allow(self.any_port(), user, rights)
+    }
+
+    /// Takes these rights from a user who has them.
+    ///
+    /// # Errors
+    /// When the broker refuses, or there is no such right.
+    pub fn forbid(&self, user: &str, rights: &[Right]) -> Result<()> {
+        secured::forbid(self.any_port(), user, rights)
     }
 
     /// The port of the first broker.
