@@ -98,7 +98,7 @@ impl Admin {
     fn refusal(&self) -> Option<String> {
         let context = AskingContext::default();
         let client: BaseProducer<_> = self.settings.create_with_context(context.clone()).ok()?;
-        let _ = client.client().fetch_metadata(None, REFUSED_WITHIN.min(self.timeout));
+        drop(client.client().fetch_metadata(None, REFUSED_WITHIN.min(self.timeout)));
         let mut polls = 0..REFUSAL_POLLS_MAX;
         while context.refusal().is_none() && polls.next().is_some() {
             client.poll(REFUSAL_PAUSE);

@@ -160,8 +160,7 @@ fn ask<C: ClientContext, T>(
     // has come drops it.
     unsafe {
         let options = sys::rd_kafka_AdminOptions_new(client, question);
-        let set = sys::rd_kafka_AdminOptions_set_request_timeout(options, ms, ptr::null_mut(), 0);
-        let _ = set;
+        sys::rd_kafka_AdminOptions_set_request_timeout(options, ms, ptr::null_mut(), 0);
         let rights = i32::from(with_rights);
         let refused = sys::rd_kafka_AdminOptions_set_include_authorized_operations(options, rights);
         if !refused.is_null() {
