@@ -25,7 +25,7 @@ help: ## This list
 	@echo "  make fuzz-all SECONDS=60 TARGETS=\"metadata config\""
 	@echo "  make faults lists the scenarios; make faults SCENARIO=redis-wiped SEED=7; make campaign RUNS=300 JOBS=4"
 
-install: ## Finds or installs what builds and tests need (apt where root; Kafka from Maven, ClickHouse's engine from PyPI)
+install: ## Finds or installs what builds and tests need (apt where root; Kafka from Maven, ClickHouse from PyPI)
 	@tests/rig/install.sh
 	@$(CARGO) run --quiet --locked --package tollbridge-rig -- install
 

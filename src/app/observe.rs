@@ -1,5 +1,6 @@
 //! Shows what the pipeline counts: metrics and readiness. Differences of plain numbers, a few times a second.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ use crate::telemetry::meters::Meters;
 use crate::telemetry::text::PartitionView;
 
 const SHOW_EVERY: Duration = Duration::from_millis(250);
+/// Trouble that has lasted for so long is told in the log, once.
+const TOLD_AFTER: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub struct Observing {
@@ -24,12 +27,21 @@ pub struct Observing {
     ends: LogEnds,
     shown: Gauges,
     shown_at: Boot,
+    troubles: BTreeMap<&'static str, Lasting>,
+}
+
+/// A part that is in trouble.
+#[derive(Debug, Clone, Copy)]
+struct Lasting {
+    since: Boot,
+    is_told: bool,
 }
 
 impl Observing {
     #[must_use]
     pub fn new(meters: Meters, status: Arc<Status>, ends: LogEnds) -> Self {
-        Self { meters, status, ends, shown: Gauges::default(), shown_at: Boot(0) }
+        let shown = Gauges::default();
+        Self { meters, status, ends, shown, shown_at: Boot(0), troubles: BTreeMap::new() }
     }
 
     fn count(&self, now: &Gauges) {
@@ -86,7 +98,7 @@ impl Observing {
         }
     }
 
-    fn tell(&self, now: &Gauges, boot: Boot) {
+    fn tell(&mut self, now: &Gauges, boot: Boot) {
         self.status.beat(boot);
         let parts = [
             (Part::Kafka, &now.trouble.kafka),
@@ -95,6 +107,7 @@ impl Observing {
             (Part::Gateway, &now.trouble.gateway),
         ];
         for (part, trouble) in parts {
+            self.log(part.as_str(), trouble.as_deref(), boot);
             match trouble {
                 None => self.status.fine(part),
                 Some(why) => self.status.wrong(part, why.clone()),
@@ -118,6 +131,23 @@ impl Observing {
             (*partition, view)
         };
         self.status.set_partitions(now.partitions.iter().map(view).collect());
+    }
+}
+
+impl Observing {
+    /// Says that a part is in trouble once that has lasted, and that it is well again.
+    fn log(&mut self, part: &'static str, trouble: Option<&str>, now: Boot) {
+        let Some(why) = trouble else {
+            if self.troubles.remove(part).is_some_and(|lasting| lasting.is_told) {
+                tracing::info!("{part}: well again");
+            }
+            return;
+        };
+        let lasting = self.troubles.entry(part).or_insert(Lasting { since: now, is_told: false });
+        if !lasting.is_told && now.since(lasting.since) >= TOLD_AFTER {
+            lasting.is_told = true;
+            tracing::warn!("{part}: {why}");
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the documentation shows is run: every command block of the README against real services, every page's links,
-//! the examples of the formats, the tests that features name, and the files for containers as far as that goes without
-//! an engine.
+//! the examples of the formats, the tests that features name, the rules for Prometheus, and the files for containers as
+//! far as that goes without an engine.
 
 #![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
 
@@ -10,6 +10,7 @@ mod features;
 mod formats;
 mod links;
 mod map;
+mod prometheus;
 mod walk;
 
 /// The repository's root.

@@ -139,6 +139,44 @@ impl ClientContext for QuietContext {
 
 impl ConsumerContext for QuietContext {}
 
+/// The context of who asks only why the brokers would not listen: whoever they refuse, to him they seem to be away.
+#[derive(Debug, Clone, Default)]
+pub(super) struct AskingContext {
+    refusal: Arc<Mutex<Option<String>>>,
+}
+
+impl AskingContext {
+    /// The last one.
+    pub(super) fn refusal(&self) -> Option<String> {
+        self.refusal.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl ClientContext for AskingContext {
+    fn log(&self, _: RDKafkaLogLevel, _: &str, _: &str) {}
+
+    fn stats_raw(&self, _: &[u8]) {}
+
+    fn error(&self, _: KafkaError, reason: &str) {
+        if let Some(why) = refusal(reason) {
+            let mut last = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
+            *last = Some(why.to_owned());
+        }
+    }
+}
+
+impl ProducerContext for AskingContext {
+    type DeliveryOpaque = ();
+    fn delivery(&self, _: &DeliveryResult<'_>, (): ()) {}
+}
+
+/// What a broker has against us, or we against its certificate, without when and where.
+fn refusal(message: &str) -> Option<&str> {
+    const KINDS: [&str; 2] = ["SASL authentication error: ", "SSL handshake failed: "];
+    let begins = KINDS.iter().find_map(|kind| message.find(kind))?;
+    message[begins..].split(" (after ").next()
+}
+
 /// What became of the messages that a producer was given.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Tally {

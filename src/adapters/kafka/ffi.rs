@@ -2,7 +2,7 @@
 //!
 //! - [`GroupMetadata`]: generation and member id are not readable otherwise, and a commit must not go out without
 //!   them being looked at.
-//! - [`topic_id`]: what tells a topic from another of the same name.
+//! - [`asks`]: what brokers tell of topics and groups.
 //! - [`PartitionQueue`]: the wrapped queues lose the offset of an end-of-partition event.
 //!
 //! Messages are taken one by one on purpose: `rd_kafka_consume_batch_queue` of librdkafka 2.12 counts an
@@ -11,19 +11,20 @@
 
 #![allow(unsafe_code, reason = "accessors of librdkafka that rdkafka does not wrap")]
 
+mod asks;
+
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::thread::Thread;
-use std::time::Duration;
 
 use bytes::Bytes;
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 use rdkafka_sys as sys;
 
+pub(super) use self::asks::{Right, group_rights, topic_id, topic_rights};
 use crate::domain::id::Offset;
 use crate::domain::record::{Header, Record};
 
@@ -88,77 +89,6 @@ pub(super) fn send_offsets<C: ProducerContext>(
         let why = text(sys::rd_kafka_error_string(error));
         sys::rd_kafka_error_destroy(error);
         Err(why)
-    }
-}
-
-/// The id that the brokers gave a topic; `None` where they are too old to give any.
-pub(super) fn topic_id<C: ConsumerContext>(
-    consumer: &BaseConsumer<C>,
-    topic: &str,
-    timeout: Duration,
-) -> KafkaResult<Option<[u8; 16]>> {
-    let bad = |code: sys::rd_kafka_resp_err_t| KafkaError::MetadataFetch(code.into());
-    let ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
-    let invalid = sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__INVALID_ARG;
-    let name = CString::new(topic).map_err(|_| bad(invalid))?;
-    let client = consumer.client().native_ptr();
-    // SAFETY: the client outlives the call. What is made here is destroyed here, once, after its last use: the result
-    // belongs to the event, which waits in a queue of its own until then. A queue that is destroyed before its event
-    // has come drops it.
-    unsafe {
-        let mut names = [name.as_ptr()];
-        let topics = sys::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), 1);
-        let op = sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS;
-        let options = sys::rd_kafka_AdminOptions_new(client, op);
-        sys::rd_kafka_AdminOptions_set_request_timeout(options, ms, ptr::null_mut(), 0);
-        let queue = sys::rd_kafka_queue_new(client);
-        sys::rd_kafka_DescribeTopics(client, topics, options, queue);
-        let event = sys::rd_kafka_queue_poll(queue, ms);
-        let found = described(event);
-        if !event.is_null() {
-            sys::rd_kafka_event_destroy(event);
-        }
-        sys::rd_kafka_queue_destroy(queue);
-        sys::rd_kafka_AdminOptions_destroy(options);
-        sys::rd_kafka_TopicCollection_destroy(topics);
-        found.map_err(bad)
-    }
-}
-
-/// # Safety
-/// `event` is null or an event that is not destroyed yet.
-unsafe fn described(
-    event: *mut sys::rd_kafka_event_t,
-) -> Result<Option<[u8; 16]>, sys::rd_kafka_resp_err_t> {
-    use sys::rd_kafka_resp_err_t as Code;
-    if event.is_null() {
-        return Err(Code::RD_KAFKA_RESP_ERR__TIMED_OUT);
-    }
-    // SAFETY: by the contract above; all that is read belongs to the event.
-    unsafe {
-        let code = sys::rd_kafka_event_error(event);
-        if code != Code::RD_KAFKA_RESP_ERR_NO_ERROR {
-            return Err(code);
-        }
-        let result = sys::rd_kafka_event_DescribeTopics_result(event);
-        let mut count = 0;
-        let all = sys::rd_kafka_DescribeTopics_result_topics(result, &raw mut count);
-        if all.is_null() || count == 0 {
-            return Err(Code::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
-        }
-        let topic = *all;
-        let error = sys::rd_kafka_TopicDescription_error(topic);
-        let code = sys::rd_kafka_error_code(error);
-        if code != Code::RD_KAFKA_RESP_ERR_NO_ERROR {
-            return Err(code);
-        }
-        let id = sys::rd_kafka_TopicDescription_topic_id(topic);
-        let most = sys::rd_kafka_Uuid_most_significant_bits(id).to_be_bytes();
-        let least = sys::rd_kafka_Uuid_least_significant_bits(id).to_be_bytes();
-        let mut bytes = [0; 16];
-        bytes[..8].copy_from_slice(&most);
-        bytes[8..].copy_from_slice(&least);
-        Ok((bytes != [0; 16]).then_some(bytes))
     }
 }
 

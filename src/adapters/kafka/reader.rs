@@ -69,7 +69,7 @@ impl Reader {
     /// # Errors
     /// As for [`Reader::committed`].
     pub(super) fn topic_hash(&self, topic: &str) -> Result<Option<TopicHash>, AskError> {
-        let id = ffi::topic_id(&self.consumer, topic, self.settings.request_timeout);
+        let id = ffi::topic_id(self.consumer.client(), topic, self.settings.request_timeout);
         let id = id.map_err(|e| AskError::of(&format!("the id of {topic}"), &e))?;
         Ok(id.map(TopicHash::of))
     }

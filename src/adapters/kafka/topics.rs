@@ -2,22 +2,36 @@
 //! nothing that exists.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use rdkafka::admin::{
     AdminClient, AdminOptions, ConfigResource, NewTopic as Wanted, ResourceSpecifier,
     TopicReplication,
 };
+use rdkafka::config::ClientConfig;
+use rdkafka::error::KafkaError;
+use rdkafka::producer::{BaseProducer, Producer};
 use rdkafka::types::RDKafkaErrorCode as Code;
 
-use super::context::QuietContext;
+use super::context::{AskingContext, QuietContext};
 use super::errors::{AskError, ConnectError, describe, is_permanent};
+use super::ffi::{self, Right};
 use super::settings::{Role, Settings};
+
+/// How long it is waited for a refusal, and how often and for how long it is then looked for among what was told.
+const REFUSED_WITHIN: Duration = Duration::from_secs(2);
+const REFUSAL_POLLS_MAX: u32 = 10;
+const REFUSAL_PAUSE: Duration = Duration::from_millis(50);
+/// A group's coordinator that is not there yet is asked again so often, and after this pause.
+const ASKED_OF_GROUPS_MAX: u32 = 10;
+const COORDINATOR_PAUSE: Duration = Duration::from_millis(200);
 
 /// Asks brokers about themselves and their topics.
 pub struct Admin {
     client: AdminClient<QuietContext>,
+    settings: ClientConfig,
     options: AdminOptions,
-    timeout: std::time::Duration,
+    timeout: Duration,
 }
 
 impl std::fmt::Debug for Admin {
@@ -58,20 +72,38 @@ impl Admin {
     /// # Errors
     /// A property that librdkafka does not accept.
     pub fn new(settings: &Settings) -> Result<Self, ConnectError> {
-        let client = settings.client(Role::Admin).create_with_context(QuietContext)?;
+        let config = settings.client(Role::Admin);
+        let client = config.create_with_context(QuietContext)?;
         let timeout = settings.request_timeout;
         let options =
             AdminOptions::new().request_timeout(Some(timeout)).operation_timeout(Some(timeout));
-        Ok(Self { client, options, timeout })
+        Ok(Self { client, settings: config, options, timeout })
     }
 
     /// How many brokers the cluster names. Blocks, for at most the request timeout.
     ///
     /// # Errors
-    /// No broker answers in time, or it refuses us.
+    /// No broker answers in time; permanent where one refuses us, or we it.
     pub fn brokers(&self) -> Result<usize, AskError> {
-        let metadata = self.client.inner().fetch_metadata(None, self.timeout);
-        Ok(metadata.map_err(|e| AskError::of("brokers", &e))?.brokers().len())
+        match self.client.inner().fetch_metadata(None, self.timeout) {
+            Ok(metadata) => Ok(metadata.brokers().len()),
+            Err(error) => Err(match self.refusal() {
+                Some(why) => AskError::Permanent(why),
+                None => AskError::of("brokers", &error),
+            }),
+        }
+    }
+
+    /// Why the brokers would not listen, which librdkafka tells only those who poll; this kind of client can't.
+    fn refusal(&self) -> Option<String> {
+        let context = AskingContext::default();
+        let client: BaseProducer<_> = self.settings.create_with_context(context.clone()).ok()?;
+        drop(client.client().fetch_metadata(None, REFUSED_WITHIN.min(self.timeout)));
+        let mut polls = 0..REFUSAL_POLLS_MAX;
+        while context.refusal().is_none() && polls.next().is_some() {
+            client.poll(REFUSAL_PAUSE);
+        }
+        context.refusal()
     }
 
     /// How many partitions each topic has; `None` where it does not exist. Blocks, as [`Admin::brokers`].
@@ -88,13 +120,53 @@ impl Admin {
                 Some((None, count)) => Some(count),
                 None | Some((Some(Code::UnknownTopicOrPartition | Code::UnknownTopic), _)) => None,
                 Some((Some(code), _)) => {
-                    let error = rdkafka::error::KafkaError::MetadataFetch(code);
+                    let error = KafkaError::MetadataFetch(code);
                     return Err(AskError::of(&format!("topic {topic}"), &error));
                 }
             };
             found.insert(topic.to_owned(), count);
         }
         Ok(found)
+    }
+
+    /// What this user is not allowed and needs, of a topic that is read, or written; empty where the brokers don't
+    /// tell. Blocks, as [`Admin::brokers`].
+    ///
+    /// # Errors
+    /// As for [`Admin::brokers`].
+    pub fn lacks(&self, topic: &str, is_read: bool) -> Result<Vec<&'static str>, AskError> {
+        let wanted = if is_read { (Right::Read, "Read") } else { (Right::Write, "Write") };
+        let rights = match ffi::topic_rights(self.client.inner(), topic, self.timeout) {
+            // Who may do neither this nor anything else is not even told what there is.
+            Err(KafkaError::MetadataFetch(Code::TopicAuthorizationFailed)) => {
+                return Ok(vec![wanted.1]);
+            }
+            rights => rights.map_err(|e| AskError::of(&format!("topic {topic}"), &e))?,
+        };
+        let all = [wanted, (Right::DescribeConfigs, "DescribeConfigs")];
+        Ok(all.into_iter().filter(|(right, _)| rights.lack(*right)).map(|(_, name)| name).collect())
+    }
+
+    /// Whether this user may be a member of the group; where the brokers don't tell, it may. Blocks, as
+    /// [`Admin::brokers`].
+    ///
+    /// # Errors
+    /// As for [`Admin::brokers`].
+    pub fn may_join(&self, group: &str) -> Result<bool, AskError> {
+        for _ in 0..ASKED_OF_GROUPS_MAX {
+            match ffi::group_rights(self.client.inner(), group, self.timeout) {
+                Ok(rights) => return Ok(!rights.lack(Right::Read)),
+                Err(KafkaError::MetadataFetch(Code::GroupAuthorizationFailed)) => return Ok(false),
+                // It is about to be made, or to move.
+                Err(KafkaError::MetadataFetch(
+                    Code::NotCoordinator
+                    | Code::CoordinatorNotAvailable
+                    | Code::CoordinatorLoadInProgress,
+                )) => std::thread::sleep(COORDINATOR_PAUSE),
+                Err(error) => return Err(AskError::of(&format!("group {group}"), &error)),
+            }
+        }
+        Ok(true)
     }
 
     /// The topic's limits.
@@ -176,6 +248,6 @@ fn wanted(topic: &NewTopic) -> Wanted<'_> {
 }
 
 fn refused(what: &str, code: Code) -> AskError {
-    let text = format!("{what}: {}", describe(&rdkafka::error::KafkaError::AdminOp(code)));
+    let text = format!("{what}: {}", describe(&KafkaError::AdminOp(code)));
     if is_permanent(code) { AskError::Permanent(text) } else { AskError::Transient(text) }
 }

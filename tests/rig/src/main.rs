@@ -52,15 +52,22 @@ fn soak(runs: &str) -> Result<()> {
     }
 }
 
-/// The system's packages by the script that also runs before anything is built, then Kafka, Valkey and ClickHouse.
+/// The system's packages by the script that also runs before anything is built, then Kafka, Valkey, ClickHouse
+/// and promtool.
 fn install() -> ExitCode {
     const SCRIPT: &str = include_str!("../install.sh");
     let packages = Command::new("sh").args(["-c", SCRIPT]).stdin(Stdio::null()).status();
     if !packages.is_ok_and(|status| status.success()) {
         return ExitCode::from(UNAVAILABLE);
     }
-    match cache::kafka().and_then(|_| cache::valkey()).and_then(|_| cache::clickhouse()) {
-        Ok(_) => ExitCode::SUCCESS,
+    let parts = [
+        || cache::kafka().map(drop),
+        || cache::valkey().map(drop),
+        || cache::clickhouse().map(drop),
+        || cache::promtool().map(drop),
+    ];
+    match parts.into_iter().try_for_each(|part| part()) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             eprintln!("rig: {e}");
             ExitCode::from(UNAVAILABLE)

@@ -56,8 +56,14 @@ fn processes_that_find_an_empty_cache_fill_it_once_and_then_it_is_quick() {
     let filling = start.elapsed();
     let folders = std::fs::read_dir(cache.path()).unwrap().flatten();
     let folders: Vec<_> = folders.filter(|entry| entry.path().is_dir()).collect();
-    // Kafka, Valkey and ClickHouse's engine.
-    assert_eq!(folders.len(), 3);
+    let name = |folder: &std::fs::DirEntry| folder.file_name().to_string_lossy().into_owned();
+    let parts = folders.iter().map(|folder| name(folder).split('-').next().unwrap().to_owned());
+    let mut parts: Vec<String> = parts.collect();
+    parts.sort();
+    // A machine may have a promtool of its own.
+    let has_promtool = Launch::new("promtool").arg("--version").run(LIMIT).is_ok();
+    assert!(parts == ["clickhouse", "kafka", "promtool", "valkey"] || has_promtool, "{parts:?}");
+    assert!(parts.len() >= 3, "{parts:?}");
     assert!(folders.iter().all(|folder| folder.path().join("complete").exists()));
     assert!(folders.iter().any(|folder| folder.path().join("kafka.jsa").exists()));
     let start = Instant::now();
