@@ -34,6 +34,11 @@ impl Engine {
             self.publisher.wants_proof = self.publisher.wants_proof || self.has_work_to_charge();
             return;
         }
+        // While one call goes out at a time, it is one of each by turns: what got no answer may be all that the gateway
+        // has trouble with, and would be asked for again for ever while everything else waits.
+        if self.gate.is_away() && self.gate.tries() % 2 == 1 {
+            self.charge_fresh();
+        }
         self.charge_again();
         self.charge_fresh();
     }
@@ -78,7 +83,7 @@ impl Engine {
         };
         while self.room() > 0
             && self.in_flight_again < lane
-            && let Some(slot) = self.due.pop_front()
+            && let Some(slot) = self.next_due()
         {
             self.take_next_step(slot);
         }
@@ -103,6 +108,15 @@ impl Engine {
             NextStep::Lookup => self.send_lookup(slot),
             NextStep::Park(code) => self.park(slot, code),
         }
+    }
+
+    /// While one call goes out at a time it is drawn by lot: what has waited longest may be what is never answered.
+    fn next_due(&mut self) -> Option<Slot> {
+        if !self.gate.is_away() || self.due.is_empty() {
+            return self.due.pop_front();
+        }
+        let drawn = self.dice.usize(..self.due.len());
+        self.due.swap_remove_back(drawn)
     }
 
     /// First attempts, lowest offsets first, partitions in turn.

@@ -42,6 +42,30 @@ fn point_10_a_decline_that_is_not_surely_the_first_word_is_looked_up() {
     world.balance();
 }
 
+/// A gateway that is away for some, such as those of one bank, is not away: the single calls that go out then are not
+/// all for those that it never answers.
+#[test]
+fn transactions_that_are_never_answered_hold_no_others_up() {
+    const FAULTS: &str = "[[fault]]\nkind = 'timeout-before'\nattempts = 'all'\nmatch = ['stuck-']\n\
+         [[fault]]\nkind = 'timeout-before'\nmatch = ['late-']\n";
+    let world = World::new(quick(FAULTS).set("gateway.max_in_flight", "8"));
+    let processor = world.start("one");
+    let stuck = ids("stuck", 60);
+    // These are answered when they are asked for again; those at once.
+    let (late, fresh) = (ids("late", 8), ids("fresh", 8));
+    let are_archived = |ids: &[String]| ids.iter().all(|id| world.fates(id) == said("archived"));
+    for some in [&stuck, &late, &fresh] {
+        world.publish(0, some);
+    }
+    wait("all others", || are_archived(&fresh) && are_archived(&late));
+    assert!(stuck.iter().all(|id| world.fates(id).is_empty()), "they are not answered yet");
+
+    world.restart_gateway("");
+    world.wait_done();
+    assert_eq!(processor.terminate(), Some(0));
+    world.balance();
+}
+
 fn said(fate: &str) -> Vec<String> {
     vec![fate.to_owned()]
 }
