@@ -80,8 +80,8 @@ async fn of_topic(admin: &Admin, key: &str, topic: &str, received_max: Option<u6
         Err(error) => return denied(part, &error),
     };
     let Some(count) = count else {
-        let why = "there is no such topic, or none that this user may see";
-        return Finding::wrong(part, why, "Create it, correct the name, or grant Describe on it.");
+        let remedy = "Create it, correct the name, or grant Describe on it.";
+        return Finding::wrong(part, "there is no such topic", remedy);
     };
     match lacks {
         Err(error) => return denied(part, &error),
