@@ -132,9 +132,7 @@ impl Observing {
         };
         self.status.set_partitions(now.partitions.iter().map(view).collect());
     }
-}
 
-impl Observing {
     /// Says that a part is in trouble once that has lasted, and that it is well again.
     fn log(&mut self, part: &'static str, trouble: Option<&str>, now: Boot) {
         let Some(why) = trouble else {

@@ -6,19 +6,18 @@ use std::path::Path;
 use tollbridge::adapters::redis::{RedisQueue, Settings};
 use tollbridge::domain::id::Partition;
 use tollbridge::ports::queue::{Admission, Queue};
-use tollbridge_rig::{Cluster, Launch, RedisOptions, Sentinels, TempDir, Tls};
+use tollbridge_rig::certificate::self_signed;
+use tollbridge_rig::{Cluster, RedisOptions, Sentinels, TempDir, Tls};
 
 use crate::values::{E, P, class, entry};
-use crate::world::{Masters, PATIENCE, Real, run};
-
-const NAMES: &str = "subjectAltName=IP:127.0.0.1";
+use crate::world::{Masters, Real, run};
 
 #[test]
 fn only_a_trusted_certificate_of_the_right_name_will_do() {
     let folder = TempDir::new("tls").unwrap();
     let [key, cert, other] = ["key.pem", "cert.pem", "other.pem"].map(|name| folder.join(name));
-    certificate(&folder.join("other-key.pem"), &other);
-    certificate(&key, &cert);
+    self_signed(&folder.join("other-key.pem"), &other).unwrap();
+    self_signed(&key, &cert).unwrap();
     let w = Real::with(with_tls(&key, &cert));
     let port = w.server().peer_port();
     let at = |host: &str, ca: Option<&Path>| {
@@ -46,8 +45,8 @@ fn only_a_trusted_certificate_of_the_right_name_will_do() {
 fn several_servers_are_trusted_alike() {
     let folder = TempDir::new("tls").unwrap();
     let [key, cert, other] = ["key.pem", "cert.pem", "other.pem"].map(|name| folder.join(name));
-    certificate(&folder.join("other-key.pem"), &other);
-    certificate(&key, &cert);
+    self_signed(&folder.join("other-key.pem"), &other).unwrap();
+    self_signed(&key, &cert).unwrap();
     with_the_right_file_alone(&Cluster::start_with(&with_tls(&key, &cert)).unwrap(), &cert, &other);
     with_the_right_file_alone(
         &Sentinels::start_with(with_tls(&key, &cert)).unwrap(),
@@ -98,17 +97,4 @@ fn a_file_without_certificates_is_named() {
         assert_eq!(class(&refused), "permanent", "{file:?}");
         assert!(format!("{refused:?}").contains("redis.ca_file"), "{refused:?}");
     }
-}
-
-/// One that vouches for itself, so that it is its own authority.
-fn certificate(key: &Path, cert: &Path) {
-    Launch::new("openssl")
-        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"])
-        .args(["-nodes", "-days", "2", "-subj", "/CN=redis", "-addext", NAMES])
-        .args(["-addext", "basicConstraints=critical,CA:FALSE", "-keyout"])
-        .arg(key)
-        .arg("-out")
-        .arg(cert)
-        .run(PATIENCE)
-        .unwrap();
 }

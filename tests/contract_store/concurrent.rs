@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tollbridge::app::store::{AnyStore, StoreSettings};
 use tollbridge::domain::outcome::{Fate, Outcome};
-use tollbridge::ports::store::{Store, StoreError, Stored};
+use tollbridge::ports::store::{Batch, Store, StoreError, Stored};
 
 use crate::outcomes::{TOPIC, batch, ids, outcome, with};
 use crate::subject::{PATIENCE, clickhouse, postgres, settings, sqlite, sqlite_url};
@@ -18,6 +18,11 @@ const ROUNDS: i64 = 15;
 struct Told {
     given: Outcome,
     answer: Stored,
+}
+
+fn told_of(batch: &Batch, answers: Vec<Stored>) -> impl Iterator<Item = Told> {
+    let each = batch.rows.iter().zip(answers);
+    each.map(|(row, answer)| Told { given: (**row).clone(), answer })
 }
 
 /// Writes batches of overlapping ids, from a place of its own, in another order each time.
@@ -43,9 +48,7 @@ async fn write(store: AnyStore, writer: i32) -> (Vec<Told>, usize) {
             }
             assert!(races < 10_000, "it never ends");
         };
-        for (row, answer) in batch.rows.iter().zip(answers) {
-            told.push(Told { given: (**row).clone(), answer });
-        }
+        told.extend(told_of(&batch, answers));
     }
     (told, races)
 }
@@ -130,8 +133,7 @@ async fn write_doubts(store: &AnyStore) -> Vec<Told> {
     let doubt = |n| with(Fate::InDoubt, Some("key_expired"), outcome(format!("r0-{n}"), 9, n));
     let batch = batch((0..IDS).map(doubt));
     let answers = store.store(&batch).await.unwrap();
-    let told = batch.rows.iter().zip(answers);
-    told.map(|(row, answer)| Told { given: (**row).clone(), answer }).collect()
+    told_of(&batch, answers).collect()
 }
 
 async fn compete(url: &str) -> (Vec<Told>, Vec<Outcome>, usize) {

@@ -140,9 +140,9 @@ impl ClientContext for QuietContext {
 impl ConsumerContext for QuietContext {}
 
 /// The context of who asks only why the brokers would not listen: whoever they refuse, to him they seem to be away.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(super) struct AskingContext {
-    refusal: Arc<Mutex<Option<String>>>,
+    refusal: Mutex<Option<String>>,
 }
 
 impl AskingContext {

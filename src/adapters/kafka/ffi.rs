@@ -24,7 +24,8 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 use rdkafka_sys as sys;
 
-pub(super) use self::asks::{Right, group_rights, topic_id, topic_rights};
+pub use self::asks::Right;
+pub(super) use self::asks::{group_rights, topic_id, topic_rights};
 use crate::domain::id::Offset;
 use crate::domain::record::{Header, Record};
 

@@ -36,6 +36,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 pub use errors::{AskError, ConnectError};
 pub use feeder::{Feed, Feeder};
+pub use ffi::Right;
 pub use publisher::KafkaPublisher;
 pub use reader::Reader;
 pub use settings::{Overridden, Protocol, Settings, Topics};

@@ -96,14 +96,14 @@ impl Admin {
 
     /// Why the brokers would not listen, which librdkafka tells only those who poll; this kind of client can't.
     fn refusal(&self) -> Option<String> {
-        let context = AskingContext::default();
-        let client: BaseProducer<_> = self.settings.create_with_context(context.clone()).ok()?;
+        let client: BaseProducer<AskingContext> =
+            self.settings.create_with_context(AskingContext::default()).ok()?;
         drop(client.client().fetch_metadata(None, REFUSED_WITHIN.min(self.timeout)));
         let mut polls = 0..REFUSAL_POLLS_MAX;
-        while context.refusal().is_none() && polls.next().is_some() {
+        while client.context().refusal().is_none() && polls.next().is_some() {
             client.poll(REFUSAL_PAUSE);
         }
-        context.refusal()
+        client.context().refusal()
     }
 
     /// How many partitions each topic has; `None` where it does not exist. Blocks, as [`Admin::brokers`].
@@ -129,22 +129,20 @@ impl Admin {
         Ok(found)
     }
 
-    /// What this user is not allowed and needs, of a topic that is read, or written; empty where the brokers don't
-    /// tell. Blocks, as [`Admin::brokers`].
+    /// Which of these rights this user lacks, given the one first without which nothing can be done with the topic; none
+    /// where the brokers don't tell. Blocks, as [`Admin::brokers`].
     ///
     /// # Errors
     /// As for [`Admin::brokers`].
-    pub fn lacks(&self, topic: &str, is_read: bool) -> Result<Vec<&'static str>, AskError> {
-        let wanted = if is_read { (Right::Read, "Read") } else { (Right::Write, "Write") };
+    pub fn lacks(&self, topic: &str, wanted: [Right; 2]) -> Result<Vec<Right>, AskError> {
         let rights = match ffi::topic_rights(self.client.inner(), topic, self.timeout) {
             // Who may do neither this nor anything else is not even told what there is.
             Err(KafkaError::MetadataFetch(Code::TopicAuthorizationFailed)) => {
-                return Ok(vec![wanted.1]);
+                return Ok(wanted[..1].to_vec());
             }
             rights => rights.map_err(|e| AskError::of(&format!("topic {topic}"), &e))?,
         };
-        let all = [wanted, (Right::DescribeConfigs, "DescribeConfigs")];
-        Ok(all.into_iter().filter(|(right, _)| rights.lack(*right)).map(|(_, name)| name).collect())
+        Ok(wanted.into_iter().filter(|right| rights.lack(*right)).collect())
     }
 
     /// Whether this user may be a member of the group; where the brokers don't tell, it may. Blocks, as

@@ -1,7 +1,7 @@
 //! The brokers and the five topics.
 
 use super::{Finding, admin, properties};
-use crate::adapters::kafka::{Admin, AskError, TopicLimits, batch_bytes_max};
+use crate::adapters::kafka::{Admin, AskError, Right, TopicLimits, batch_bytes_max};
 use crate::app::settings;
 use crate::config::Config;
 
@@ -55,24 +55,25 @@ fn of_group(admin: &Admin, group: &str) -> Finding {
     let part = format!("group {group} (kafka.group_id)");
     match admin.may_join(group) {
         Ok(true) => Finding::fine(part, "may be joined"),
-        Ok(false) => Finding::wrong(part, "this user may not join it", &grant("Read", "group")),
+        Ok(false) => {
+            Finding::wrong(part, "this user may not join it", &grant(Right::Read, "group"))
+        }
         Err(error) => denied(part, &error),
     }
 }
 
 /// What an administrator has to do about a right that is lacking.
-fn grant(right: &str, what: &str) -> String {
-    format!("Grant {right} on the {what}; docs/operations.md has all rights.")
+fn grant(right: Right, what: &str) -> String {
+    format!("Grant {} on the {what}; docs/operations.md has all rights.", right.as_str())
 }
 
 /// `received_max`: of a topic that is read, what a response may hold.
 async fn of_topic(admin: &Admin, key: &str, topic: &str, received_max: Option<u64>) -> Finding {
     let part = format!("topic {topic} (kafka.topics.{key})");
-    let is_read = received_max.is_some();
-    let lacks = admin.lacks(topic, is_read);
-    let right = if is_read { "Read" } else { "Write" };
+    let right = if received_max.is_some() { Right::Read } else { Right::Write };
+    let lacks = admin.lacks(topic, [right, Right::DescribeConfigs]);
     if lacks.as_ref().is_ok_and(|lacks| lacks.contains(&right)) {
-        let why = format!("this user lacks the right to {} it", right.to_lowercase());
+        let why = format!("this user lacks the right to {} it", right.as_str().to_lowercase());
         return Finding::wrong(part, why, &grant(right, "topic"));
     }
     let count = match admin.partitions(&[topic]) {

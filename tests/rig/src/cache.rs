@@ -209,7 +209,7 @@ fn fill(folder: &Path) -> Result<()> {
         .folder(folder)
         .run(FETCH_LIMIT)?;
     let classpath = classpath(&libs)?;
-    format_template(folder, &classpath)?;
+    format(folder, &classpath, &folder.join("template"), &[])?;
     let source = folder.join("Reader.java");
     fs::write(&source, READER).doing(|| "write Reader.java".into())?;
     Launch::new("javac")
@@ -223,22 +223,14 @@ fn fill(folder: &Path) -> Result<()> {
     Kafka::start_in(home, options)?.stop()
 }
 
-fn format_template(folder: &Path, classpath: &str) -> Result<()> {
-    format(folder, classpath, &folder.join("template"), &[])
-}
-
-/// A data folder of broker 1 whose cluster knows these users, by name and password; `folder` has room for the
+/// Formats a data folder of broker 1 whose cluster knows these users, by name and password; `folder` has room for the
 /// tool's own file.
-pub(crate) fn format_with(
-    home: &KafkaHome,
+pub(crate) fn format(
     folder: &Path,
+    classpath: &str,
     data: &Path,
     users: &[(String, String)],
 ) -> Result<()> {
-    format(folder, home.classpath(), data, users)
-}
-
-fn format(folder: &Path, classpath: &str, data: &Path, users: &[(String, String)]) -> Result<()> {
     let properties = folder.join("format.properties");
     let text = format!(
         "process.roles=broker,controller\nnode.id=1\n\

@@ -21,6 +21,7 @@
 
 pub mod backlog;
 pub mod cache;
+pub mod certificate;
 pub mod clickhouse;
 pub mod cluster;
 pub mod error;

@@ -16,10 +16,22 @@ use sys::rd_kafka_resp_err_t as Code;
 
 /// What may be done with a topic or a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in super::super) enum Right {
+pub enum Right {
     Read,
     Write,
     DescribeConfigs,
+}
+
+impl Right {
+    /// As Kafka's own tools write it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "Read",
+            Self::Write => "Write",
+            Self::DescribeConfigs => "DescribeConfigs",
+        }
+    }
 }
 
 /// What this client may do; `None` where the brokers don't tell.

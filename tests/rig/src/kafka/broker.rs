@@ -49,7 +49,7 @@ impl Broker {
         let data = folder.join("data");
         let secured = match &options.secured {
             Some(secured) => {
-                cache::format_with(&home, folder.path(), &data, &secured.users)?;
+                cache::format(folder.path(), home.classpath(), &data, &secured.users)?;
                 Some(Listener::new(folder.path())?)
             }
             None => lay_out(&home, &data, id).map(|()| None)?,

@@ -3,16 +3,14 @@
 
 use super::codec::Encoder;
 use super::wire::call;
+use crate::certificate;
 use crate::error::{Doing, Error, Result};
 use crate::ports::free_port;
-use crate::process::Launch;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 const CREATE_ACLS: (i16, i16) = (30, 1);
 const DELETE_ACLS: (i16, i16) = (31, 1);
-const CERTIFICATE_LIMIT: Duration = Duration::from_secs(30);
 const ALLOW: u8 = 3;
 
 /// Who may come in, by name and password.
@@ -35,8 +33,6 @@ pub enum Resource {
 pub enum Operation {
     Read = 3,
     Write = 4,
-    Create = 5,
-    Describe = 8,
     DescribeConfigs = 10,
 }
 
@@ -44,8 +40,7 @@ impl Operation {
     /// As Kafka's own tools write it.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        use Operation::{Create, Describe, DescribeConfigs, Read, Write};
-        let all = [Read, Write, Create, Describe, DescribeConfigs];
+        let all = [Self::Read, Self::Write, Self::DescribeConfigs];
         all.into_iter().find(|operation| format!("{operation:?}") == text)
     }
 }
@@ -70,21 +65,13 @@ pub(super) struct Listener {
 
 impl Listener {
     pub(super) fn new(folder: &Path) -> Result<Self> {
-        let certificate = folder.join("certificate.pem");
+        let chain = folder.join("certificate.pem");
         let identity = folder.join("identity.pem");
-        Launch::new("openssl")
-            .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"])
-            .args(["-nodes", "-days", "2", "-subj", "/CN=kafka", "-addext"])
-            .args(["subjectAltName=IP:127.0.0.1,DNS:localhost", "-keyout"])
-            .arg(&identity)
-            .arg("-out")
-            .arg(&certificate)
-            .run(CERTIFICATE_LIMIT)?;
-        let both = [&identity, &certificate].map(fs::read_to_string);
-        let [key, chain] = both;
-        let text = key.and_then(|key| Ok(key + &chain?)).doing(|| "read a certificate".into())?;
+        certificate::self_signed(&identity, &chain)?;
+        let [key, vouched] = [&identity, &chain].map(fs::read_to_string);
+        let text = key.and_then(|key| Ok(key + &vouched?)).doing(|| "read a certificate".into())?;
         fs::write(&identity, text).doing(|| format!("write {}", identity.display()))?;
-        Ok(Self { port: free_port(), certificate, identity })
+        Ok(Self { port: free_port(), certificate: chain, identity })
     }
 
     /// Lines for `server.properties`.
