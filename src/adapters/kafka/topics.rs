@@ -129,8 +129,8 @@ impl Admin {
         Ok(found)
     }
 
-    /// Which of these rights this user lacks, given the one first without which nothing can be done with the topic; none
-    /// where the brokers don't tell. Blocks, as [`Admin::brokers`].
+    /// Which of these rights this user lacks, given that one first without which the topic is of no use; none where the
+    /// brokers don't tell. Blocks, as [`Admin::brokers`].
     ///
     /// # Errors
     /// As for [`Admin::brokers`].
