@@ -1,6 +1,6 @@
 //! Brokers that can't be reached: a lost session, a commit into the void, and how it ends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use tollbridge::adapters::kafka::Protocol;
@@ -85,6 +85,43 @@ async fn trouble_is_told_and_called_over() {
     stage.feed(0, numbers(0, 1));
     assert_eq!(offsets(&member.records(0, 1, 1).await), [0]);
     member.source.leave().await;
+}
+
+/// The answer that tells a member to give a partition up is lost. librdkafka then asks again in a way that is not
+/// answered with what was missed, and the brokers wait for `max.poll.interval.ms`.
+#[tokio::test]
+async fn an_assignment_whose_answer_is_lost_is_learned_all_the_same() {
+    // So that the heartbeat after the one that joins finds that the other member has come.
+    let slow = [("heartbeat.interval", "3000"), ("session.timeout", "20000")];
+    let slow = slow.map(|(what, ms)| (format!("group.consumer.{what}.ms"), ms.to_owned()));
+    let options =
+        KafkaOptions { proxied: true, properties: slow.into(), ..KafkaOptions::default() };
+    let kafka = Kafka::start_with(options).unwrap();
+    let stage = Stage::on(&kafka, kafka.proxied_bootstrap(), Protocol::Consumer, 2);
+    let mut deaf = stage.member();
+    assert_eq!(deaf.take_all(1).await.len(), 2);
+    // Acknowledged with a heartbeat of its own.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    kafka.proxy().hold(Direction::ToClient);
+    let mut other = Stage { settings: stage.settings.clone() };
+    other.settings.brokers = kafka.bootstrap();
+    let mut new = other.member();
+    tokio::time::sleep(Duration::from_secs(7)).await;
+    kafka.proxy().release(Direction::ToClient);
+
+    let begun = Instant::now();
+    let (mut of_deaf, mut of_new) = (BTreeSet::from([0, 1]), BTreeSet::new());
+    while of_deaf.len() != 1 || of_new.len() != 1 {
+        tokio::select! {
+            event = deaf.next() => deaf.follow(&mut of_deaf, event),
+            event = new.next() => new.follow(&mut of_new, event),
+        }
+        assert!(of_deaf.is_disjoint(&of_new), "{of_deaf:?} and {of_new:?}");
+    }
+    println!("shared after {:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+    new.source.leave().await;
+    deaf.source.leave().await;
 }
 
 /// Requests or answers stop in the middle of a commit, at moments that differ, and arrive after all once the

@@ -1,6 +1,6 @@
 //! What the tests stand on: topics and a group of their own, members of it, and patience with a limit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -182,6 +182,22 @@ impl Member {
         let starts = partitions.iter().map(|p| start(p.0, version, 0)).collect();
         self.source.assign(ticket, starts);
         partitions
+    }
+
+    /// Answers a rebalance at once, and keeps account of what is owned.
+    pub fn follow(&self, owned: &mut BTreeSet<i32>, event: SourceEvent) {
+        match event {
+            SourceEvent::Assigned { ticket, partitions, .. } => {
+                owned.extend(partitions.iter().map(|p| p.0));
+                self.source.assign(ticket, partitions.iter().map(|p| start(p.0, 1, 0)).collect());
+            }
+            SourceEvent::Revoked { ticket, partitions, .. } => {
+                owned.retain(|owned| !partitions.contains(&Partition(*owned)));
+                self.source.release(ticket);
+            }
+            SourceEvent::End { .. } => {}
+            event => panic!("no rebalance: {event:?}"),
+        }
     }
 
     /// Takes records of one partition until `count` are there; ends in between are passed over.

@@ -63,6 +63,8 @@ pub(super) struct ConsumerThread {
     /// Partitions to be assigned anew once no rebalance is open, and what is demanded of them by then.
     later: BTreeMap<Partition, (Start, usize)>,
     trouble: Trouble,
+    /// The trouble is, or was, that the group may have told us something that we did not hear.
+    deaf: bool,
     succession: Succession,
 }
 
@@ -87,14 +89,13 @@ impl ConsumerThread {
             tickets: 0,
             later: BTreeMap::new(),
             trouble: Trouble::new(reader),
+            deaf: false,
         }
     }
 
     /// Runs until told to leave, or until nobody is there to tell.
     pub(super) fn run(mut self) {
-        if let Err(error) = self.consumer.subscribe(&[&self.topic]) {
-            self.emit(SourceEvent::Fatal(format!("subscribe: {}", describe(&error))));
-        }
+        self.subscribe();
         let done = loop {
             match self.commands.try_recv() {
                 Ok(Command::Leave(done)) => break Some(done),
@@ -110,6 +111,7 @@ impl ConsumerThread {
             self.catch_up();
             if !polled && !delivered {
                 self.trouble.serve(&self.events);
+                self.listen();
                 thread::park_timeout(NAP);
             }
         };
@@ -119,6 +121,34 @@ impl ConsumerThread {
         if let Some(Err(())) = done.map(|done| done.send(())) {
             tracing::debug!(target: "kafka", "nobody waits for the consumer any more");
         }
+    }
+
+    fn subscribe(&self) {
+        if let Err(error) = self.consumer.subscribe(&[&self.topic]) {
+            self.emit(SourceEvent::Fatal(format!("subscribe: {}", describe(&error))));
+        }
+    }
+
+    /// Joins the group anew where an answer of it was lost, once brokers answer again. What it told may have been to
+    /// give a partition up, for which the broker waits for minutes, or that one is ours, which nobody would ever work
+    /// on.
+    fn listen(&mut self) {
+        if !self.consumer.context().is_deaf() {
+            self.deaf = false;
+            return;
+        }
+        if self.trouble.is_raised() || self.open.is_some() || !self.later.is_empty() {
+            return;
+        }
+        if !self.deaf {
+            self.deaf = true;
+            return self.trouble.raise("a heartbeat was not answered".into(), &self.events);
+        }
+        self.deaf = false;
+        self.consumer.context().hears_again();
+        tracing::warn!(target: "kafka", "an answer of the group was lost; joining it anew");
+        self.consumer.unsubscribe();
+        self.subscribe();
     }
 
     fn obey(&mut self, command: Command) {

@@ -32,6 +32,8 @@ pub(super) struct MemberContext {
     reason: Mutex<String>,
     /// Something was called back, so there may be more.
     busy: AtomicBool,
+    /// A heartbeat was sent, and its answer was not waited for any longer; it may have told of a new assignment.
+    deaf: AtomicBool,
     /// Nobody is left to ask: rebalances are answered here.
     leaving: AtomicBool,
 }
@@ -43,6 +45,7 @@ impl MemberContext {
             rebalances: Mutex::default(),
             reason: Mutex::default(),
             busy: AtomicBool::new(false),
+            deaf: AtomicBool::new(false),
             leaving: AtomicBool::new(false),
         }
     }
@@ -54,6 +57,16 @@ impl MemberContext {
     /// Whether anything was called back since the last time it was asked.
     pub(super) fn was_busy(&self) -> bool {
         self.busy.swap(false, Ordering::AcqRel)
+    }
+
+    /// Whether the group may have told us something that we did not hear, and that nobody will repeat.
+    pub(super) fn is_deaf(&self) -> bool {
+        self.deaf.load(Ordering::Acquire)
+    }
+
+    /// What was missed is told anew, or was all that there was.
+    pub(super) fn hears_again(&self) {
+        self.deaf.store(false, Ordering::Release);
     }
 
     pub(super) fn reason(&self) -> String {
@@ -72,6 +85,9 @@ impl MemberContext {
 impl ClientContext for MemberContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         self.busy.store(true, Ordering::Release);
+        if is_answer_lost(facility, message) {
+            self.deaf.store(true, Ordering::Release);
+        }
         log(level, facility, message);
     }
 
@@ -95,6 +111,8 @@ impl ConsumerContext for MemberContext {
         list: &mut TopicPartitionList,
     ) {
         self.busy.store(true, Ordering::Release);
+        // An answer with an assignment carries all of it.
+        self.hears_again();
         let partitions: Vec<_> =
             list.elements().iter().map(|element| Partition(element.partition())).collect();
         let assigned = kind == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
@@ -108,6 +126,14 @@ impl ConsumerContext for MemberContext {
             self.note(Rebalance::Revoked { partitions, lost: consumer.assignment_lost() });
         }
     }
+}
+
+/// Whether a heartbeat of the `consumer` protocol went unanswered that the broker may have got. librdkafka (2.12) sends
+/// it again as it was, which does not ask for the assignment, and the broker does not repeat what it believes to be
+/// known. A broken connection is another matter: after that librdkafka asks for everything. Only its log tells the two
+/// apart.
+fn is_answer_lost(facility: &str, message: &str) -> bool {
+    facility == "REQTMOUT" && message.contains("ConsumerGroupHeartbeatRequest in flight")
 }
 
 /// Answers a rebalance that concerns no partition, or that comes while the consumer closes: then librdkafka reads

@@ -70,6 +70,11 @@ impl Trouble {
         }
     }
 
+    /// Whether it was raised and is not over.
+    pub(super) fn is_raised(&self) -> bool {
+        self.over.is_some()
+    }
+
     /// Says that it is over, once it is.
     pub(super) fn serve(&mut self, events: &UnboundedSender<SourceEvent>) {
         self.reader.serve();
