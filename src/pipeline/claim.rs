@@ -91,8 +91,12 @@ impl Engine {
         }
     }
 
-    /// Drops what we know of a partition that is assigned to us, and takes it over like a new one.
+    /// Drops what we know of a partition that is assigned to us, and takes it over like a new one. One that is being
+    /// taken away is not.
     pub(super) fn take_over_again(&mut self, partition: Partition, member: Arc<str>, why: &str) {
+        if self.owned.get(&partition).is_some_and(|p| p.leaving) {
+            return;
+        }
         self.drop_partition(partition);
         self.note(Level::Warn, Some(partition), format!("{why}; taking it over again"));
         self.rebalances.kept += 1;

@@ -53,6 +53,8 @@ pub struct Publisher {
     last: Boot,
     /// When the last transaction began that was cleanly committed.
     pub(super) proven_at: Option<Boot>,
+    /// The last snapshot of the group had none of what there is to speak for.
+    in_vain: bool,
     /// A commit is wanted for the proof alone.
     pub(super) wants_proof: bool,
     /// Alerts go with the next transaction.
@@ -70,6 +72,7 @@ impl Publisher {
             tries: 0,
             last: now,
             proven_at: None,
+            in_vain: false,
             wants_proof: false,
             alerts: Vec::new(),
             events_max,
@@ -93,7 +96,7 @@ impl Publisher {
     pub(super) fn wake_at(&self, engine: &Engine) -> Option<Boot> {
         match self.state {
             State::Broken | State::Unread => Some(self.retry_at),
-            State::Idle if engine.something_to_say() => {
+            State::Idle if engine.something_to_say() || engine.is_urgent() => {
                 Some((self.last + engine.set.publish_interval).max(self.retry_at))
             }
             State::Idle => engine.next_mark_refresh(),
@@ -124,18 +127,24 @@ impl Engine {
     fn begin_if_due(&mut self) {
         let now = self.now.boot;
         let is_due = now.since(self.publisher.last) >= self.set.publish_interval;
-        let may_charge = !self.is_stopping();
-        let is_urgent = self.owned.values().any(|p| is_urgent(p, may_charge));
+        let is_urgent = self.is_urgent();
         // What is refused says nothing; whether it was another's meanwhile has to be asked all the same.
         let is_refused = |p: &Owned| matches!(p.phase, Phase::Refused(_));
         let asks = now.since(self.publisher.last) >= self.set.sweep_interval
             && self.owned.values().any(is_refused);
-        let is_wanted = (is_due && self.something_to_say()) || is_urgent || asks;
+        // What the group said a moment ago it will say again: only time can change that.
+        let is_at_once = is_urgent && !self.publisher.in_vain;
+        let is_wanted = (is_due && (is_urgent || self.something_to_say())) || is_at_once || asks;
         if is_wanted {
             self.publisher.last = now;
             self.publisher.state = State::AskingMembership;
             self.call(Pending::Publisher, Call::Membership);
         }
+    }
+
+    fn is_urgent(&self) -> bool {
+        let may_charge = !self.is_stopping();
+        self.owned.values().any(|p| is_urgent(p, may_charge))
     }
 
     fn something_to_say(&self) -> bool {
@@ -195,6 +204,7 @@ impl Engine {
             points.push(self.point(&said));
             plans.push(said);
         }
+        self.publisher.in_vain = plans.is_empty();
         if plans.is_empty() {
             // No partition to speak for: another owner sees what they tell of.
             self.publisher.alerts = messages;
