@@ -4,6 +4,9 @@
 use std::fmt;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::unbounded_channel;
+
 use super::settings;
 use super::store::AnyStore;
 use crate::adapters::kafka::{self, Admin};
@@ -91,7 +94,7 @@ const PART_MAX: Duration = Duration::from_secs(15);
 
 /// Looks at every part; calls `each` with what it finds, as it finds it.
 pub async fn connections(config: &Config, mut each: impl FnMut(Finding)) {
-    topics::look(config, &mut each).await;
+    brokers(config, &mut each).await;
     within("redis", redis(config)).await.into_iter().for_each(&mut each);
     within("store", store(config)).await.into_iter().for_each(&mut each);
     each(gateway(config).await);
@@ -127,7 +130,37 @@ pub(super) async fn before_running(
         .into_iter()
         .chain(within("store", of_store(config, store)).await)
         .for_each(&mut each);
-    topics::look(config, &mut each).await;
+    brokers(config, &mut each).await;
+}
+
+/// The longest that one answer of the brokers is waited for.
+pub(super) fn brokers_max(config: &Config) -> Duration {
+    config.kafka.request_timeout * 2 + PART_MAX
+}
+
+/// What asks the brokers blocks, until a moment of the wall clock: where that is set back meanwhile, for as long. So it
+/// does on a thread of its own, which nobody waits for longer than an answer may take.
+async fn brokers(config: &Config, each: &mut impl FnMut(Finding)) {
+    let (sender, mut found) = unbounded_channel();
+    let (handle, of_thread) = (Handle::current(), config.clone());
+    let looking = std::thread::Builder::new().name("kafka-looks".into()).spawn(move || {
+        // Nobody listens any more where this took too long.
+        handle.block_on(topics::look(&of_thread, &mut |finding| drop(sender.send(finding))));
+    });
+    if let Err(error) = looking {
+        return each(Finding::wrong("kafka", error, "May this process start threads?"));
+    }
+    let longest = brokers_max(config);
+    loop {
+        match tokio::time::timeout(longest, found.recv()).await {
+            Ok(Some(finding)) => each(finding),
+            Ok(None) => return,
+            Err(_) => {
+                let why = format!("no answer within {} s", longest.as_secs());
+                return each(Finding::wrong("kafka", why, "Was a clock set back? Start it again."));
+            }
+        }
+    }
 }
 
 async fn within(part: &str, look: impl Future<Output = Vec<Finding>>) -> Vec<Finding> {

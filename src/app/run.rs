@@ -186,7 +186,10 @@ async fn look_around(
     }
     let gone = |what: anyhow::Error| Exit::Unavailable.because(what);
     let identity = store.identity().await.map_err(|e| gone(anyhow!("store.url: {e}")))?;
-    let partitions = source_partitions(kafka_settings).await.map_err(gone)?;
+    let looked =
+        tokio::time::timeout(check::brokers_max(config), source_partitions(kafka_settings));
+    let partitions =
+        looked.await.unwrap_or_else(|_| Err(anyhow!("kafka: no answer"))).map_err(gone)?;
     let admin = Admin::new(kafka_settings)?;
     let metadata_chars_max = admin.offset_metadata_max().await.ok().flatten();
     let dead_letter = &kafka_settings.topics.dead_letter;

@@ -13,6 +13,7 @@
 
 mod consumer;
 mod context;
+mod detached;
 mod errors;
 mod feeder;
 mod fetched;

@@ -14,6 +14,7 @@ use rdkafka::producer::{BaseProducer, Producer};
 use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::context::{AskingContext, QuietContext};
+use super::detached::Detached;
 use super::errors::{AskError, ConnectError, describe, is_permanent};
 use super::ffi::{self, Right};
 use super::settings::{Role, Settings};
@@ -28,7 +29,7 @@ const COORDINATOR_PAUSE: Duration = Duration::from_millis(200);
 
 /// Asks brokers about themselves and their topics.
 pub struct Admin {
-    client: AdminClient<QuietContext>,
+    client: Detached<AdminClient<QuietContext>>,
     settings: ClientConfig,
     options: AdminOptions,
     timeout: Duration,
@@ -73,7 +74,7 @@ impl Admin {
     /// A property that librdkafka does not accept.
     pub fn new(settings: &Settings) -> Result<Self, ConnectError> {
         let config = settings.client(Role::Admin);
-        let client = config.create_with_context(QuietContext)?;
+        let client = Detached::new(config.create_with_context(QuietContext)?);
         let timeout = settings.request_timeout;
         let options =
             AdminOptions::new().request_timeout(Some(timeout)).operation_timeout(Some(timeout));

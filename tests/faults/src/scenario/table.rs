@@ -269,9 +269,9 @@ pub const SCENARIOS: &[Scenario] = &[
     }),
     Scenario::new(
         "clocks-jump",
-        "the wall clock of a processor jumps by seconds to a day, or drifts by 5 %; some are killed meanwhile",
+        "the wall clock of a processor jumps by seconds to a day, also while it starts, or drifts by 5 %; some are killed",
         Store::Sqlite,
-        &[&[clocks::JUMP, clocks::DRIFT, clocks::JUMP]],
+        &[&[clocks::JUMP, clocks::SET_BACK, clocks::DRIFT, clocks::JUMP]],
     )
     .on(Setup { clocks: true, ..USUAL }),
     Scenario::new(

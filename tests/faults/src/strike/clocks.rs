@@ -13,6 +13,8 @@ use tollbridge_rig::{Processor, Result};
 const BACK_LIMIT: Duration = Duration::from_secs(30);
 /// Seconds. The margin of a key that lives for a day allows processes to be 36 minutes off where they take over.
 const JUMPS: [i64; 8] = [3_600, -3_600, 86_400, -86_400, 600, -600, 30, -30];
+/// Milliseconds.
+const AHEAD: i64 = 1_800_000;
 const DRIFT_STEPS: i64 = 200;
 const DRIFT_STEP: Duration = Duration::from_millis(40);
 
@@ -20,6 +22,9 @@ const DRIFT_STEP: Duration = Duration::from_millis(40);
 pub const JUMP: Fault = Fault { name: "clock-jumps", strike: jump };
 /// 5 % too fast or too slow for eight seconds, then right again.
 pub const DRIFT: Fault = Fault { name: "clock-drifts", strike: drift };
+
+/// A processor is started with a clock that is ahead, within what is borne, and set right before it is ready.
+pub const SET_BACK: Fault = Fault { name: "clock-set-back-at-start", strike: set_back };
 
 /// A processor stands still until another has taken over, and its monotonic clock with it.
 pub const SUSPEND: Fault = Fault { name: "host-suspended", strike: suspend };
@@ -59,6 +64,19 @@ fn jump(world: &World, dice: &mut Dice) -> Result<Seen> {
             "{name} was {seconds} s off, read {reads} times{then}; {refused} times a start was refused"
         )
     }))
+}
+
+fn set_back(world: &World, dice: &mut Dice) -> Result<Seen> {
+    let (victim, clock) = one(world, dice);
+    let before = clock.reads()?;
+    victim.kill();
+    clock.set(AHEAD)?;
+    victim.start()?;
+    dice.pause(100, 1_500);
+    let reads = seen(world, clock, before, victim)?;
+    let name = &victim.name;
+    Ok(reads
+        .map(|reads| format!("{name} was started ahead of time and set back, read {reads} times")))
 }
 
 fn drift(world: &World, dice: &mut Dice) -> Result<Seen> {
