@@ -6,7 +6,7 @@ mod up;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
-use tollbridge_rig::{Error, Result, cache};
+use tollbridge_rig::{Error, Result, cache, gateways};
 
 const USAGE: &str = "\
 usage: rig install          finds or installs what is missing
@@ -52,8 +52,8 @@ fn soak(runs: &str) -> Result<()> {
     }
 }
 
-/// The system's packages by the script that also runs before anything is built, then Kafka, Valkey, ClickHouse
-/// and promtool.
+/// The system's packages by the script that also runs before anything is built, then Kafka, Valkey, ClickHouse,
+/// promtool and the gateways of others.
 fn install() -> ExitCode {
     const SCRIPT: &str = include_str!("../install.sh");
     let packages = Command::new("sh").args(["-c", SCRIPT]).stdin(Stdio::null()).status();
@@ -65,6 +65,7 @@ fn install() -> ExitCode {
         || cache::valkey().map(drop),
         || cache::clickhouse().map(drop),
         || cache::promtool().map(drop),
+        gateways::install,
     ];
     match parts.into_iter().try_for_each(|part| part()) {
         Ok(()) => ExitCode::SUCCESS,
