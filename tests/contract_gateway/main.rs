@@ -6,6 +6,7 @@
 mod crash;
 mod described;
 mod faults;
+mod foreign;
 mod ledger;
 mod sockets;
 mod tls;
