@@ -10,6 +10,7 @@ mod claims_queues;
 mod clients;
 mod dead_letters;
 mod ending;
+mod foreign;
 mod formats;
 mod offset_log;
 mod points_commits;

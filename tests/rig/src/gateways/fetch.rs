@@ -120,7 +120,8 @@ pub(super) fn stripe_mock() -> Result<PathBuf> {
 pub(super) fn stripe_world() -> Result<Launch> {
     let folder = kept("stripe-world", &[PYTHON, STRIPE_WORLD.1, RECIPE], |folder| {
         fs::create_dir_all(folder).doing(|| format!("make {}", folder.display()))?;
-        Launch::new("sh").args(["-c", PYTHON]).folder(folder).run(FETCH_LIMIT)?;
+        let python = Launch::new("sh").args(["-c", PYTHON]).folder(folder).run(FETCH_LIMIT);
+        python.doing(|| "get Python 3.14, for which this needs apt on Debian".into())?;
         let packages = folder.join("packages");
         let list = write(folder, STRIPE_WORLD)?;
         let mut pip = pip(folder)?
