@@ -111,6 +111,14 @@ async fn what_is_refused_before_it_begins_is_not_taken() {
     }
 }
 
+/// As Stripe's newer accounts do, by the replica's message.
+#[tokio::test]
+async fn an_account_that_takes_no_tokens_on_charges_takes_nothing() {
+    let stripe = Spoken::built_in("stripe-charges", stripe_world());
+    let told = stripe.charge(FIRST, &paying_with("charges:token", "tok_visa")).await;
+    told.assert(400, false, "not taken: status 400, error invalid_request_error");
+}
+
 /// The list of all charges in place of a search: the id, which a lookup has to carry, is overlooked there. It is right
 /// only where one transaction stands in it, so each case has a server of its own.
 fn listing(server: &Foreign) -> Spoken {
