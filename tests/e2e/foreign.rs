@@ -1,5 +1,5 @@
 //! Processors at payment gateways that nobody here wrote. How each answer is read, and in what these servers differ
-//! from Stripe, is `tests/contract_gateway/foreign`'s.
+//! from Stripe, is `tests/foreign`'s.
 
 use std::collections::BTreeMap;
 use std::process::Command;
