@@ -75,8 +75,8 @@ fn install(wanted: &[&str]) -> ExitCode {
     if !packages.is_ok_and(|status| status.success()) {
         return ExitCode::from(UNAVAILABLE);
     }
-    let parts = PARTS.iter().filter(|(name, _)| wanted.is_empty() || wanted.contains(name));
-    match parts.map(|(_, part)| part()).collect::<Result<()>>() {
+    let mut parts = PARTS.iter().filter(|(name, _)| wanted.is_empty() || wanted.contains(name));
+    match parts.try_for_each(|(_, part)| part()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             eprintln!("rig: {e}");
