@@ -1,6 +1,7 @@
-//! The whole, as real processes on a real Kafka, Redis, PostgreSQL or SQLite and the gateway simulator: one test for
-//! each claim of the method (`claim_…`), and one or more for each point on which the promise rests (`point_…`).
-//! Nothing of the product is called but its commands; what a test asserts it observes from outside.
+//! The whole, as real processes on a real Kafka, Redis, PostgreSQL or SQLite and the gateway simulator, or a gateway
+//! that nobody here wrote: one test for each claim of the method (`claim_…`), and one or more for each point on which
+//! the promise rests (`point_…`). Nothing of the product is called but its commands; what a test asserts it observes
+//! from outside.
 
 #![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
 
@@ -10,6 +11,7 @@ mod claims_queues;
 mod clients;
 mod dead_letters;
 mod ending;
+mod foreign;
 mod formats;
 mod offset_log;
 mod points_commits;

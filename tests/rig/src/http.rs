@@ -13,7 +13,7 @@ const LIMIT: Duration = Duration::from_secs(3);
 /// # Errors
 /// When nobody answers within three seconds.
 pub fn get(port: u16, path: &str) -> Result<(u16, String)> {
-    request(port, &format!("GET {path}"), "", LIMIT)
+    request(port, &format!("GET {path}"), "", "", LIMIT)
 }
 
 /// The same with a body, and a limit for the answer.
@@ -21,10 +21,17 @@ pub fn get(port: u16, path: &str) -> Result<(u16, String)> {
 /// # Errors
 /// When nobody answers within the limit.
 pub fn post(port: u16, path: &str, body: &str, limit: Duration) -> Result<(u16, String)> {
-    request(port, &format!("POST {path}"), body, limit)
+    request(port, &format!("POST {path}"), "", body, limit)
 }
 
-fn request(port: u16, what: &str, body: &str, limit: Duration) -> Result<(u16, String)> {
+/// `what` is method and path; each of `headers` ends its line.
+pub(crate) fn request(
+    port: u16,
+    what: &str,
+    headers: &str,
+    body: &str,
+    limit: Duration,
+) -> Result<(u16, String)> {
     let talk = || -> std::io::Result<Vec<u8>> {
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         let mut stream = TcpStream::connect_timeout(&address, LIMIT)?;
@@ -33,7 +40,7 @@ fn request(port: u16, what: &str, body: &str, limit: Duration) -> Result<(u16, S
         let length = body.len();
         write!(
             stream,
-            "{what} HTTP/1.0\r\nhost: 127.0.0.1\r\ncontent-length: {length}\r\n\r\n{body}"
+            "{what} HTTP/1.0\r\nhost: 127.0.0.1\r\ncontent-length: {length}\r\n{headers}\r\n{body}"
         )?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer)?;

@@ -12,7 +12,7 @@
 //! - [`process`]: child processes that never outlive their parent.
 //! - [`proxy`]: a TCP proxy that passes, holds, delays, swallows or cuts.
 //! - [`kafka`], [`redis`], [`postgres`], [`clickhouse`]: the services; [`sentinels`] and [`cluster`]: several of Redis
-//!   together.
+//!   together; [`gateways`]: payment gateways that nobody here wrote.
 //! - [`shared`]: one service of each kind per test binary.
 //! - [`oracle`]: a second opinion on what they did together.
 //! - [`store`]: which of the stores.
@@ -25,6 +25,7 @@ pub mod certificate;
 pub mod clickhouse;
 pub mod cluster;
 pub mod error;
+pub mod gateways;
 pub mod http;
 pub mod kafka;
 pub mod oracle;
@@ -46,6 +47,7 @@ pub mod wait;
 pub use clickhouse::Clickhouse;
 pub use cluster::Cluster;
 pub use error::{Error, Result};
+pub use gateways::Foreign;
 pub use kafka::{Kafka, KafkaOptions, Operation, Resource, Right, Secured};
 pub use ports::free_port;
 pub use postgres::Postgres;

@@ -6,10 +6,10 @@ mod up;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
-use tollbridge_rig::{Error, Result, cache};
+use tollbridge_rig::{Error, Result, cache, gateways};
 
 const USAGE: &str = "\
-usage: rig install          finds or installs what is missing
+usage: rig install [PART …] finds or installs what is missing; PART is kafka, valkey, clickhouse, promtool or gateways
        rig up | down        starts everything and leaves it running; ends it
        rig demo             STORE=sqlite|postgres|clickhouse SEED=number
        rig soak-demo RUNS   the demo RUNS times";
@@ -22,7 +22,9 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let outcome = match words.as_slice() {
-        ["install"] => return install(),
+        ["install", parts @ ..] if parts.iter().all(|part| is_part(part)) => {
+            return install(parts);
+        }
         ["up"] => tollbridge().and_then(|tollbridge| up::up(Path::new(UP), &tollbridge)),
         ["hold"] => tollbridge().and_then(|tollbridge| up::hold(Path::new(UP), &tollbridge)),
         ["down"] => up::down(Path::new(UP)),
@@ -52,21 +54,29 @@ fn soak(runs: &str) -> Result<()> {
     }
 }
 
-/// The system's packages by the script that also runs before anything is built, then Kafka, Valkey, ClickHouse
-/// and promtool.
-fn install() -> ExitCode {
+type Part = (&'static str, fn() -> Result<()>);
+const PARTS: [Part; 5] = [
+    ("kafka", || cache::kafka().map(drop)),
+    ("valkey", || cache::valkey().map(drop)),
+    ("clickhouse", || cache::clickhouse().map(drop)),
+    ("promtool", || cache::promtool().map(drop)),
+    ("gateways", gateways::install),
+];
+
+fn is_part(word: &str) -> bool {
+    PARTS.iter().any(|(name, _)| *name == word)
+}
+
+/// The system's packages by the script that also runs before anything is built, then the parts that are wanted: all,
+/// where none is named.
+fn install(wanted: &[&str]) -> ExitCode {
     const SCRIPT: &str = include_str!("../install.sh");
     let packages = Command::new("sh").args(["-c", SCRIPT]).stdin(Stdio::null()).status();
     if !packages.is_ok_and(|status| status.success()) {
         return ExitCode::from(UNAVAILABLE);
     }
-    let parts = [
-        || cache::kafka().map(drop),
-        || cache::valkey().map(drop),
-        || cache::clickhouse().map(drop),
-        || cache::promtool().map(drop),
-    ];
-    match parts.into_iter().try_for_each(|part| part()) {
+    let mut parts = PARTS.iter().filter(|(name, _)| wanted.is_empty() || wanted.contains(name));
+    match parts.try_for_each(|(_, part)| part()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             eprintln!("rig: {e}");
