@@ -16,7 +16,7 @@ IS_THERE = $(or $(wildcard tests/$(1).rs),$(wildcard tests/$(1)/main.rs))
 SERVICELESS_HERE := $(foreach name,$(SERVICELESS),$(if $(call IS_THERE,$(name)),--test $(name)))
 
 .NOTPARALLEL:
-.PHONY: help install check format lint test test-claims clients sim sim-test sim-pairs plants plants-real fuzz-all release up down \
+.PHONY: help install check format lint test test-claims clients foreign sim sim-test sim-pairs plants plants-real fuzz-all release up down \
 	demo soak-demo before failpoints suite faults faults-check faults-claim campaign recover bench build-cold
 
 help: ## This list
@@ -49,6 +49,11 @@ clients: install ## confluent-kafka, put into .rig from PyPI, reads the headers 
 	@test -x .rig/python/bin/python || python3 -m venv .rig/python
 	@.rig/python/bin/pip install --quiet confluent-kafka==2.16.1
 	tests/rig/cargo-test.sh --test e2e confluent_kafka -- --ignored
+
+foreign: install ## Stripe's profiles on payment gateways of others, which come from npm, PyPI, Go and Debian
+	@$(CARGO) run --quiet --locked --package tollbridge-rig -- install gateways
+	tests/rig/cargo-test.sh --test foreign
+	tests/rig/cargo-test.sh --test e2e foreign -- --ignored
 
 # Every assertion stays on, and what all other tests have built is used: only this package is optimised.
 SIM := $(CARGO) test --quiet --locked --config profile.test.package.tollbridge.opt-level=3 --test sim

@@ -9,7 +9,8 @@ use std::process::{Command, ExitCode, Stdio};
 use tollbridge_rig::{Error, Result, cache, gateways};
 
 const USAGE: &str = "\
-usage: rig install [PART …] finds or installs what is missing; PART is kafka, valkey, clickhouse, promtool or gateways
+usage: rig install [PART …] finds or installs what is missing; PART is kafka, valkey, clickhouse, promtool or gateways,
+                            which are not among all that there are without one
        rig up | down        starts everything and leaves it running; ends it
        rig demo             STORE=sqlite|postgres|clickhouse SEED=number
        rig soak-demo RUNS   the demo RUNS times";
@@ -55,12 +56,14 @@ fn soak(runs: &str) -> Result<()> {
 }
 
 type Part = (&'static str, fn() -> Result<()>);
+/// They come from four registries, and only `make foreign` needs them.
+const GATEWAYS: &str = "gateways";
 const PARTS: [Part; 5] = [
     ("kafka", || cache::kafka().map(drop)),
     ("valkey", || cache::valkey().map(drop)),
     ("clickhouse", || cache::clickhouse().map(drop)),
     ("promtool", || cache::promtool().map(drop)),
-    ("gateways", gateways::install),
+    (GATEWAYS, gateways::install),
 ];
 
 fn is_part(word: &str) -> bool {
@@ -68,14 +71,18 @@ fn is_part(word: &str) -> bool {
 }
 
 /// The system's packages by the script that also runs before anything is built, then the parts that are wanted: all,
-/// where none is named.
+/// but the gateways of others, where none is named.
 fn install(wanted: &[&str]) -> ExitCode {
     const SCRIPT: &str = include_str!("../install.sh");
     let packages = Command::new("sh").args(["-c", SCRIPT]).stdin(Stdio::null()).status();
     if !packages.is_ok_and(|status| status.success()) {
         return ExitCode::from(UNAVAILABLE);
     }
-    let mut parts = PARTS.iter().filter(|(name, _)| wanted.is_empty() || wanted.contains(name));
+    let is_wanted = |name: &str| match wanted {
+        [] => name != GATEWAYS,
+        wanted => wanted.contains(&name),
+    };
+    let mut parts = PARTS.iter().filter(|(name, _)| is_wanted(name));
     match parts.try_for_each(|(_, part)| part()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
