@@ -110,10 +110,7 @@ fn a_killed_processor_leaves_each_intent_made_once_and_declines_stay_declines() 
         ("%27{transaction_id}%27", "%22{transaction_id}%22"),
     ];
     let file = profile(&folder, "stripe", &changes);
-    let method = |token: &str| {
-        let form = format!("type=card&card[token]={token}");
-        server.post("/v1/payment_methods", &form).unwrap()["id"].as_str().unwrap().to_owned()
-    };
+    let method = |token: &str| server.payment_method(&format!("card[token]={token}")).unwrap();
     let (good, poor) = (method("tok_visa"), method("tok_visa_chargeDeclinedInsufficientFunds"));
     let world = world(&server, &file);
     let paying = |(number, id)| match number % DECLINED_EVERY {

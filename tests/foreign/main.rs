@@ -139,8 +139,7 @@ fn changed(text: &str, from: &str, to: &str) -> String {
 
 /// `localstripe` and the replica know no payment methods of their own: one is made of a card's number or a token.
 fn payment_method(server: &Foreign, card: &str) -> String {
-    let made = server.post("/v1/payment_methods", &format!("type=card&{card}")).unwrap();
-    made["id"].as_str().unwrap().to_owned()
+    server.payment_method(card).unwrap()
 }
 
 /// A card by its number.

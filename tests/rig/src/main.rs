@@ -9,8 +9,8 @@ use std::process::{Command, ExitCode, Stdio};
 use tollbridge_rig::{Error, Result, cache, gateways};
 
 const USAGE: &str = "\
-usage: rig install [PART …] finds or installs what is missing; PART is kafka, valkey, clickhouse, promtool or gateways,
-                            which are not among all that there are without one
+usage: rig install [PART …] finds or installs what is missing; PART is kafka, valkey, clickhouse, promtool or gateways;
+                            without one, all but the gateways
        rig up | down        starts everything and leaves it running; ends it
        rig demo             STORE=sqlite|postgres|clickhouse SEED=number
        rig soak-demo RUNS   the demo RUNS times";
