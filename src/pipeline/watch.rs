@@ -42,6 +42,7 @@ impl Engine {
         };
         self.watches.asked_at = now;
         if counted.is_empty() {
+            self.gauges.depth = Depth::default();
             return;
         }
         self.watches.open = true;
@@ -69,7 +70,7 @@ impl Engine {
             return;
         }
         let (boot, wall) = (self.now.boot, self.now.wall);
-        let levels = (self.set.temp_depth, self.set.archive_depth);
+        let levels = (self.set.tuned.temp_depth, self.set.tuned.archive_depth);
         if let Some(change) = self.watches.temp.observe(temp, &levels.0, boot) {
             if change == Change::Raised {
                 self.watches.temp_since = wall;

@@ -64,7 +64,7 @@ pub(super) struct ConsumerThread {
     later: BTreeMap<Partition, (Start, usize)>,
     trouble: Trouble,
     /// The trouble is, or was, that the group may have told us something that we did not hear.
-    deaf: bool,
+    tells_miss: bool,
     succession: Succession,
 }
 
@@ -89,7 +89,7 @@ impl ConsumerThread {
             tickets: 0,
             later: BTreeMap::new(),
             trouble: Trouble::new(reader),
-            deaf: false,
+            tells_miss: false,
         }
     }
 
@@ -133,19 +133,19 @@ impl ConsumerThread {
     /// give a partition up, for which the broker waits for minutes, or that one is ours, which nobody would ever work
     /// on.
     fn listen(&mut self) {
-        if !self.consumer.context().is_deaf() {
-            self.deaf = false;
+        if !self.consumer.context().has_missed() {
+            self.tells_miss = false;
             return;
         }
         if self.trouble.is_raised() || self.open.is_some() || !self.later.is_empty() {
             return;
         }
-        if !self.deaf {
-            self.deaf = true;
+        if !self.tells_miss {
+            self.tells_miss = true;
             return self.trouble.raise("a heartbeat was not answered".into(), &self.events);
         }
-        self.deaf = false;
-        self.consumer.context().hears_again();
+        self.tells_miss = false;
+        self.consumer.context().has_caught_up();
         tracing::warn!(target: "kafka", "an answer of the group was lost; joining it anew");
         self.consumer.unsubscribe();
         self.subscribe();

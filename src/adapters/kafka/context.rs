@@ -33,7 +33,7 @@ pub(super) struct MemberContext {
     /// Something was called back, so there may be more.
     busy: AtomicBool,
     /// A heartbeat was sent, and its answer was not waited for any longer; it may have told of a new assignment.
-    deaf: AtomicBool,
+    has_missed: AtomicBool,
     /// Nobody is left to ask: rebalances are answered here.
     leaving: AtomicBool,
 }
@@ -45,7 +45,7 @@ impl MemberContext {
             rebalances: Mutex::default(),
             reason: Mutex::default(),
             busy: AtomicBool::new(false),
-            deaf: AtomicBool::new(false),
+            has_missed: AtomicBool::new(false),
             leaving: AtomicBool::new(false),
         }
     }
@@ -60,13 +60,13 @@ impl MemberContext {
     }
 
     /// Whether the group may have told us something that we did not hear, and that nobody will repeat.
-    pub(super) fn is_deaf(&self) -> bool {
-        self.deaf.load(Ordering::Acquire)
+    pub(super) fn has_missed(&self) -> bool {
+        self.has_missed.load(Ordering::Acquire)
     }
 
     /// What was missed is told anew, or was all that there was.
-    pub(super) fn hears_again(&self) {
-        self.deaf.store(false, Ordering::Release);
+    pub(super) fn has_caught_up(&self) {
+        self.has_missed.store(false, Ordering::Release);
     }
 
     pub(super) fn reason(&self) -> String {
@@ -86,7 +86,7 @@ impl ClientContext for MemberContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         self.busy.store(true, Ordering::Release);
         if is_answer_lost(facility, message) {
-            self.deaf.store(true, Ordering::Release);
+            self.has_missed.store(true, Ordering::Release);
         }
         log(level, facility, message);
     }
@@ -112,7 +112,7 @@ impl ConsumerContext for MemberContext {
     ) {
         self.busy.store(true, Ordering::Release);
         // An answer with an assignment carries all of it.
-        self.hears_again();
+        self.has_caught_up();
         let partitions: Vec<_> =
             list.elements().iter().map(|element| Partition(element.partition())).collect();
         let assigned = kind == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
