@@ -123,7 +123,8 @@ pub struct Unresolved {
     pub has_lookup: bool,
     /// The last word was a lookup that said "never seen", with no request since, and is to be believed.
     pub never_seen: bool,
-    /// Likewise, and what there is may not show yet: while the key is safe, asking again tells more.
+    /// The last word was a lookup that told nothing, or what is not to be believed yet: while the key is safe, asking
+    /// for the charge again tells more.
     pub not_shown: bool,
     /// An answer contradicted the request (another amount, a reused key): only a lookup may resolve it.
     pub mismatch: bool,

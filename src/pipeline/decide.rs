@@ -60,6 +60,7 @@ impl Engine {
             }
             Verdict::Unknown { retry_after, is_outage, .. } => {
                 self.count_fruitless(slot, sent, is_outage);
+                self.told_nothing(slot, sent);
                 self.wait_to_age(slot, retry_after);
             }
             Verdict::StillRunning { retry_after } => {
@@ -171,9 +172,18 @@ impl Engine {
         let now = self.now.boot;
         let will_show = self.surely_shown(slot).is_some_and(|at| at > now);
         self.count_fruitless(slot, sent, will_show);
-        let Some(entry) = self.entry(slot) else { return };
-        entry.not_shown = entry.unconfirmed.is_none();
+        self.told_nothing(slot, sent);
         self.wait_to_age(slot, None);
+    }
+
+    /// After a lookup that told nothing, or failed: the charge is asked for next, while the key is safe, lest one that
+    /// depends on lookups that never tell stays open for as long as the key lives.
+    fn told_nothing(&mut self, slot: Slot, sent: Sent) {
+        if sent.asked == Asked::Lookup
+            && let Some(entry) = self.entry(slot)
+        {
+            entry.not_shown = entry.unconfirmed.is_none();
+        }
     }
 
     /// The answer contradicts the request: the store is asked, then a lookup; the charge is never asked for again.

@@ -101,7 +101,7 @@ pub struct Entry {
     pub asked_at: Boot,
     /// The last word was a lookup that knew nothing, and is to be believed.
     pub never_seen: bool,
-    /// Likewise, and is not.
+    /// The last word was a lookup that told nothing, or nothing that is to be believed.
     pub not_shown: bool,
     /// What the gateway said last, where nobody may believe it yet.
     pub unconfirmed: Option<Unconfirmed>,

@@ -2,13 +2,12 @@
 //! from Stripe, is `tests/foreign`'s.
 
 use std::collections::BTreeMap;
-use std::process::Command;
 
 use tollbridge_rig::{Foreign, TempDir};
 
 use crate::sight::wait;
 use crate::topics::{ids, transaction_of};
-use crate::world::{Plan, World};
+use crate::world::{Plan, World, profile};
 
 /// No more than a list shows at once.
 const COUNT: usize = 90;
@@ -62,20 +61,6 @@ fn charges_each_once(world: &World, server: &Foreign, list: &str, all: &[(String
         assert_eq!(states[id][0] == "succeeded", !is_declined, "{id}: {:?}", states[id]);
     }
     assert_eq!(world.rows().len(), all.len());
-}
-
-/// What `tollbridge gateway show` prints, each `from` made a `to`, in a file.
-fn profile(folder: &TempDir, name: &str, changes: &[(&str, &str)]) -> String {
-    let mut show = Command::new(env!("CARGO_BIN_EXE_tollbridge"));
-    let shown = show.args(["gateway", "show", name]).output().unwrap();
-    let mut text = String::from_utf8(shown.stdout).unwrap();
-    for (from, to) in changes {
-        assert!(text.contains(from), "{from:?} is not in\n{text}");
-        text = text.replace(from, to);
-    }
-    let file = folder.join("profile.toml");
-    std::fs::write(&file, text).unwrap();
-    file.to_str().unwrap().to_owned()
 }
 
 /// Stripe's Charges. The mock has no search, so the profile has no lookup, and what a dead processor may have asked for

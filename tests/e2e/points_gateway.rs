@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use tollbridge::domain::id::{Offset, RecipeHash};
 use tollbridge::wire::metadata::Metadata;
+use tollbridge_rig::TempDir;
 
 use crate::sight::{stays, wait};
 use crate::topics::ids;
-use crate::world::{Plan, World};
+use crate::world::{Plan, World, profile};
 
 fn quick(faults: &'static str) -> Plan {
     Plan { faults, ..Plan::default() }.quick()
@@ -38,6 +39,26 @@ fn point_10_a_decline_that_is_not_surely_the_first_word_is_looked_up() {
     world.wait_done();
     assert_eq!((world.attempts("tx-poor").len(), world.fates("tx-poor")), (2, said("declined")));
     wait("a lookup before the second request and one after it", || lookups() >= before + 2);
+    assert_eq!(processor.terminate(), Some(0));
+    world.balance();
+}
+
+/// Where lookups never tell, nothing waits for as long as its key lives: what can be asked for again safely is.
+#[test]
+fn a_lookup_that_never_tells_gives_way_to_another_request() {
+    let folder = TempDir::new("profile").unwrap();
+    let elsewhere =
+        [("path = \"/charges/{transaction_id}\"", "path = \"/nowhere/{transaction_id}\"")];
+    let file = profile(&folder, "generic", &elsewhere);
+    let plan = quick("[[fault]]\nkind = 'timeout-after'\nmatch = ['tx-']\n");
+    let world = World::new(plan.set("gateway.profile_file", &format!("{file:?}")));
+    let processor = world.start_warm("one");
+    let lookups = || processor.metric("tollbridge_gateway_requests_total", "kind=\"lookup\"");
+    world.publish(0, &["tx-1"]);
+    world.wait_done();
+    assert!(lookups() >= 1);
+    assert_eq!((world.attempts("tx-1").len(), world.charged("tx-1")), (2, 1));
+    assert_eq!(world.fates("tx-1"), said("archived"));
     assert_eq!(processor.terminate(), Some(0));
     world.balance();
 }

@@ -2,6 +2,7 @@
 //! service that may have to be held back, and processors as real processes.
 
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -71,6 +72,20 @@ impl Plan {
         self.settings.push((key, value.to_owned()));
         self
     }
+}
+
+/// What `tollbridge gateway show` prints, each `from` made a `to`, in a file.
+pub fn profile(folder: &TempDir, name: &str, changes: &[(&str, &str)]) -> String {
+    let mut show = Command::new(env!("CARGO_BIN_EXE_tollbridge"));
+    let shown = show.args(["gateway", "show", name]).output().unwrap();
+    let mut text = String::from_utf8(shown.stdout).unwrap();
+    for (from, to) in changes {
+        assert!(text.contains(from), "{from:?} is not in\n{text}");
+        text = text.replace(from, to);
+    }
+    let file = folder.join("profile.toml");
+    std::fs::write(&file, text).unwrap();
+    file.to_str().unwrap().to_owned()
 }
 
 /// The broker of all tests. It keeps far less metadata of an offset than brokers do by default, so that the list of
