@@ -225,7 +225,7 @@ fn mistakes_are_told_with_key_value_origin_and_remedy() {
         ("transactions.max_bytes=64KB", &["transactions.max_bytes = \"64KB\"", "\"64KiB\""]),
         ("kafka.start=first", &["kafka.start = \"first\"", "\"earliest\", \"latest\""]),
         ("flush.workers=65", &["flush.workers = \"65\"", "from 1 to 64"]),
-        ("charge.order=key", &["charge.order = \"key\"", "not supported"]),
+        ("events.format=avro-confluent", &["events.format = \"avro-confluent\"", "not supported"]),
     ] {
         let (code, out, err) = check(MINIMAL, &["--set", set], &[]);
         assert_eq!((code, out.as_str()), (78, ""), "{set}: {err}");

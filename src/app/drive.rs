@@ -15,7 +15,7 @@ use self::begin as carry_out;
 #[cfg(feature = "failpoints")]
 use super::failpoints::begin as carry_out;
 use crate::domain::time::Boot;
-use crate::pipeline::{Call, CallId, Effect, Engine, Event, Level, Note, Reply, Survey};
+use crate::pipeline::{Call, CallId, Effect, Engine, Event, Level, Note, Reply, Survey, Tuned};
 use crate::ports::gateway::Gateway;
 use crate::ports::publisher::Publisher;
 use crate::ports::queue::Queue;
@@ -69,7 +69,7 @@ pub(super) struct Done {
 pub async fn drive<S, P, Q, G, D, C>(
     engine: &mut Engine,
     ports: &Ports<S, P, Q, G, D, C>,
-    mut events: UnboundedReceiver<SourceEvent>,
+    (mut events, mut tuned): (UnboundedReceiver<SourceEvent>, UnboundedReceiver<Box<Tuned>>),
     stop: impl Future<Output = ()>,
     observer: &mut impl Observer,
 ) -> Ended
@@ -111,6 +111,7 @@ where
                 engine.handle(ports.clock.now(), Event::Stop);
             }
             Some(event) = events.recv() => hear(engine, ports, event),
+            Some(tuned) = tuned.recv() => engine.handle(ports.clock.now(), Event::Tuned(tuned)),
             Some(done) = calls.next(), if !calls.is_empty() => take(engine, ports, observer, done),
             () = tokio::time::sleep(wait) => {}
         }

@@ -15,6 +15,7 @@ pub mod pace;
 mod pipeline_settings;
 pub mod rebuild;
 pub mod reconcile;
+mod reload;
 pub mod resolve;
 pub mod run;
 pub mod settings;

@@ -83,7 +83,10 @@ impl Observing {
     #[expect(clippy::cast_precision_loss, reason = "Prometheus counts in floats")]
     fn set(&self, now: &Gauges) {
         let m = &self.meters;
-        m.in_flight.set(now.in_flight as f64);
+        m.in_flight.set(now.gate.in_flight as f64);
+        m.in_flight_limit.set(now.gate.limit as f64);
+        m.rate_limit.set(now.gate.rate.unwrap_or(f64::INFINITY));
+        m.breaker_open.set(f64::from(u8::from(now.gate.is_open)));
         m.queue_depth.of(Queue::Temp).set(now.depth.temp as f64);
         m.queue_depth.of(Queue::Archive).set(now.depth.archive as f64);
         m.held.of(Queue::Temp).set(now.held_temp as f64);

@@ -7,11 +7,13 @@ use std::time::Duration;
 use super::run::{Found, RunOptions};
 use crate::adapters::kafka;
 use crate::config::Config;
-use crate::config::charge::AskStore as AskStoreKey;
+use crate::config::charge::{AskStore as AskStoreKey, Order as OrderKey};
+use crate::config::gateway::Concurrency;
 use crate::config::kafka::StartAt;
 use crate::domain::alerts::Levels;
+use crate::domain::gate::Bounds;
 use crate::domain::retry::KeyLife;
-use crate::pipeline::{AskStore, Begin, Settings};
+use crate::pipeline::{AskStore, Begin, Order, Settings, Tuned};
 use crate::wire::events::DEAD_LETTER_BYTES_MIN;
 use crate::wire::gateway::Profile;
 
@@ -35,11 +37,6 @@ pub(super) fn of(
     kafka: &kafka::Settings,
 ) -> Settings {
     let key_life = KeyLife { ttl: config.gateway.key_ttl, deadline: config.gateway.timeout };
-    let levels = |rule: &crate::config::alerts::Rule| Levels {
-        raise: rule.raise,
-        clear: rule.clear,
-        lasting: rule.lasting,
-    };
     let dead_letter = found.dead_letter_bytes_max.unwrap_or(MESSAGE_BYTES_DEFAULT);
     Settings {
         group: Arc::from(config.kafka.group_id.as_str()),
@@ -60,13 +57,17 @@ pub(super) fn of(
             AskStoreKey::Always => AskStore::Always,
             AskStoreKey::WhenAvailable => AskStore::WhenAvailable,
         },
+        order: match config.charge.order {
+            OrderKey::None => Order::None,
+            OrderKey::Key => Order::Key,
+        },
+        max_age: config.charge.max_age,
         lookup: profile.lookup,
         key_life,
         // Long enough for a commit to come round, short enough that a process that was frozen asks first.
         proof_age_max: (config.kafka.session_timeout * 2).min(key_life.usable()),
         metadata_chars_max: found.metadata_chars_max.unwrap_or(METADATA_CHARS_DEFAULT),
         dead_letter_bytes_max: dead_letter.clamp(DEAD_LETTER_BYTES_MIN, MESSAGE_BYTES_DEFAULT),
-        in_flight_max: config.gateway.max_in_flight,
         temp_max: config.redis.max_temp,
         ahead_max: (config.gateway.max_in_flight * CALLS_AHEAD).max(AHEAD_MIN),
         archive_max: config.redis.max_archive,
@@ -87,6 +88,27 @@ pub(super) fn of(
         retry_base: Duration::from_millis(50),
         retry_cap: Duration::from_secs(5),
         shutdown_timeout: config.shutdown.timeout,
+        tuned: tuned(config),
+    }
+}
+
+/// What may change later.
+pub(super) fn tuned(config: &Config) -> Tuned {
+    let g = &config.gateway;
+    let levels = |rule: &crate::config::alerts::Rule| Levels {
+        raise: rule.raise,
+        clear: rule.clear,
+        lasting: rule.lasting,
+    };
+    Tuned {
+        gate: Bounds {
+            in_flight_max: g.max_in_flight,
+            is_adaptive: g.concurrency == Concurrency::Adaptive,
+            rate_limit: g.rate_limit,
+            retry_percent: g.retry_budget,
+            failures_max: g.breaker,
+        },
+        pause: config.charge.pause,
         temp_depth: levels(&config.alerts.temp_depth),
         archive_depth: levels(&config.alerts.archive_depth),
     }

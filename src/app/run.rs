@@ -15,6 +15,7 @@ use super::http::{Observed, start as serve_http};
 use super::idle;
 use super::observe::Observing;
 use super::pipeline_settings;
+use super::reload::Reloading;
 use super::settings;
 use super::status::{Part, Status};
 use super::stop::Signals;
@@ -23,7 +24,7 @@ use crate::adapters::http_gateway::HttpGateway;
 use crate::adapters::kafka::{self, Admin, Reader};
 use crate::adapters::redis::RedisQueue;
 use crate::adapters::system::SystemClock;
-use crate::config::Config;
+use crate::config::{Config, Sources};
 use crate::domain::id::Partition;
 use crate::pipeline::{Engine, Formats};
 use crate::ports::source::Source;
@@ -42,10 +43,11 @@ pub struct RunOptions {
     pub until_idle: Option<Duration>,
 }
 
-/// Runs until a signal, until idle, or until something is beyond repair. With `until_idle`, `progress` is told now and
+/// Runs until a signal, until idle, or until something is beyond repair; reads `sources` again when it is told to. With `until_idle`, `progress` is told now and
 /// then how many offsets of the topic the group has left behind since the start, and of how many.
 pub fn run(
     config: Config,
+    sources: Sources,
     options: RunOptions,
     progress: impl FnMut(u64, u64),
 ) -> anyhow::Result<Exit> {
@@ -53,7 +55,8 @@ pub fn run(
     let ended = runtime.block_on(async {
         // Before anything else: what follows may take seconds.
         let signals = Signals::listen();
-        process(&config, options, signals, progress).await
+        let reloading = Reloading::listen(sources, &config);
+        process(&config, options, (signals, reloading), progress).await
     });
     // A client that still waits for a dead broker must not hold the process.
     runtime.shutdown_background();
@@ -71,7 +74,7 @@ pub(super) struct Found {
 async fn process(
     config: &Config,
     options: RunOptions,
-    mut signals: Signals,
+    (mut signals, reloading): (Signals, Reloading),
     progress: impl FnMut(u64, u64),
 ) -> anyhow::Result<Exit> {
     #[cfg(feature = "failpoints")]
@@ -135,7 +138,9 @@ async fn process(
     };
     let idle = idle::until_idle(&kafka_settings, found.partitions, options.until_idle, progress);
     let stop = signals.first_or(idle);
-    let ended = drive(&mut engine, &ports, events, stop, &mut observer).await;
+    let (sender, tuned) = unbounded_channel();
+    tokio::spawn(reloading.run(sender));
+    let ended = drive(&mut engine, &ports, (events, tuned), stop, &mut observer).await;
     finish(config, &ports, ended).await
 }
 

@@ -49,8 +49,8 @@ impl ConfigCommand {
 
 pub fn run(args: &ConfigCommand) -> anyhow::Result<Exit> {
     let Does::Show(ShowArgs { config, json }) = &args.does;
-    let shown = Config::show(config.config.as_deref(), &config.set);
-    let shown = shown.map_err(|errors: ConfigErrors| Exit::BadConfig.because(errors))?;
+    let shown = Config::with_shown(&config.sources());
+    let (_, shown) = shown.map_err(|errors: ConfigErrors| Exit::BadConfig.because(errors))?;
     if *json {
         print(&as_json(&shown).to_string())?;
     } else {

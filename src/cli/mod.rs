@@ -11,7 +11,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use crate::app::exit::{Exit, Failed};
 use crate::app::limits;
 use crate::config::process::{Log, LogFormat};
-use crate::config::{Config, Override};
+use crate::config::{Config, Override, Sources};
 use crate::telemetry::log;
 
 pub mod check_config;
@@ -88,10 +88,13 @@ pub struct ConfigArgs {
 }
 
 impl ConfigArgs {
+    pub fn sources(&self) -> Sources {
+        Sources::of(self.config.as_deref(), &self.set)
+    }
+
     /// Loads the configuration; every finding goes to stderr, one a line.
     pub fn load(&self) -> anyhow::Result<Config> {
-        Config::load(self.config.as_deref(), &self.set)
-            .map_err(|errors| Exit::BadConfig.because(errors))
+        Config::from_sources(&self.sources()).map_err(|errors| Exit::BadConfig.because(errors))
     }
 }
 

@@ -38,7 +38,8 @@ pub fn run(config: Config, args: &RunArgs) -> anyhow::Result<Exit> {
         until_idle: args.until_idle.map(|period| period.0),
     };
     let bar = args.until_idle.map(|_| Progress::new("working off", 0));
-    let ended = crate::app::run::run(config, options, |done, total| {
+    let sources = args.config.sources();
+    let ended = crate::app::run::run(config, sources, options, |done, total| {
         if let Some(bar) = &bar {
             bar.set(done, total);
         }

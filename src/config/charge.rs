@@ -1,10 +1,25 @@
 //! `[charge]`: what is asked before a transaction is charged.
 
+use std::time::Duration;
+
 use super::reader::Reader;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Charge {
     pub ask_store: AskStore,
+    pub order: Order,
+    /// Older transactions that nobody can have asked for are rejected.
+    pub max_age: Option<Duration>,
+    /// The emergency stop: no request leaves.
+    pub pause: bool,
+}
+
+/// In which order transactions are charged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    None,
+    /// Those of one record key one after another.
+    Key,
 }
 
 /// What happens to first attempts while the store can't answer.
@@ -23,9 +38,9 @@ impl Charge {
             AskStore::Always,
             &[("always", AskStore::Always), ("when_available", AskStore::WhenAvailable)],
         );
-        r.later("charge.order", &["key"], "Choose \"none\".");
-        r.choice("charge.order", (), &[("none", ())]);
-        r.unsupported("charge.max_age", "Remove it.");
-        Self { ask_store }
+        let words = [("none", Order::None), ("key", Order::Key)];
+        let order = r.choice("charge.order", Order::None, &words);
+        let max_age = r.maybe_period("charge.max_age", ["1s", "3650d"]);
+        Self { ask_store, order, max_age, pause: r.or("charge.pause", false) }
     }
 }

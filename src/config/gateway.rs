@@ -23,14 +23,30 @@ pub struct Gateway {
     pub timeout: Duration,
     /// A connection that was unused for longer is not used again.
     pub idle: Duration,
-    /// Calls at the same time.
+    /// Calls at the same time, at most.
     pub max_in_flight: usize,
+    pub concurrency: Concurrency,
+    /// Calls a second of the whole group; `None`: no limit.
+    pub rate_limit: Option<u32>,
+    /// Repeats that bring no answer, in percent of the first attempts.
+    pub retry_budget: u32,
+    /// Calls in a row without an answer that open the breaker.
+    pub breaker: u32,
     /// A longer answer is cut, which makes it unknown; bytes.
     pub body_max: usize,
     /// Trusted beside the public roots; PEM.
     pub ca_file: Option<PathBuf>,
     /// Sent with every request, for example `authorization`. Names in lower case. Printing masks the values.
     pub headers: BTreeMap<String, Secret>,
+}
+
+/// How many of `max_in_flight` calls are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Concurrency {
+    /// Fewer while the gateway is slower than usual.
+    Adaptive,
+    /// Always all.
+    Fixed,
 }
 
 /// How the gateway is spoken to. What a description says is checked where it is read, by `wire::gateway`.
@@ -75,9 +91,6 @@ impl Gateway {
             "gateway.key_ttl",
             "Ask its operators how long the gateway remembers a key; write for example \"24h\".",
         );
-        for key in ["gateway.rate_limit", "gateway.breaker"] {
-            r.unsupported(key, "Remove it; gateway.max_in_flight bounds the load.");
-        }
         Self {
             url: url.unwrap_or_default(),
             profile: profile(r),
@@ -87,6 +100,14 @@ impl Gateway {
             timeout: r.period("gateway.timeout", "10s", ["20ms", "5m"]),
             idle: r.period("gateway.idle", "30s", ["1s", "10m"]),
             max_in_flight: r.within("gateway.max_in_flight", 256, 1..=65_536),
+            concurrency: r.choice(
+                "gateway.concurrency",
+                Concurrency::Adaptive,
+                &[("adaptive", Concurrency::Adaptive), ("fixed", Concurrency::Fixed)],
+            ),
+            rate_limit: r.maybe_within("gateway.rate_limit", 1..=1_000_000),
+            retry_budget: r.within("gateway.retry_budget", 10, 1..=100),
+            breaker: r.within("gateway.breaker", 8, 1..=10_000),
             body_max: r.size("gateway.body_max", "64KiB", ["1KiB", "16MiB"]),
             ca_file: r.file("gateway.ca_file"),
             headers: headers(r),

@@ -42,6 +42,18 @@ pub struct Sources {
     pub overrides: Vec<Override>,
 }
 
+impl Sources {
+    /// A file, the environment as it is, and the overrides of the command line.
+    #[must_use]
+    pub fn of(file: Option<&Path>, overrides: &[Override]) -> Self {
+        Self {
+            file: file.map(Path::to_owned),
+            environment: std::env::vars_os().collect(),
+            overrides: overrides.to_vec(),
+        }
+    }
+}
+
 /// The merged tree, which still knows where each value comes from.
 pub(super) struct Layers {
     figment: Figment,

@@ -6,9 +6,9 @@
 //! Every key with its default and meaning is in `docs/tollbridge.example.toml`.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 pub mod alerts;
+pub mod changes;
 pub mod charge;
 pub mod errors;
 pub mod gateway;
@@ -52,40 +52,17 @@ pub struct Config {
 impl Config {
     /// Reads the file, the environment over it and the overrides over both. All findings are returned, not only the
     /// first.
-    pub fn load(file: Option<&Path>, overrides: &[Override]) -> Result<Self, ConfigErrors> {
-        Self::from_sources(&Sources {
-            file: file.map(Path::to_owned),
-            environment: std::env::vars_os().collect(),
-            overrides: overrides.to_vec(),
-        })
-    }
-
-    /// The same from sources that are given.
     pub fn from_sources(sources: &Sources) -> Result<Self, ConfigErrors> {
-        let (config, errors, _) = read(sources);
-        if errors.is_empty() { Ok(config) } else { Err(ConfigErrors(errors)) }
+        Self::with_shown(sources).map(|(config, _)| config)
     }
 
-    /// Every key with its value and where that comes from, in the order of the sections. It reads what [`Self::load`]
-    /// does.
-    pub fn show(
-        file: Option<&Path>,
-        overrides: &[Override],
-    ) -> Result<Vec<show::Shown>, ConfigErrors> {
-        Self::show_sources(&Sources {
-            file: file.map(Path::to_owned),
-            environment: std::env::vars_os().collect(),
-            overrides: overrides.to_vec(),
-        })
-    }
-
-    /// The same from sources that are given.
-    pub fn show_sources(sources: &Sources) -> Result<Vec<show::Shown>, ConfigErrors> {
+    /// The configuration, and every key with its value and where that comes from, in the order of the sections.
+    pub fn with_shown(sources: &Sources) -> Result<(Self, Vec<show::Shown>), ConfigErrors> {
         let mut errors = Vec::new();
         let layers = layers::Layers::merge(sources, &mut errors);
         let r = &mut reader::Reader::new(&layers);
-        checked(r, &mut errors);
-        if errors.is_empty() { Ok(r.shown()) } else { Err(ConfigErrors(errors)) }
+        let config = checked(r, &mut errors);
+        if errors.is_empty() { Ok((config, r.shown())) } else { Err(ConfigErrors(errors)) }
     }
 }
 

@@ -109,10 +109,31 @@ impl<'a> Reader<'a> {
         value
     }
 
+    /// Likewise, where it is set.
+    pub(super) fn maybe_within<T>(&mut self, key: &str, range: RangeInclusive<T>) -> Option<T>
+    where
+        T: Setting + PartialOrd + Display,
+    {
+        let (low, high) = (range.start(), range.end());
+        self.spec(key, &format!("{}, {low} to {high}", T::FORM));
+        let value = self.maybe(key)?;
+        if !range.contains(&value) {
+            let problem = format!("it must be from {low} to {high}");
+            self.refuse(key, problem, "Choose a value in that range.");
+        }
+        Some(value)
+    }
+
     /// A duration in a range; all three in their written form.
     pub(super) fn period(&mut self, key: &str, default: &str, range: [&str; 2]) -> Duration {
         let [low, high] = range.map(constant::<Period>);
         self.within(key, constant::<Period>(default), low..=high).0
+    }
+
+    /// Likewise, where it is set.
+    pub(super) fn maybe_period(&mut self, key: &str, range: [&str; 2]) -> Option<Duration> {
+        let [low, high] = range.map(constant::<Period>);
+        self.maybe_within(key, low..=high).map(|period| period.0)
     }
 
     /// A number of bytes in a range; all three in their written form.

@@ -33,7 +33,7 @@ key_ttl = \"24h\"
 ";
 
 fn shown(given: &Given) -> Vec<Shown> {
-    Config::show_sources(&given.sources).unwrap()
+    Config::with_shown(&given.sources).unwrap().1
 }
 
 fn find<'a>(all: &'a [Shown], key: &str) -> &'a Shown {

@@ -249,7 +249,8 @@ fn unknown(response: &Response, what: &str) -> Verdict {
 }
 
 /// Statuses that say something of the way there, of who asks, or of the server's own trouble.
-fn is_trouble(status: u16) -> bool {
+#[must_use]
+pub fn is_trouble(status: u16) -> bool {
     matches!(status, 401 | 403 | 407 | 408 | 421 | 425 | 429 | 500..)
 }
 

@@ -113,6 +113,7 @@ impl Engine {
             }
             TreeEntry::Vacant(place) => {
                 place.insert(Turn { holder: slot, waiting: VecDeque::new() });
+                self.join_line(slot);
                 self.sort_into_queues(slot);
             }
         }
@@ -135,6 +136,7 @@ impl Engine {
                 if let Some(turn) = self.turns.get_mut(id) {
                     turn.holder = next;
                 }
+                self.join_line(next);
                 self.step(next, Step::AskingStore);
                 self.to_ask.push_back(next);
                 return;
@@ -323,7 +325,10 @@ impl Engine {
         }
     }
 
-    fn go_on_to_charge(&mut self, slot: Slot) {
+    pub(super) fn go_on_to_charge(&mut self, slot: Slot) {
+        if !self.is_its_turn_in_line(slot) {
+            return;
+        }
         let Some(entry) = self.entry(slot) else { return };
         // An owner before us that does not know it yet may ask for what is young, with the bodies that it makes.
         let is_young = entry.is_young && entry.attempts == 0 && entry.same_recipe;
@@ -344,6 +349,7 @@ impl Engine {
     pub(super) fn finish(&mut self, slot: Slot, finish: Finish) {
         let other_payload = matches!(finish, Finish::Duplicate { other_payload: true, .. });
         self.step(slot, Step::Ready(finish));
+        self.leave_line(slot);
         let Some(p) = self.partition(slot) else { return };
         p.ready.insert(slot.offset);
         let id = p.entries.get(&slot.offset).and_then(|entry| entry.id().cloned());

@@ -1,18 +1,16 @@
 //! Charge: what may leave for the gateway and when. A request leaves only where Redis holds its entry, the store was
 //! asked, Kafka has acknowledged a dispatch bound above it, a recent commit has proved that the partition is ours, and
-//! the idempotency key is still safe.
+//! the idempotency key is still safe. How many leave at a time, and of which kind, is for the gate.
 
 use super::engine::{Engine, Pending};
-use super::entry::{Asking, InQueue, Step};
+use super::entry::{Asking, Finish, InQueue, Step};
 use super::message::{Call, Slot};
 use crate::domain::classify::Asked;
+use crate::domain::gate::{Firsts, Lane, Underway};
 use crate::domain::id::Partition;
+use crate::domain::outcome::EXPIRED;
 use crate::domain::retry::{FirstAttempt, NextStep, next_step};
-use crate::domain::time::Boot;
 use crate::ports::gateway::Charge;
-
-/// Of the calls in flight, the share of repeats while first attempts wait: one in this many.
-const REPEATS_SHARE: usize = 4;
 
 /// What a request was, for when its answer comes.
 #[derive(Debug, Clone, Copy)]
@@ -20,27 +18,25 @@ pub struct Sent {
     pub(super) asked: Asked,
     /// What was known of earlier attempts before this one left.
     pub(super) before: FirstAttempt,
-    pub(super) again: bool,
-    pub(super) at: Boot,
+    pub(super) underway: Underway,
 }
 
 impl Engine {
     pub(super) fn pump_charge(&mut self) {
         self.take_timed();
-        if self.is_stopping() || self.gate.closed_until > self.now.boot {
+        if self.is_stopping() || self.set.tuned.pause {
             return;
         }
         if !self.is_ownership_proven() {
             self.publisher.wants_proof = self.publisher.wants_proof || self.has_work_to_charge();
             return;
         }
-        // While one call goes out at a time, it is one of each by turns: what got no answer may be all that the gateway
-        // has trouble with, and would be asked for again for ever while everything else waits.
-        if self.gate.is_away() && self.gate.tries() % 2 == 1 {
-            self.charge_fresh();
-        }
+        let (owned, all) = (self.running().count(), self.set.partitions.len());
+        self.gate.set_share(owned, all, self.now.boot);
         self.charge_again();
         self.charge_fresh();
+        // With what first attempts have left.
+        self.charge_again();
     }
 
     /// A first attempt by a process that has lost its partition without knowing could come after the new owner's key
@@ -66,26 +62,28 @@ impl Engine {
         }
     }
 
-    /// How many more calls may leave now.
-    fn room(&self) -> usize {
-        let most = if self.gate.is_away() { 1 } else { self.set.in_flight_max };
-        let archive = self.set.archive_max.saturating_sub(self.archived() + self.in_flight);
-        most.saturating_sub(self.in_flight).min(archive)
+    /// How many more charges the archive queue has room for.
+    fn archive_room(&self) -> usize {
+        self.set.archive_max.saturating_sub(self.archived() + self.gate.in_flight())
     }
 
-    /// Repeats have a lane of their own: they can't starve first attempts, nor the other way round.
     fn charge_again(&mut self) {
-        let has_fresh = self.owned.values().any(|p| p.is_running() && !p.fresh.is_empty());
-        let lane = if has_fresh {
-            (self.set.in_flight_max / REPEATS_SHARE).max(1)
-        } else {
-            self.set.in_flight_max
-        };
-        while self.room() > 0
-            && self.in_flight_again < lane
+        let firsts = self.firsts();
+        while self.archive_room() > 0
+            && self.gate.room_for_repeats(firsts, self.now.boot) > 0
             && let Some(slot) = self.next_due()
         {
             self.take_next_step(slot);
+        }
+    }
+
+    fn firsts(&self) -> Firsts {
+        if self.servable().next().is_some() {
+            Firsts::Ready
+        } else if self.running().any(|p| !p.fresh.is_empty()) {
+            Firsts::Held
+        } else {
+            Firsts::None
         }
     }
 
@@ -103,8 +101,11 @@ impl Engine {
             return self.wait_until(slot, now.boot + self.set.retry_base);
         }
         let case = entry.unresolved(has_lookup);
+        if self.reject_expired(slot) {
+            return;
+        }
         match next_step(&case, life, now) {
-            NextStep::Charge => self.send_charge(slot, true),
+            NextStep::Charge => self.send_charge(slot, Lane::Repeat),
             NextStep::Lookup => self.send_lookup(slot),
             NextStep::Park(code) => self.park(slot, code),
         }
@@ -112,11 +113,16 @@ impl Engine {
 
     /// While one call goes out at a time it is drawn by lot: what has waited longest may be what is never answered.
     fn next_due(&mut self) -> Option<Slot> {
-        if !self.gate.is_away() || self.due.is_empty() {
+        if !self.gate.is_open() || self.due.is_empty() {
             return self.due.pop_front();
         }
         let drawn = self.dice.usize(..self.due.len());
         self.due.swap_remove_back(drawn)
+    }
+
+    /// How many first attempts may leave now.
+    fn room(&mut self) -> usize {
+        self.gate.room(self.now.boot).min(self.archive_room())
     }
 
     /// First attempts, lowest offsets first, partitions in turn.
@@ -153,11 +159,30 @@ impl Engine {
             }
             p.fresh.remove(offset);
             let slot = p.slot(offset);
-            self.send_charge(slot, false);
+            if !self.reject_expired(slot) {
+                self.send_charge(slot, Lane::First);
+            }
         }
     }
 
-    fn send_charge(&mut self, slot: Slot, again: bool) {
+    /// Rejects what is too old to be charged. Whatever may have been asked for is resolved, however old it is.
+    fn reject_expired(&mut self, slot: Slot) -> bool {
+        let (Some(max_age), now) = (self.set.max_age, self.now.wall) else { return false };
+        let Some(entry) = self.entry(slot) else { return false };
+        let is_untouched = entry.provably_first && entry.first == FirstAttempt::Never;
+        let Some(tx) = entry.transaction.as_ref().filter(|_| is_untouched && !entry.mismatch)
+        else {
+            return false;
+        };
+        if now <= tx.created_at + max_age {
+            return false;
+        }
+        let message = format!("it is older than {} s (charge.max_age)", max_age.as_secs());
+        self.finish(slot, Finish::Rejected { code: EXPIRED, message });
+        true
+    }
+
+    fn send_charge(&mut self, slot: Slot, lane: Lane) {
         let now = self.now.boot;
         let Some(p) = self.partition(slot) else { return };
         p.tracker.attempt(slot.offset);
@@ -173,10 +198,9 @@ impl Engine {
         entry.asked_at = now;
         entry.touched = now;
         self.step(slot, Step::Calling(Asking::Charge));
-        let sent = Sent { asked: Asked::Charge { first }, before, again, at: now };
+        let underway = self.gate.leave(lane, now);
+        let sent = Sent { asked: Asked::Charge { first }, before, underway };
         let body = self.formats.profile.charge_body(&tx);
-        self.in_flight += 1;
-        self.in_flight_again += usize::from(again);
         self.gauges.charges += 1;
         self.call(Pending::Gateway(slot, sent), Call::Charge(Charge { id: tx.id.clone(), body }));
     }
@@ -186,9 +210,8 @@ impl Engine {
         let Some(id) = entry.id().cloned() else { return };
         let before = entry.first;
         self.step(slot, Step::Calling(Asking::Lookup));
-        let sent = Sent { asked: Asked::Lookup, before, again: true, at: self.now.boot };
-        self.in_flight += 1;
-        self.in_flight_again += 1;
+        let underway = self.gate.leave(Lane::Repeat, self.now.boot);
+        let sent = Sent { asked: Asked::Lookup, before, underway };
         self.gauges.lookups += 1;
         self.call(Pending::Gateway(slot, sent), Call::Lookup(id));
     }

@@ -8,43 +8,46 @@ use super::engine::Engine;
 use super::entry::{Step, Unconfirmed};
 use super::message::Slot;
 use crate::domain::classify::{Asked, Expected, Verdict};
+use crate::domain::gate::{Back, Word};
 use crate::domain::outcome::{EventId, Fate, Outcome};
 use crate::domain::time::{Boot, Wall};
 use crate::ports::gateway::Answer;
 
 impl Engine {
     pub(super) fn on_answer(&mut self, slot: Slot, sent: Sent, answer: &Answer) {
-        self.in_flight -= 1;
-        self.in_flight_again -= usize::from(sent.again);
-        let Some(entry) = self.entry(slot) else { return };
-        let Some(tx) = entry.transaction.clone() else { return };
+        let Some(tx) = self.entry(slot).and_then(|entry| entry.transaction.clone()) else {
+            return self.hear_gateway(sent, answer, None);
+        };
         let expected = Expected::from(&*tx);
         let verdict = self.formats.profile.verdict(sent.asked, &expected, answer);
         self.gauges.answers.count(&verdict);
-        self.watch_gate(sent.at, answer);
+        self.hear_gateway(sent, answer, Some(&verdict));
         // Redis may have turned out to hold its decision meanwhile.
         if self.entry(slot).is_some_and(|entry| matches!(entry.step, Step::Calling(_))) {
             self.apply(slot, sent, verdict);
         }
     }
 
-    /// A gateway that takes a request and says nothing is as far away as one that can't be reached.
-    fn watch_gate(&mut self, sent_at: Boot, answer: &Answer) {
-        let (Answer::NotSent(why) | Answer::Lost(why)) = answer else {
-            self.gate.answered(self.now.boot);
-            self.gauges.trouble.gateway = None;
-            return;
+    /// What the answer says of the gateway itself. One that takes a request and says nothing is as far away as one that
+    /// can't be reached.
+    fn hear_gateway(&mut self, sent: Sent, answer: &Answer, verdict: Option<&Verdict>) {
+        let (word, after) = Word::of(answer, verdict);
+        let back = Back { word, after, now: self.now.boot, dice: self.dice.f64() };
+        self.gate.came_back(sent.underway, back);
+        let why = match (answer, verdict) {
+            (Answer::NotSent(why) | Answer::Lost(why), _) => why,
+            (_, Some(Verdict::Unknown { why, .. } | Verdict::NotTaken { why, .. })) => why,
+            _ => "",
         };
-        self.gate.failed(sent_at);
-        let is_away = self.gate.is_away();
-        if is_away || matches!(answer, Answer::NotSent(_)) {
-            self.gauges.trouble.gateway = Some(why.clone());
-        }
-        if is_away {
-            self.gate.closed_until = self.backoff(self.gate.tries());
+        let is_away = self.gate.is_open() || matches!(answer, Answer::NotSent(_));
+        match word {
+            Word::Told | Word::Spoke => self.gauges.trouble.gateway = None,
+            Word::Refused | Word::InTrouble | Word::Silent if is_away && !why.is_empty() => {
+                self.gauges.trouble.gateway = Some(why.to_owned());
+            }
+            Word::Refused | Word::InTrouble | Word::Silent => {}
         }
     }
-
     fn apply(&mut self, slot: Slot, sent: Sent, verdict: Verdict) {
         let at = self.now.wall;
         match verdict {
@@ -246,6 +249,7 @@ impl Engine {
             stored_at: None,
         };
         self.step(slot, Step::Decided(std::sync::Arc::new(outcome)));
+        self.leave_line(slot);
         self.sort_into_queues(slot);
     }
 }

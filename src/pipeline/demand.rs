@@ -16,17 +16,24 @@ pub enum Pause {
     TempFull,
     ArchiveFull,
     RedisFull,
+    /// Only single requests try the gateway, and there are enough of them.
+    GatewayAway,
+    /// The emergency stop.
+    Told,
     Claiming,
+    /// A partition that nobody may work on, or that can't be read on.
     Refused,
     Stopping,
 }
 
 impl Pause {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::AheadFull,
         Self::TempFull,
         Self::ArchiveFull,
         Self::RedisFull,
+        Self::GatewayAway,
+        Self::Told,
         Self::Claiming,
         Self::Refused,
         Self::Stopping,
@@ -39,6 +46,8 @@ impl Pause {
             Self::TempFull => "temp_full",
             Self::ArchiveFull => "archive_full",
             Self::RedisFull => "redis_full",
+            Self::GatewayAway => "gateway_away",
+            Self::Told => "told",
             Self::Claiming => "claiming",
             Self::Refused => "refused",
             Self::Stopping => "stopping",
@@ -60,6 +69,7 @@ impl Engine {
         for p in self.owned.values() {
             match p.phase {
                 Phase::Refused(_) => self.gauges.pauses.insert(Pause::Refused),
+                Phase::Running if p.stopped.is_some() => self.gauges.pauses.insert(Pause::Refused),
                 Phase::Running => false,
                 Phase::Reading | Phase::Claiming | Phase::Entering => {
                     self.gauges.pauses.insert(Pause::Claiming)
@@ -68,6 +78,15 @@ impl Engine {
         }
         if self.archived() >= self.set.archive_max {
             self.gauges.pauses.insert(Pause::ArchiveFull);
+            return;
+        }
+        // Without a first attempt to try it with it would be tried with what it never answers, for ever.
+        if self.gate.is_open() && self.ahead() > 0 {
+            self.gauges.pauses.insert(Pause::GatewayAway);
+            return;
+        }
+        if self.set.tuned.pause {
+            self.gauges.pauses.insert(Pause::Told);
             return;
         }
         let owned = self.owned.len().max(1);

@@ -11,8 +11,9 @@ use super::gauges::Gauges;
 use super::message::{Call, CallId, Effect, Event, Level, Note, Reply, Slot};
 use super::owned::Owned;
 use super::publish::Publisher;
-use super::settings::Settings;
+use super::settings::{Settings, Tuned};
 use super::watch::Watches;
+use crate::domain::gate::Gate;
 use crate::domain::id::{Partition, RecipeHash, TransactionId};
 use crate::domain::time::{Boot, Now};
 use crate::domain::window::Window;
@@ -83,16 +84,13 @@ pub struct Engine {
     pub(super) timed: BTreeSet<(Boot, Slot)>,
     /// Due to be asked again.
     pub(super) due: VecDeque<Slot>,
-    pub(super) in_flight: usize,
-    /// Of those, requests that are not a first attempt.
-    pub(super) in_flight_again: usize,
+    pub(super) gate: Gate,
     /// The partition that goes first at the next dispatch.
     pub(super) next_served: Partition,
     /// The partition that is asked first for more records.
     pub(super) next_fed: Partition,
     pub(super) swept_at: Boot,
     pub(super) approved: usize,
-    pub(super) gate: super::gate::Gate,
     pub(super) watches: Watches,
     /// While set: take in nothing, finish what is in flight, end by then.
     pub(super) stop_by: Option<Boot>,
@@ -114,6 +112,7 @@ impl Engine {
         Self {
             flusher: Flusher::new(now.boot),
             publisher: Publisher::new(now.boot, set.publish_events_max),
+            gate: Gate::new(set.tuned.gate, now.boot),
             set,
             formats,
             dice: fastrand::Rng::with_seed(seed),
@@ -131,13 +130,10 @@ impl Engine {
             aging: BTreeSet::new(),
             timed: BTreeSet::new(),
             due: VecDeque::new(),
-            in_flight: 0,
-            in_flight_again: 0,
             next_served: Partition(0),
             next_fed: Partition(0),
             swept_at: now.boot,
             approved: 0,
-            gate: super::gate::Gate::default(),
             watches: Watches::default(),
             stop_by: None,
             finished: false,
@@ -152,6 +148,7 @@ impl Engine {
         match event {
             Event::Source(event) => self.on_source(event),
             Event::Reply(call, reply) => self.on_reply(call, reply),
+            Event::Tuned(tuned) => self.on_tuned(*tuned),
             Event::Tick => {}
             Event::Stop => self.on_stop(),
         }
@@ -192,6 +189,7 @@ impl Engine {
             queue_retry,
             alone,
             ask,
+            self.gate.wake_at(),
             self.rebalances.wake_at(),
             self.flusher.wake_at(&self.set),
             self.publisher.wake_at(self),
@@ -204,6 +202,11 @@ impl Engine {
         .filter(|at| *at > self.now.boot)
         .min()
         .unwrap_or(self.now.boot + self.set.sweep_interval)
+    }
+
+    fn on_tuned(&mut self, tuned: Tuned) {
+        self.gate.set(tuned.gate, self.now.boot);
+        self.set.tuned = tuned;
     }
 
     fn set_now(&mut self, now: Now) {

@@ -43,6 +43,8 @@ pub enum Step {
     Admitting,
     /// In the temp queue; the store is asked whether it knows the id.
     AskingStore,
+    /// Others of its record key go first.
+    InLine,
     /// May be charged: its first attempt by us.
     Fresh,
     /// Was asked for, or may have been; waits to age.
@@ -138,6 +140,7 @@ impl Entry {
             Step::Held => None,
             Step::Admitting
             | Step::AskingStore
+            | Step::InLine
             | Step::Fresh
             | Step::Waiting
             | Step::Due
@@ -159,6 +162,7 @@ impl Entry {
         match &self.step {
             Step::Admitting
             | Step::AskingStore
+            | Step::InLine
             | Step::Fresh
             | Step::Waiting
             | Step::Due
@@ -178,6 +182,7 @@ impl Entry {
             Step::Held
             | Step::Admitting
             | Step::AskingStore
+            | Step::InLine
             | Step::Fresh
             | Step::Waiting
             | Step::Due

@@ -9,6 +9,7 @@ use super::engine::Engine;
 use super::entry::{Entry, Finish, InQueue, Step};
 use super::owned::{Owned, Phase};
 use crate::domain::classify::Verdict;
+use crate::domain::gate::Stand;
 use crate::domain::id::{Offset, Partition};
 use crate::domain::outcome::Fate;
 use crate::domain::time::Boot;
@@ -110,7 +111,7 @@ pub struct Gauges {
     pub alerts: u64,
     pub fates: BTreeMap<Fate, u64>,
     // Gauges.
-    pub in_flight: usize,
+    pub gate: Stand,
     /// Held before their approval, and after it until they are published.
     pub held_temp: usize,
     pub held_archive: usize,
@@ -145,7 +146,7 @@ impl Engine {
     /// Brings what is not counted as it happens up to date.
     pub(super) fn take_gauges(&mut self) {
         let now = self.now.boot;
-        self.gauges.in_flight = self.in_flight;
+        self.gauges.gate = self.gate.stand();
         self.gauges.held_archive = self.approved;
         self.gauges.held_temp = self.entries_len() - self.approved;
         let oldest = |archive: bool| {

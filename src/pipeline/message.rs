@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::settings::Tuned;
 use crate::domain::id::{Epoch, Offset, Partition, TransactionId, Version};
 use crate::domain::outcome::Outcome;
 use crate::domain::window::Counted;
@@ -29,6 +30,8 @@ impl Counted for CallId {
 pub enum Event {
     Source(SourceEvent),
     Reply(CallId, Reply),
+    /// Other bounds and levels, from now on.
+    Tuned(Box<Tuned>),
     /// Time has passed; whatever is due happens.
     Tick,
     /// Finish what is in flight and end.

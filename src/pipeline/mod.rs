@@ -20,9 +20,9 @@ pub mod engine;
 pub mod entry;
 pub mod events;
 pub mod flush;
-pub mod gate;
 pub mod gauges;
 mod learn;
+pub mod line;
 pub mod message;
 pub mod own;
 pub mod owned;
@@ -36,4 +36,4 @@ pub mod watch;
 
 pub use engine::{Engine, Formats};
 pub use message::{Call, CallId, Effect, Event, Level, Note, Reply, Slot, Survey};
-pub use settings::{AskStore, Begin, Settings};
+pub use settings::{AskStore, Begin, Order, Settings, Tuned};

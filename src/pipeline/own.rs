@@ -167,7 +167,8 @@ impl Engine {
     /// What waits for its first attempt goes through admission and the store's word once more.
     pub(super) fn admit_again_if_fresh(&mut self, slot: super::message::Slot) {
         let Some(p) = self.partition(slot) else { return };
-        if p.fresh.remove(slot.offset) {
+        let is_in_line = p.entries.get(&slot.offset).is_some_and(|e| e.step == Step::InLine);
+        if p.fresh.remove(slot.offset) || is_in_line {
             self.step(slot, Step::Admitting);
         }
     }

@@ -1,9 +1,12 @@
 //! One partition as its owner sees it. Data and look-ups; the stages move it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::entry::Entry;
+use super::line::Line;
 use super::message::Slot;
 use crate::domain::id::{Epoch, Offset, Partition, TopicHash, Version};
 use crate::domain::offsets::Tracker;
@@ -56,6 +59,8 @@ pub struct Owned {
     pub same_recipe: bool,
     /// Boxed: the map moves its values about.
     pub entries: Window<Offset, Box<Entry>>,
+    /// The undecided of each record key, where their order counts.
+    pub lines: BTreeMap<Bytes, Line>,
     /// Waiting for their first attempt.
     pub fresh: Offsets,
     /// Their fate is safe; to be published.

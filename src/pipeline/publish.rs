@@ -328,6 +328,8 @@ impl Engine {
             p.ready.remove(*offset);
             p.fresh.remove(*offset);
             let slot = p.slot(*offset);
+            self.leave_line(slot);
+            let Some(p) = self.owned.get_mut(&partition) else { return };
             let Some(entry) = p.entries.remove(offset) else { continue };
             if entry.is_approved() {
                 self.approved -= 1;

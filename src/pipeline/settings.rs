@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::alerts::Levels;
+use crate::domain::gate::Bounds;
 use crate::domain::id::{Partition, StoreId};
 use crate::domain::retry::{KeyLife, Lookup};
 
@@ -23,6 +24,14 @@ pub enum AskStore {
     WhenAvailable,
 }
 
+/// In which order first attempts leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    None,
+    /// Those of one record key one after another.
+    Key,
+}
+
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub group: Arc<str>,
@@ -35,6 +44,9 @@ pub struct Settings {
     pub begin: Begin,
     pub accept_offset_reset: bool,
     pub ask_store: AskStore,
+    pub order: Order,
+    /// Older transactions that nobody can have asked for are rejected.
+    pub max_age: Option<Duration>,
     pub lookup: Lookup,
     pub key_life: KeyLife,
     /// A first attempt needs a commit that is younger than this: proof that the partition is still ours.
@@ -43,7 +55,6 @@ pub struct Settings {
     pub metadata_chars_max: usize,
     /// Bytes that a record on the dead letter topic may have.
     pub dead_letter_bytes_max: usize,
-    pub in_flight_max: usize,
     /// Transactions before their approval, whatever they wait for.
     pub temp_max: usize,
     /// Transactions that wait for their first request: beyond that nothing is gained by reading on.
@@ -69,6 +80,16 @@ pub struct Settings {
     pub retry_base: Duration,
     pub retry_cap: Duration,
     pub shutdown_timeout: Duration,
+    pub tuned: Tuned,
+}
+
+/// What may change while the pipeline runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tuned {
+    /// How much the gateway is asked.
+    pub gate: Bounds,
+    /// The emergency stop: no request leaves.
+    pub pause: bool,
     pub temp_depth: Levels,
     pub archive_depth: Levels,
 }

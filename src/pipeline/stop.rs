@@ -33,7 +33,7 @@ impl Engine {
                     || !p.to_remove.is_empty()
                     || !p.busy.is_empty())
         };
-        self.in_flight == 0
+        self.gate.in_flight() == 0
             && self.flusher.is_idle()
             && self.publisher.is_idle()
             && !self.owned.values().any(busy)

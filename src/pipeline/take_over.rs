@@ -1,7 +1,7 @@
 //! Where a new owner begins, from what Kafka and the store say of a partition, or why it must not. Pure: it asks
 //! nobody and writes nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::owned::{Owned, Phase};
@@ -148,6 +148,7 @@ pub(super) fn new_owned(
         member: Arc::from(""),
         same_recipe: taken.recipe.is_none_or(|theirs| theirs == recipe),
         entries: Window::default(),
+        lines: BTreeMap::new(),
         fresh: Offsets::default(),
         ready: Offsets::default(),
         held_back: 0,

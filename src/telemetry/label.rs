@@ -59,6 +59,8 @@ labels! {
         TempFull = "temp_full",
         ArchiveFull = "archive_full",
         RedisFull = "redis_full",
+        GatewayAway = "gateway_away",
+        Told = "told",
         Claiming = "claiming",
         Refused = "refused",
         Stopping = "stopping",

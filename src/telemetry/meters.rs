@@ -69,6 +69,11 @@ pub struct Meters {
     /// Seconds.
     pub queue_oldest: Family<Queue, Gauge>,
     pub in_flight: Gauge,
+    pub in_flight_limit: Gauge,
+    /// Calls a second.
+    pub rate_limit: Gauge,
+    /// 1 or 0.
+    pub breaker_open: Gauge,
     /// 1 or 0.
     pub intake_paused: Family<Pause, Gauge>,
     /// Seconds.
@@ -115,6 +120,9 @@ impl Meters {
             held: gauges(to, Metric::Held),
             queue_oldest: gauges(to, Metric::QueueOldest),
             in_flight: gauge(to, Metric::InFlight, &[]),
+            in_flight_limit: gauge(to, Metric::InFlightLimit, &[]),
+            rate_limit: gauge(to, Metric::RateLimit, &[]),
+            breaker_open: gauge(to, Metric::BreakerOpen, &[]),
             intake_paused: gauges(to, Metric::IntakePaused),
             stage_seconds: Family::new(|stage: Stage| {
                 let labels = [(Metric::StageSeconds.spec().label, stage.as_str())];

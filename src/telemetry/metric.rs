@@ -94,6 +94,12 @@ metrics! {
         "Age of the oldest entry of this process in a queue.";
     InFlight: "tollbridge_in_flight" Gauge Count ""
         "Requests to the gateway that are on their way.";
+    InFlightLimit: "tollbridge_in_flight_limit" Gauge Count ""
+        "How many of them there may be now: fewer than configured while the gateway is slower than usual.";
+    RateLimit: "tollbridge_rate_limit" Gauge Count ""
+        "Requests a second that are this process's share of the limit; +Inf without one.";
+    BreakerOpen: "tollbridge_breaker_open" Gauge Count ""
+        "1 while the gateway is away and only single requests try it.";
     IntakePaused: "tollbridge_intake_paused" Gauge Count "reason"
         "1 while records are not asked for, for this reason.";
     StageSeconds: "tollbridge_stage_seconds" Histogram Seconds "stage"

@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use serde_json::Value;
-use tollbridge::config::Config;
+use tollbridge::config::{Config, Sources};
 use tollbridge_rig::{Stack, StackOptions, Store};
 
 pub const BINARY: &str = env!("CARGO_BIN_EXE_tollbridge");
@@ -137,7 +137,7 @@ impl Place {
     }
 
     pub fn loaded(&self) -> Config {
-        Config::load(Some(&self.config), &[]).unwrap()
+        Config::from_sources(&Sources::of(Some(&self.config), &[])).unwrap()
     }
 
     /// The lines of the ledger that charge this id.

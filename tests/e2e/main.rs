@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
 
 mod bad_inputs;
+mod charging;
 mod claims_flush;
 mod claims_queues;
 mod clients;
@@ -13,6 +14,7 @@ mod dead_letters;
 mod ending;
 mod foreign;
 mod formats;
+mod governors;
 mod offset_log;
 mod points_commits;
 mod points_doubt;
@@ -21,6 +23,7 @@ mod points_gateway;
 mod points_metadata;
 mod points_order;
 mod points_redis;
+mod reloading;
 mod sight;
 mod topics;
 mod world;

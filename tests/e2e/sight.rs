@@ -77,6 +77,13 @@ pub fn holds_within(limit: Duration, mut condition: impl FnMut() -> bool) -> boo
     }
 }
 
+fn attempt(line: &Value) -> Attempt {
+    Attempt {
+        at_us: line["at"].as_i64().unwrap(),
+        body_sha256: line["body_sha256"].as_str().unwrap().to_owned(),
+    }
+}
+
 impl World {
     /// Entries in the temp queue and in the archive queue, over all partitions.
     pub fn depths(&self) -> (i64, i64) {
@@ -95,12 +102,12 @@ impl World {
 
     /// Every request for a charge under this key.
     pub fn attempts(&self, id: &str) -> Vec<Attempt> {
-        let of = self.attempt_lines().into_iter().filter(|line| line["key"] == id);
-        of.map(|line| Attempt {
-            at_us: line["at"].as_i64().unwrap(),
-            body_sha256: line["body_sha256"].as_str().unwrap().to_owned(),
-        })
-        .collect()
+        self.attempt_lines().iter().filter(|line| line["key"] == id).map(attempt).collect()
+    }
+
+    /// Every request for a charge.
+    pub fn all_attempts(&self) -> Vec<Attempt> {
+        self.attempt_lines().iter().map(attempt).collect()
     }
 
     /// How many requests for charges there were, whose keys begin so.

@@ -43,6 +43,7 @@ impl Oracle {
         let rows: BTreeMap<&TransactionId, &Outcome> =
             rows.iter().map(|row| (&row.transaction_id, row)).collect();
         self.check_encores();
+        self.check_order();
         let workload = Rc::clone(&self.workload);
         for (id, places) in &workload.places {
             if let Err(why) = self.balance(id, places, rows.get(id).copied()) {
@@ -65,6 +66,11 @@ impl Oracle {
     ) -> Result<(), &'static str> {
         if self.has_lost(id) {
             return Ok(());
+        }
+        let is_expired = |at| self.fates.get(at) == Some(&Fate::Rejected);
+        if row.is_none() && places.iter().all(is_expired) {
+            let is_charged = self.charges.iter().any(|charge| charge.id == *id);
+            return if is_charged { Err("charged, and told to be too old") } else { Ok(()) };
         }
         let row = row.ok_or("there is no row")?;
         let of = |fate| places.iter().filter(move |at| self.fates.get(at) == Some(&fate)).count();

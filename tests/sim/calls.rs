@@ -79,6 +79,11 @@ impl World {
         {
             up.epochs.insert(partition, epoch);
         }
+        if matches!(call, Call::Charge(_) | Call::Lookup(_))
+            && self.running(life).is_some_and(|up| up.is_paused)
+        {
+            self.oracle.fail(format!("{life:?} asks the gateway, and was told to pause"));
+        }
         match &call {
             Call::Charge(charge) => {
                 let recipe = self.running(life).map_or(0, |up| up.recipe);

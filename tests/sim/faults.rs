@@ -87,6 +87,8 @@ pub enum Kind {
     Upgrade(usize),
     /// It is told to stop, and started again after the span.
     Stop(usize),
+    /// Its configuration's emergency stop is set until the end of the span.
+    Pause(usize),
     /// The group drops the member, which learns of it at the end of the span.
     Kick(usize),
     /// Its wall clock jumps, and back at the end of the span.
@@ -295,6 +297,13 @@ fn around_an_upgrade(dice: &mut fastrand::Rng, at: Micros, who: usize) -> Vec<Fa
         all.push(Fault { at, lasting, chance: 100, kind: Kind::Crash(who) });
     }
     all
+}
+
+/// An operator's emergency stop, in an eighth of the runs.
+pub fn draw_pause(dice: &mut fastrand::Rng, shape: &Shape) -> Option<Fault> {
+    let at = dice.u64(..shape.load_ends);
+    let (lasting, who) = (dice.u64(S..=30 * S), dice.usize(..shape.processes));
+    (dice.u8(0..8) == 0).then_some(Fault { at, lasting, chance: 100, kind: Kind::Pause(who) })
 }
 
 fn process(dice: &mut fastrand::Rng, shape: &Shape) -> Kind {

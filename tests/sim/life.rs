@@ -32,6 +32,8 @@ impl World {
         let mut settings =
             tollbridge::pipeline::Settings { instance: name.clone(), ..shape.settings.clone() };
         settings.accept_offset_reset = self.accepts_reset;
+        let is_paused = self.processes[process].is_paused;
+        settings.tuned.pause = is_paused;
         if let Some(plant) = self.plan.plant {
             plant.settings(&mut settings);
         }
@@ -61,6 +63,7 @@ impl World {
             admitting: BTreeMap::new(),
             numbers: BTreeMap::new(),
             stopping: false,
+            is_paused,
             committing: false,
             epochs: BTreeMap::new(),
             saying: Vec::new(),

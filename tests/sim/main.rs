@@ -24,6 +24,7 @@ mod meeting;
 mod member;
 mod operator;
 mod oracle;
+mod order;
 mod person;
 mod plan;
 mod planting;

@@ -8,8 +8,8 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use tollbridge::adapters::memory::gateway::Entry;
 use tollbridge::domain::id::{Epoch, Offset, Partition, TransactionId};
-use tollbridge::domain::outcome::Fate;
-use tollbridge::pipeline::{AskStore, Level, Note};
+use tollbridge::domain::outcome::{EXPIRED, Fate};
+use tollbridge::pipeline::{AskStore, Level, Note, Order};
 use tollbridge::ports::gateway::Charge;
 use tollbridge::ports::publisher::CommitPoint;
 use tollbridge::wire::metadata::{Metadata, fitting};
@@ -18,7 +18,7 @@ use crate::faults::{Kind, Mood};
 use crate::holes::{Hole, Met};
 use crate::kafka::{Brokers, Effective};
 use crate::plan::{Micros, Plan, S, micros};
-use crate::process::Life;
+use crate::process::{Life, wall};
 use crate::trust::Meddling;
 use crate::verdict;
 use crate::workload::Workload;
@@ -61,6 +61,10 @@ pub struct Oracle {
     /// By how much two processes may disagree on the time.
     apart: Micros,
     pub(crate) asks_always: bool,
+    /// Transactions of one record key are charged in their order.
+    pub(crate) keeps_order: bool,
+    /// Older ones need not be charged.
+    max_age: Option<Duration>,
     metadata_chars_max: usize,
     is_faultless: bool,
     /// Answers may contradict their requests, clocks may jump, bodies may change.
@@ -100,6 +104,8 @@ impl Oracle {
             ttl: micros(life.ttl),
             usable: micros(life.usable()),
             apart: plan.shape.margin() / 2,
+            max_age: plan.shape.settings.max_age,
+            keeps_order: plan.shape.settings.order == Order::Key,
             asks_always: plan.shape.settings.ask_store == AskStore::Always,
             metadata_chars_max: plan.shape.settings.metadata_chars_max,
             // Marks are by the minute: where keys live hardly longer, who waits for its turn may be too late.
@@ -250,9 +256,10 @@ impl Oracle {
             self.violations.push(format!("{id} is charged again at {place:?}, after {before:?}"));
         }
         if let Some(place) = place
-            && self.fates.get(&place) == Some(&Fate::Declined)
+            && let Some(fate @ (Fate::Declined | Fate::Rejected)) = self.fates.get(&place)
         {
-            self.fail(format!("{id} is charged at {place:?}, which was told to be declined"));
+            let fate = *fate;
+            self.fail(format!("{id} is charged at {place:?}, which was told to be {fate}"));
         }
         self.charges.push(Charged { id, place, at, amount });
     }
@@ -299,7 +306,9 @@ impl Oracle {
         }
         let workload = Rc::clone(&self.workload);
         let transaction = workload.all[&place].transaction.as_ref();
-        if (verdict.fate == Fate::Rejected) != transaction.is_none() {
+        if verdict.code.as_deref() == Some(EXPIRED) {
+            self.expired(now, place);
+        } else if (verdict.fate == Fate::Rejected) != transaction.is_none() {
             self.fail(format!("{place:?} is told as {}", verdict.fate));
         }
         let id = transaction.map(|tx| &tx.id);
@@ -323,9 +332,29 @@ impl Oracle {
         Some(place)
     }
 
+    /// It was too old to be charged.
+    fn expired(&mut self, now: Micros, place: At) {
+        let workload = Rc::clone(&self.workload);
+        let Some(tx) = &workload.all[&place].transaction else {
+            return self.fail(format!("{place:?} is too old, and can't be read"));
+        };
+        if self.recipes.contains_key(&place) && !self.is_forgotten(Some(&tx.id)) {
+            self.fail(format!("{place:?} is too old, and was asked for"));
+        }
+        let is_old = self.max_age.is_some_and(|max| {
+            let latest = wall(now + self.apart);
+            latest > tx.created_at + max
+        });
+        // Clocks that are wrong make it so, and with them doubts come early.
+        if !is_old && !self.may_doubt_early {
+            self.fail(format!("{place:?} is told to be too old, {now} µs after the start"));
+        }
+    }
+
     fn met_by(&mut self, verdict: &verdict::Verdict) {
         match (verdict.fate, verdict.code.as_deref()) {
             (Fate::Duplicate, _) => self.meets(Hole::SameIdAgain),
+            (Fate::Rejected, Some(EXPIRED)) => {}
             (Fate::Rejected, _) => self.meets(Hole::NoTransaction),
             (Fate::InDoubt, Some("key_expired" | "never_seen")) => self.meets(Hole::KeyRanOut),
             (Fate::InDoubt, Some("recipe_changed")) => self.meets(Hole::OtherRecipe),

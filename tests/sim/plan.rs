@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use tollbridge::domain::alerts::Levels;
+use tollbridge::domain::gate::Bounds;
 use tollbridge::domain::id::{Partition, StoreId};
 use tollbridge::domain::retry::{FRUITLESS_LOOKUPS_MAX, KeyLife, Lookup};
-use tollbridge::pipeline::{AskStore, Begin, Settings};
+use tollbridge::pipeline::{AskStore, Begin, Order, Settings, Tuned};
 
 use crate::faults::{self, Fault, Kind, Mood};
 use crate::plants::Plant;
@@ -96,10 +97,13 @@ impl Plan {
         // At least one of each partition.
         shape.commit_events_max = (slow.u8(0..8) == 0).then(|| slow.usize(4..=8));
         draw_lookup(&mut fastrand::Rng::with_seed(seed ^ 0x2f64_e10b_5c9d_7a31), &mut shape);
+        let mut pace = fastrand::Rng::with_seed(seed ^ 0x64d5_0c7e_91b2_f38a);
+        draw_pace(&mut pace, &mut shape.settings);
         let mut faults = faults::draw(&mut dice, &shape);
         if !faults.is_empty() {
             let mut dice = fastrand::Rng::with_seed(seed ^ 0x5c1d_9a27_0b3f_64e1);
             faults.extend(faults::draw_more(&mut dice, &shape));
+            faults.extend(faults::draw_pause(&mut pace, &shape));
             faults.sort_by_key(|fault| fault.at);
         }
         Self { seed, shape, faults, has_person: seed % 4 == 2, plant: None }
@@ -151,6 +155,21 @@ fn draw_lookup(dice: &mut fastrand::Rng, shape: &mut Shape) {
         if dice.bool() { Lookup::Settles(span(shape.shown_after)) } else { Lookup::NeverSettles };
 }
 
+/// What is charged when, and how much of it at a time.
+fn draw_pace(dice: &mut fastrand::Rng, settings: &mut Settings) {
+    if dice.bool() {
+        settings.order = Order::Key;
+    }
+    settings.max_age = (dice.u8(0..6) == 0).then(|| span(dice.u64(2..=40) * S));
+    settings.tuned.gate = Bounds {
+        is_adaptive: dice.bool(),
+        rate_limit: (dice.u8(0..4) == 0).then(|| dice.u32(5..=50)),
+        retry_percent: dice.u32(1..=100),
+        failures_max: dice.u32(4..=12),
+        ..settings.tuned.gate
+    };
+}
+
 fn shape(dice: &mut fastrand::Rng) -> Shape {
     let processes = dice.usize(1..=3).max(2);
     let deadline = span(dice.u64(500..=3_000) * MS);
@@ -189,6 +208,13 @@ fn settings(dice: &mut fastrand::Rng, key_life: KeyLife, session: Micros) -> Set
     let ask_store = if dice.u8(0..4) == 0 { AskStore::WhenAvailable } else { AskStore::Always };
     let rows = dice.usize(1..=8);
     let in_flight = dice.usize(1..=16);
+    let gate = Bounds {
+        in_flight_max: in_flight,
+        is_adaptive: true,
+        rate_limit: None,
+        retry_percent: 10,
+        failures_max: 8,
+    };
     Settings {
         group: GROUP.into(),
         topic: TOPIC.into(),
@@ -198,13 +224,14 @@ fn settings(dice: &mut fastrand::Rng, key_life: KeyLife, session: Micros) -> Set
         begin: Begin::Earliest,
         accept_offset_reset: false,
         ask_store,
+        max_age: None,
+        order: Order::None,
         lookup: if dice.bool() { Lookup::Settles(Duration::ZERO) } else { Lookup::None },
         key_life,
         proof_age_max: span(session * 2).min(key_life.usable()),
         // Room for a few unfinished offsets, or for all there can be.
         metadata_chars_max: if dice.bool() { 4096 } else { dice.usize(104..=110) },
         dead_letter_bytes_max: 1 << 20,
-        in_flight_max: in_flight,
         ahead_max: 2 * in_flight,
         temp_max: in_flight + dice.usize(0..=40),
         archive_max: rows + dice.usize(0..=40),
@@ -223,7 +250,6 @@ fn settings(dice: &mut fastrand::Rng, key_life: KeyLife, session: Micros) -> Set
         retry_base: span(dice.u64(20..=200) * MS),
         retry_cap: span(dice.u64(500..=5_000) * MS),
         shutdown_timeout: Duration::from_secs(20),
-        temp_depth: levels,
-        archive_depth: levels,
+        tuned: Tuned { gate, pause: false, temp_depth: levels, archive_depth: levels },
     }
 }

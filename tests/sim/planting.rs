@@ -10,7 +10,7 @@ use tollbridge::domain::outcome::{Fate, NOT_CHARGED};
 use tollbridge::domain::retry::Lookup;
 use tollbridge::domain::retry::minute_of;
 use tollbridge::domain::time::Wall;
-use tollbridge::pipeline::{Begin, Call, Reply, Settings};
+use tollbridge::pipeline::{Begin, Call, Order, Reply, Settings};
 use tollbridge::ports::gateway::Response;
 use tollbridge::ports::publisher::{CommitPoint, Committing};
 use tollbridge::ports::queue::{Admission, Moved, QueueError};
@@ -34,6 +34,8 @@ impl Plant {
                 settings.lookup = Lookup::Settles(Duration::ZERO);
             }
             Self::BeginsAtTheEnd => settings.begin = Begin::Latest,
+            Self::OrderForgotten => settings.order = Order::None,
+            Self::ExpiresEarly => settings.max_age = settings.max_age.map(|age| age / 2),
             Self::LossSkipped => settings.accept_offset_reset = true,
             Self::ProofNeverOld => settings.proof_age_max = Duration::from_secs(1_000_000),
             _ => {}

@@ -101,12 +101,18 @@ pub enum Plant {
     ResolutionIgnored,
     /// A row that is in doubt counts as not charged.
     DoubtIsNotCharged,
+    /// Transactions of one key are asked for together.
+    OrderForgotten,
+    /// Transactions are too old before they are.
+    ExpiresEarly,
+    /// The emergency stop is not heard.
+    PauseUnheard,
 }
 
 /// As whom a member commits and is given partitions, whoever it is.
 pub const OURS: &str = "ours";
 
-pub const ALL: [Plant; 48] = [
+pub const ALL: [Plant; 51] = [
     Plant::OffsetsWithoutEvents,
     Plant::EventsWithoutOffsets,
     Plant::OffsetsOutside,
@@ -155,6 +161,9 @@ pub const ALL: [Plant; 48] = [
     Plant::ProofNeverOld,
     Plant::ResolutionIgnored,
     Plant::DoubtIsNotCharged,
+    Plant::OrderForgotten,
+    Plant::ExpiresEarly,
+    Plant::PauseUnheard,
 ];
 
 impl Plant {
@@ -199,6 +208,9 @@ impl Plant {
             Self::KeyPerAttempt | Self::ResolutionIgnored | Self::DoubtIsNotCharged => {
                 "promise: charged once"
             }
+            Self::OrderForgotten => "charge.order",
+            Self::PauseUnheard => "charge.pause",
+            Self::ExpiresEarly => "charge.max_age",
             Self::DeclinesNotStored | Self::ConflictIgnored => "promise: stored once",
         }
     }

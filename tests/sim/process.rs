@@ -38,6 +38,8 @@ pub struct Process {
     pub measures_by_wall: bool,
     /// Which version of the bodies its next life makes.
     pub recipe: u32,
+    /// Its configuration holds all requests.
+    pub is_paused: bool,
 }
 
 pub struct Running {
@@ -65,6 +67,8 @@ pub struct Running {
     /// What admissions that are under way are about.
     pub admitting: BTreeMap<CallId, Vec<Named>>,
     pub stopping: bool,
+    /// It knows that its configuration holds all requests.
+    pub is_paused: bool,
     /// The epoch of its latest call for each partition.
     pub epochs: BTreeMap<Partition, Epoch>,
     /// What its latest commit says, and what its last clean one said: for planted bugs.

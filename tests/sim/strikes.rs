@@ -1,11 +1,12 @@
 //! Faults strike: processes die, stand still and come back, the group loses members, Redis forgets.
 
-use tollbridge::pipeline::{CallId, Event};
+use tollbridge::pipeline::{CallId, Event, Tuned};
 
 use crate::calls::{room, timed_out};
 use crate::faults::{Kind, Stage};
 use crate::holes::Hole;
 use crate::plan::{MS, Micros, S};
+use crate::plants::Plant;
 use crate::process::Life;
 use crate::world::{Happening, World};
 
@@ -40,6 +41,7 @@ impl World {
                     self.tell(life, Event::Stop);
                 }
             }
+            Kind::Pause(process) => self.set_pause(process, true),
             Kind::Kick(process) => self.kick(process),
             Kind::ClockJump(process, by) => {
                 self.processes[process].jump = by;
@@ -91,11 +93,32 @@ impl World {
             Kind::Stop(process) => self.after(100 * MS, Happening::Start(process)),
             Kind::Tampered(partition, _) => self.mend(partition),
             Kind::Retention(..) => self.accept_losses(),
+            Kind::Pause(process) => self.set_pause(process, false),
             Kind::Kick(process) => {
                 let life = self.processes[process].life;
                 self.after(0, Happening::Heartbeat(life));
             }
             _ => {}
+        }
+    }
+
+    /// Its next lives begin so; this one is told.
+    fn set_pause(&mut self, process: usize, is_paused: bool) {
+        let p = &mut self.processes[process];
+        p.is_paused = is_paused;
+        let life = p.life;
+        self.after(0, Happening::Tune(life));
+    }
+
+    pub fn tune(&mut self, life: Life) {
+        let pause = self.processes[life.process].is_paused;
+        let tuned = Tuned { pause, ..self.plan.shape.settings.tuned };
+        if let Some(up) = self.running_mut(life) {
+            up.is_paused = pause;
+            if self.plan.plant == Some(Plant::PauseUnheard) {
+                return;
+            }
+            self.tell(life, Event::Tuned(Box::new(tuned)));
         }
     }
 

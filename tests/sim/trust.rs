@@ -17,7 +17,7 @@ pub struct Meddling {
     /// Records that were deleted before they had a fate, and those of them that may be passed over.
     pub lost: BTreeSet<At>,
     pub skippable: BTreeSet<At>,
-    has_accepted: bool,
+    pub(crate) has_accepted: bool,
     /// Ids whose first attempts an operator has made forget, and what was told of offsets that are read once more.
     forgotten: BTreeSet<TransactionId>,
     /// Ids that were under way then and stand in Redis: as long as it keeps them, they count as asked for.
@@ -123,7 +123,10 @@ impl Oracle {
             if fate == Some(Fate::Duplicate) && is_free {
                 self.fail(format!("{id} was never charged, and is not at {place:?} either"));
             }
-            if !is_free && (was_charged || fate != Some(Fate::Duplicate)) {
+            // Who need not ask the store first may find it too old before it is known.
+            let is_known = fate == Some(Fate::Duplicate)
+                || (fate == Some(Fate::Rejected) && !self.asks_always);
+            if !is_free && (was_charged || !is_known) {
                 self.fail(format!("{id} was charged, and is told as {fate:?} at {place:?}"));
             }
         }

@@ -100,7 +100,10 @@ impl Workload {
         if let Some(tx) = &transaction {
             self.places.entry(tx.id.clone()).or_default().insert((partition, offset));
         }
-        let record = Record { offset, key: None, value, headers: Vec::new(), timestamp_ms: None };
+        // A few keys, and none for some.
+        let key =
+            Some(offset.0 % 4).filter(|number| *number > 0).map(|n| Bytes::from(n.to_string()));
+        let record = Record { offset, key, value, headers: Vec::new(), timestamp_ms: None };
         self.by_event.insert(event_id, (partition, offset));
         let publication = Publication { at, transaction, record };
         self.all.insert((partition, offset), publication);

@@ -54,6 +54,7 @@ pub enum Happening {
     Strike(usize),
     StrikeEnds(usize),
     Thaw(Life),
+    Tune(Life),
     Tamper(usize),
     Mend(Partition),
     Reset(usize),
@@ -132,6 +133,7 @@ impl World {
                 uptime: dice.u64(1..1_000_000) * S,
                 measures_by_wall: plan.plant == Some(Plant::WallClockMeasures),
                 recipe: 0,
+                is_paused: false,
             })
             .collect();
         let mut world = Self {
@@ -256,6 +258,7 @@ impl World {
             Happening::Strike(i) => self.strike(i),
             Happening::StrikeEnds(i) => self.strike_ends(i),
             Happening::Thaw(life) => self.thaw(life),
+            Happening::Tune(life) => self.tune(life),
             Happening::Tamper(i) => self.tamper(i),
             Happening::Mend(partition) => self.mend(partition),
             Happening::Reset(i) => self.reset_offset(i),
@@ -281,6 +284,7 @@ impl World {
             | Happening::Fetch(life, _)
             | Happening::Join(life)
             | Happening::Rejoin(life)
+            | Happening::Tune(life)
             | Happening::Heartbeat(life) => *life,
             Happening::Sync(assignment) => assignment.life,
             Happening::Transact(transact) => transact.life,

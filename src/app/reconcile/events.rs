@@ -12,7 +12,7 @@ use crate::adapters::system::SystemClock;
 use crate::app::exit::Exit;
 use crate::domain::balance::{Balance, Event, Flaw, Other, Resolving, Spot};
 use crate::domain::id::{Partition, Place, TransactionId};
-use crate::domain::outcome::{EventId, Fate, Outcome};
+use crate::domain::outcome::{EXPIRED, EventId, Fate, Outcome};
 use crate::domain::record::{Header, Record};
 use crate::ports::time::Clock;
 use crate::wire::dead_letter::{self, Letter};
@@ -184,6 +184,7 @@ fn enter(balance: &mut Balance, topics: &Topics, topic: &String, told: Told) {
             particulars: Some((&*outcome).into()),
             id: Some(outcome.transaction_id),
             duplicate_of: Other::Nothing,
+            is_expired: false,
             is_misplaced: is_misplaced(outcome.fate),
         }),
         Told::Letter(letter) => balance.event(&Event {
@@ -192,6 +193,7 @@ fn enter(balance: &mut Balance, topics: &Topics, topic: &String, told: Told) {
             fate: letter.fate,
             id: letter.transaction_id,
             particulars: None,
+            is_expired: letter.fate == Fate::Rejected && letter.code == EXPIRED,
             duplicate_of: letter.duplicate_of.map_or(Other::Nothing, |of| other(topics, &of)),
             is_misplaced: is_misplaced(letter.fate),
         }),

@@ -1,6 +1,6 @@
 //! What was read, kept as compact as it can be judged from: about 300 bytes a transaction. Nothing is judged here.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{Horizon, Money, Other, Particulars, Prints, Resolving, Spot};
 use crate::domain::id::{Offset, Partition, TransactionId};
@@ -60,6 +60,8 @@ pub(super) struct Books {
     ids: HashMap<TransactionId, u32>,
     pub known: Vec<Known>,
     pub duplicates: BTreeMap<Spot, Other>,
+    /// Rejected because they were too old.
+    pub expired: BTreeSet<Spot>,
     pub resolutions: BTreeMap<Spot, Resolving>,
     /// Events of places that the first reading does not call finished.
     pub ahead: Vec<Spot>,
@@ -87,6 +89,7 @@ impl Books {
             ids: HashMap::new(),
             known: Vec::new(),
             duplicates: BTreeMap::new(),
+            expired: BTreeSet::new(),
             resolutions: BTreeMap::new(),
             ahead: Vec::new(),
             has_ledger,

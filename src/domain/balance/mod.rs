@@ -124,6 +124,8 @@ pub struct Event {
     /// `None` for dead letters.
     pub particulars: Option<Particulars>,
     pub duplicate_of: Other,
+    /// Rejected because it was too old, not because it could not be read.
+    pub is_expired: bool,
     /// It stands on another topic than events of its fate do.
     pub is_misplaced: bool,
 }
@@ -289,6 +291,9 @@ impl Balance {
         let is_first = seen.fate.is_none();
         if is_first && event.fate == Fate::Duplicate {
             self.books.duplicates.insert(event.spot, event.duplicate_of);
+        }
+        if is_first && event.is_expired {
+            self.books.expired.insert(event.spot);
         }
         if let Some(seen) = self.books.seen_mut(event.spot)
             && is_first

@@ -152,6 +152,21 @@ fn what_can_not_be_read_must_be_rejected_and_nothing_else() {
 }
 
 #[test]
+fn what_was_too_old_may_be_rejected_unless_it_was_charged() {
+    let expire = |run: &mut Run| {
+        run.event(5).fate = Fate::Rejected;
+        run.event(5).is_expired = true;
+        run.drop_row("i");
+    };
+    let mut run = good();
+    expire(&mut run);
+    assert_eq!(run.report().findings, []);
+    run.charges.push(charge(5, "i"));
+    let flaws: Vec<Flaw> = run.report().findings.iter().map(|finding| finding.flaw).collect();
+    assert_eq!(flaws, [Flaw::ChargedAnyway]);
+}
+
+#[test]
 fn every_fault_of_a_resolution_is_found() {
     check(Flaw::NoResolution, Some(9), |run| run.resolutions.retain(|r| r.spot != spot(9)));
     check(Flaw::NoResolution, Some(10), |run| run.resolutions.retain(|r| r.spot != spot(10)));
