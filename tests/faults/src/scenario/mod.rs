@@ -87,6 +87,8 @@ pub struct Setup {
     pub failpoints: bool,
     /// Faults produce what they need, and take source records away.
     pub bursts: bool,
+    /// However much waits, the producer goes on.
+    pub piles_up: bool,
 }
 
 /// What the gateway does besides: 3 % declines, 1 % charged and never answered, 0.5 % HTTP 500, half of them after
@@ -112,6 +114,7 @@ pub const USUAL: Setup = Setup {
     twin: false,
     failpoints: false,
     bursts: false,
+    piles_up: false,
 };
 
 impl Scenario {

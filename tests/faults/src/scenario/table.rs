@@ -210,7 +210,7 @@ pub const SCENARIOS: &[Scenario] = &[
         &[&[gateway::DOWN_LONG]],
     )
     // Slowly: what piles up meanwhile is to have its fate as soon as everywhere.
-    .on(Setup { landings: 5, limit: Duration::from_secs(1_200), rate: 40, ..USUAL }),
+    .on(Setup { landings: 5, limit: Duration::from_secs(1_200), rate: 40, piles_up: true, ..USUAL }),
     Scenario::new(
         "outage-outlives-keys",
         "the gateway's answers are lost, or nobody runs, for longer than keys of 75 seconds live; kills in between",
