@@ -27,7 +27,7 @@ fn stack() -> Stack {
 }
 
 fn runbook() -> String {
-    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operations.md"))
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operating.md"))
         .unwrap()
 }
 

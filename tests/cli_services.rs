@@ -144,7 +144,7 @@ fn other_kinds_of_redis(place: &Place) {
         (&node, &[][..], 78, "redis.topology is \"single\"", "Set it to \"cluster\""),
         (&one, &["redis.topology=cluster"], 78, "redis.topology is \"cluster\"", "\"single\""),
         (&one, sentinel, 78, "redis.topology is \"sentinel\"", "Set it to \"single\""),
-        (&user, &[], 69, "its user may not run HSET on our keys", "docs/operations.md"),
+        (&user, &[], 69, "its user may not run HSET on our keys", "docs/operating.md"),
     ] {
         let url = format!("redis.url={url}");
         let set = more.iter().flat_map(|set| ["--set", set]);

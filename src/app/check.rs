@@ -269,7 +269,7 @@ async fn of_store(config: &Config, store: &AnyStore) -> Vec<Finding> {
     look_at_store(config, &part, store).await.unwrap_or_else(|error| {
         let remedy = match error {
             StoreError::Permanent(_) | StoreError::Poison(_) => {
-                "What it needs stands in docs/operations.md."
+                "What it needs stands in docs/operating.md."
             }
             StoreError::Transient(_) | StoreError::Unknown(_) => "Start it, or correct store.url.",
         };

@@ -13,7 +13,7 @@ use crate::world::{Masters, Real, run, settings};
 
 /// The lines of the runbook that grant rights: of any server, then what is added under Sentinels and in a cluster.
 fn lines() -> [String; 3] {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operations.md");
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operating.md");
     let page = std::fs::read_to_string(page).unwrap();
     let lines = page.lines().filter(|line| line.starts_with("ACL SETUSER tollbridge "));
     lines.map(str::to_owned).collect::<Vec<_>>().try_into().unwrap()

@@ -17,7 +17,7 @@ const PAGES: [&str; 12] = [
     "docs/gateways.md",
     "docs/guarantees.md",
     "docs/metrics.md",
-    "docs/operations.md",
+    "docs/operating.md",
     "docs/reconcile.md",
     "schemas/README.md",
 ];

@@ -84,7 +84,7 @@ fn every_rule_is_raised_by_a_test_and_not_by_another() {
 
 #[test]
 fn every_rule_has_a_row_that_it_links_to_and_every_row_a_rule() {
-    let page = page("docs/operations.md");
+    let page = page("docs/operating.md");
     let (_, section) = page.split_once("\n## Alerts for Prometheus\n").unwrap();
     let section = section.split("\n## ").next().unwrap();
     let rows = section.lines().filter_map(|line| line.strip_prefix("| <a id=\""));
@@ -96,7 +96,7 @@ fn every_rule_has_a_row_that_it_links_to_and_every_row_a_rule() {
             assert!(!text(&alert["annotations"], annotation).is_empty(), "{name}");
         }
         let runbook = text(&alert["annotations"], "runbook");
-        let anchor = runbook.strip_prefix("docs/operations.md#").unwrap();
+        let anchor = runbook.strip_prefix("docs/operating.md#").unwrap();
         let severity = text(&alert["labels"], "severity").to_owned();
         assert!(["warning", "critical"].contains(&severity.as_str()), "{name}: {severity}");
         assert_eq!(anchor, format!("alert-{name}"));

@@ -140,7 +140,7 @@ fn every_command_block_is_accounted_for() {
     let readme = blocks::of(&page("README.md"));
     assert!(readme.iter().filter(|block| is_shell(block)).count() > 5);
     let mut lines = Vec::new();
-    for path in ["README.md", "docs/operations.md", "docs/gateway-sim.md", "docs/reconcile.md"] {
+    for path in ["README.md", "docs/operating.md", "docs/gateway-sim.md", "docs/reconcile.md"] {
         for block in blocks::of(&page(path)).iter().filter(|block| is_shell(block)) {
             let listed = why_not(block).is_some();
             assert!(listed || path == "README.md", "{path}: {}", block.first_line());
@@ -159,7 +159,7 @@ fn every_make_target_that_is_named_exists() {
     let makefile = page("Makefile");
     let is_target = |name: &str| makefile.lines().any(|line| line.starts_with(&format!("{name}:")));
     let mut named = 0;
-    for path in ["README.md", "docs/operations.md", "tests/rig/src/up.rs"] {
+    for path in ["README.md", "docs/operating.md", "tests/rig/src/up.rs"] {
         for after in page(path).replace('`', " ").split("make ").skip(1) {
             let name: String =
                 after.chars().take_while(|c| c.is_ascii_lowercase() || *c == '-').collect();

@@ -13,7 +13,7 @@ const BINARY: &str = env!("CARGO_BIN_EXE_tollbridge");
 const USER: &str = "bridge";
 const PASSWORD: &str = "a password";
 const LIMIT: Duration = Duration::from_secs(30);
-const RUNBOOK: &str = include_str!("../../docs/operations.md");
+const RUNBOOK: &str = include_str!("../../docs/operating.md");
 
 /// The rights that the runbook's table names.
 fn rights() -> Vec<Right> {

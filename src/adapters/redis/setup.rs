@@ -51,7 +51,7 @@ impl Misfit {
             }
             Self::Master(_) => "Correct redis.sentinel_master, or redis.url.",
             Self::Slots(_) => "Give them to a node: redis-cli --cluster fix.",
-            Self::Rights(_) => "Give it the rights that stand in docs/operations.md.",
+            Self::Rights(_) => "Give it the rights that stand in docs/operating.md.",
         }
     }
 

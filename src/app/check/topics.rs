@@ -64,7 +64,7 @@ fn of_group(admin: &Admin, group: &str) -> Finding {
 
 /// What an administrator has to do about a right that is lacking.
 fn grant(right: Right, what: &str) -> String {
-    format!("Grant {} on the {what}; docs/operations.md has all rights.", right.as_str())
+    format!("Grant {} on the {what}; docs/operating.md has all rights.", right.as_str())
 }
 
 /// `received_max`: of a topic that is read, what a response may hold.

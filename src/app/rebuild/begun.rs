@@ -30,7 +30,7 @@ pub(super) fn told(
             return Err(Exit::BadConfig.because(anyhow!(
                 "the group works with store {theirs}, and store.url names store {ours}: point it at the group's \
                  own, or at a backup of it. Where there is none, a new one has to be given its id first: \
-                 docs/operations.md, \"A store that was lost\""
+                 docs/operating.md, \"A store that was lost\""
             )));
         }
         told.insert(*partition, metadata.told(*watermark));

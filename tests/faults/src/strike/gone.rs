@@ -1,7 +1,7 @@
 //! Source records that are gone before they were finished: the topic is deleted and made anew under a running group,
 //! or retention passes the watermark. Each must be told of partition by partition, and nothing else may be skipped;
 //! what is remembered here lets the oracle ([`crate::gone`]) tell the ones from the others. These faults produce what
-//! they need themselves, and do what `docs/operations.md` asks of an operator.
+//! they need themselves, and do what `docs/operating.md` asks of an operator.
 
 use super::{Fault, Seen, hold_some};
 use crate::dice::Dice;
