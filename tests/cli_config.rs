@@ -139,6 +139,8 @@ fn wrong_usage_is_2_and_help_is_0() {
         &["dlq", "replay", "--all", "--code", "bad_amount"],
         &["dlq", "replay", "0/12", "--all"],
         &["dlq", "replay", "--all", "--rate", "0"],
+        &["dlq", "purge"],
+        &["dlq", "purge", "--until", "yesterday"],
     ] {
         assert_eq!(tollbridge(args, &[]).status.code(), Some(2), "{args:?}");
     }
@@ -157,6 +159,7 @@ fn wrong_usage_is_2_and_help_is_0() {
         "dlq list",
         "dlq show",
         "dlq replay",
+        "dlq purge",
     ] {
         let words: Vec<&str> = command.split(' ').chain(["--help"]).collect();
         let output = tollbridge(&words, &[]);

@@ -49,6 +49,24 @@ async fn topics_and_limits_are_told() {
     assert!(matches!(missing, Err(AskError::Permanent(_))), "{missing:?}");
 }
 
+#[tokio::test]
+async fn what_stands_before_an_offset_is_deleted_and_nothing_else() {
+    let stage = Stage::new(Protocol::Classic, 3);
+    stage.feed(0, numbers(0, 10));
+    stage.feed(2, numbers(0, 5));
+    let admin = Admin::new(&stage.settings).unwrap();
+    let ends = BTreeMap::from([(Partition(0), Offset(4)), (Partition(2), Offset(5))]);
+    for _ in 0..2 {
+        assert_eq!(admin.delete_before(stage.topic(), &ends).await.unwrap(), ends);
+    }
+    let reader = stage.reader();
+    let bounds = |partition| reader.watermarks(stage.topic(), Partition(partition)).unwrap();
+    assert_eq!([0, 2].map(bounds), [(Offset(4), Offset(10)), (Offset(5), Offset(5))]);
+    let beyond = BTreeMap::from([(Partition(2), Offset(6))]);
+    let refused = admin.delete_before(stage.topic(), &beyond).await;
+    assert!(matches!(refused, Err(AskError::Permanent(_))), "{refused:?}");
+}
+
 /// The controller has made it; the broker that answers may hear of it a moment later.
 async fn limits_of_a_new_topic(admin: &Admin, name: &str) -> TopicLimits {
     let begun = Instant::now();

@@ -285,3 +285,52 @@ fn a_doubt_is_replayed_once_it_was_resolved_as_not_charged_and_is_charged_once()
     world.balance();
     world.reconciles();
 }
+
+/// Old dead letters go. What is in doubt stays until somebody has said what became of it, and what `reconcile` looks
+/// for as long as its record stands.
+#[test]
+fn dead_letters_are_purged_but_for_those_that_are_needed() {
+    const FAULTS: &str = "[[fault]]\nkind = 'timeout-before'\nmatch = ['tx-not']\n\
+         [[fault]]\nkind = 'error-before'\non = 'lookup'\nattempts = 'all'\nmatch = ['tx-']\n";
+    let plan = Plan { faults: FAULTS, ..Plan::default() }.quick();
+    let world = World::new(plan.set("gateway.key_ttl", "\"8s\""));
+    let processor = world.start_warm("one");
+    let purge = |code, args: &[&str], summary: &str| {
+        let said = world.says(code, "dlq purge", args);
+        assert_eq!(said.text().lines().last(), Some(summary), "{}", said.text());
+        said.text().to_owned()
+    };
+    let left = || world.says(0, "dlq list", &[]).text().lines().count();
+    let all = "2100-01-01";
+    world.publish(0, &["good"]);
+    world.publish(0, &["good"]);
+    world.wait_done();
+    world.publish(0, &["tx-not"]);
+    world.wait_done();
+    world.publish(0, &["good"]);
+    world.wait_done();
+    assert_eq!(left(), 3);
+
+    purge(0, &["--until", "1h"], "purged 0");
+    let said = purge(3, &["--until", all], "purged 0; 1 partitions keep some");
+    assert!(said.contains("its record still stands on the source topic"), "{said}");
+    let would = "would purge 1; 1 partitions keep some; nothing was changed";
+    purge(3, &["--until", all, "--force", "--dry-run"], would);
+    assert_eq!(left(), 3);
+    let said = purge(3, &["--until", all, "--force"], "purged 1; 1 partitions keep some");
+    assert!(said.contains("tx-not is in doubt"), "{said}");
+    assert_eq!(left(), 2, "the doubt, and what stands behind it");
+
+    world.says(0, "resolve", &["tx-not", "--not-charged", "--by", "ada"]);
+    purge(0, &["--until", all, "--force"], "purged 2");
+    assert_eq!(left(), 0);
+
+    world.publish(0, &["good"]);
+    world.wait_done();
+    purge(3, &["--until", all], "purged 0; 1 partitions keep some");
+    world.kafka().delete_records(&world.topic("transactions"), &world.ends()).unwrap();
+    purge(0, &["--until", all], "purged 1");
+    assert_eq!(left(), 0);
+    assert_eq!(processor.terminate(), Some(0));
+    world.reconciles();
+}

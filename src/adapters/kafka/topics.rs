@@ -1,5 +1,5 @@
-//! What `check-config` and start-up ask of the brokers, and making topics for tests and demonstrations. It changes
-//! nothing that exists.
+//! What `check-config` and start-up ask of the brokers, making topics for tests and demonstrations, and deleting
+//! records, which `dlq purge` alone does. Nothing else changes what exists.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,13 +11,16 @@ use rdkafka::admin::{
 use rdkafka::config::ClientConfig;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseProducer, Producer};
+use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::types::RDKafkaErrorCode as Code;
+use rdkafka::{Offset as Raw, TopicPartitionList};
 
 use super::context::{AskingContext, QuietContext};
 use super::detached::Detached;
 use super::errors::{AskError, ConnectError, describe, is_permanent};
 use super::ffi::{self, Right};
 use super::settings::{Role, Settings};
+use crate::domain::id::{Offset, Partition};
 
 /// How long it is waited for a refusal, and how often and for how long it is then looked for among what was told.
 const REFUSED_WITHIN: Duration = Duration::from_secs(2);
@@ -222,6 +225,34 @@ impl Admin {
             }
         }
         Ok(made)
+    }
+
+    /// Deletes what stands before these offsets, for ever. Returns where each log begins then.
+    ///
+    /// # Errors
+    /// The brokers don't answer in time, or refuse one of the partitions; others may be done by then. Running it again
+    /// does what is missing.
+    pub async fn delete_before(
+        &self,
+        topic: &str,
+        offsets: &BTreeMap<Partition, Offset>,
+    ) -> Result<BTreeMap<Partition, Offset>, AskError> {
+        let what = |partition: i32| format!("deleting records of {topic}/{partition}");
+        let mut list = TopicPartitionList::with_capacity(offsets.len());
+        for (partition, offset) in offsets {
+            let added = list.add_partition_offset(topic, partition.0, Raw::Offset(offset.0));
+            added.map_err(|e| AskError::of(&what(partition.0), &e))?;
+        }
+        let answer = self.client.delete_records(&list, &self.options).await;
+        let answer =
+            answer.map_err(|e| AskError::of(&format!("deleting records of {topic}"), &e))?;
+        let begins = |element: TopicPartitionListElem<'_>| {
+            let partition = element.partition();
+            element.error().map_err(|e| AskError::of(&what(partition), &e))?;
+            let begins = element.offset().to_raw().unwrap_or_default();
+            Ok((Partition(partition), Offset(begins)))
+        };
+        answer.elements().into_iter().map(begins).collect()
     }
 
     async fn describe(&self, what: ResourceSpecifier<'_>) -> Result<ConfigResource, AskError> {

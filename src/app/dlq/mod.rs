@@ -1,9 +1,11 @@
 //! What stands on the topic of dead letters: found, counted, shown, and made into records again. It reads as any
-//! consumer may, and is no part of the route; only [`replay`] writes, and only to the source topic.
+//! consumer may, and is no part of the route; only [`replay`] writes, and only to the source topic, and only [`purge`]
+//! deletes.
 
 pub mod judge;
 pub mod letter;
 mod produce;
+mod purge;
 mod replay;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +22,7 @@ use crate::domain::outcome::Fate;
 use crate::domain::record::Record;
 
 pub use letter::{Named, Standing};
+pub use purge::{Purge, Purged, Stays, purge};
 pub use replay::{Judged, Order, Report, Verdict, replay};
 
 /// Which dead letters are meant. What is not set excludes none.

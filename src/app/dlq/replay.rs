@@ -117,6 +117,21 @@ pub async fn replay(
     done
 }
 
+/// The rows of those letters that can't be judged without.
+pub(super) async fn rows<'a>(
+    store: &AnyStore,
+    letters: impl Iterator<Item = &'a Standing>,
+) -> anyhow::Result<BTreeMap<TransactionId, Outcome>> {
+    let ids: BTreeSet<TransactionId> = letters.filter_map(needs_row).cloned().collect();
+    let ids: Vec<TransactionId> = ids.into_iter().collect();
+    let mut rows = BTreeMap::new();
+    for ids in ids.chunks(ASK_MAX) {
+        let found = store.ask(ids).await.map_err(store_gone)?;
+        rows.extend(found.into_iter().map(|row| (row.transaction_id.clone(), row)));
+    }
+    Ok(rows)
+}
+
 /// Dead letters that may be replayed, and how often their records were.
 type Plan = BTreeMap<Spot, (Standing, u32)>;
 
@@ -141,7 +156,7 @@ impl Replaying<'_> {
                 report.refuse(*spot, None, Refusal::Gone);
             }
         }
-        let rows = self.rows(found.values()).await?;
+        let rows = rows(self.store, found.values()).await?;
         // The source topic is read only where it may still make a difference.
         let nothing = BTreeMap::new();
         let candidates = found.values().filter(|it| self.judged(it, &rows, &nothing).is_ok());
@@ -174,20 +189,6 @@ impl Replaying<'_> {
             force: self.order.force,
         };
         judge(standing, &known)
-    }
-
-    async fn rows(
-        &self,
-        letters: impl Iterator<Item = &Standing>,
-    ) -> anyhow::Result<BTreeMap<TransactionId, Outcome>> {
-        let ids: BTreeSet<TransactionId> = letters.filter_map(needs_row).cloned().collect();
-        let ids: Vec<TransactionId> = ids.into_iter().collect();
-        let mut rows = BTreeMap::new();
-        for ids in ids.chunks(ASK_MAX) {
-            let found = self.store.ask(ids).await.map_err(store_gone)?;
-            rows.extend(found.into_iter().map(|row| (row.transaction_id.clone(), row)));
-        }
-        Ok(rows)
     }
 
     /// Which of these dead letters have their record on the source topic again, and where. With force nobody asks.

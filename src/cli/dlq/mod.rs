@@ -1,6 +1,7 @@
 //! `tollbridge dlq`: what stands on the topic of dead letters. Arguments and words; the work is `app::dlq`.
 
 mod list;
+mod purge;
 mod replay;
 mod show;
 
@@ -20,7 +21,7 @@ use crate::domain::id::TransactionId;
 use crate::domain::outcome::Fate;
 use crate::ports::time::Clock;
 
-/// List, show and replay dead letters
+/// List, show, replay and purge dead letters
 ///
 /// Dead letters are records that were rejected, are duplicates, or in doubt. They stand on a topic of their own, byte
 /// for byte, with the reason in headers.
@@ -40,6 +41,7 @@ enum DlqCommand {
     List(list::ListArgs),
     Show(show::ShowArgs),
     Replay(replay::ReplayArgs),
+    Purge(purge::PurgeArgs),
 }
 
 impl DlqArgs {
@@ -48,6 +50,7 @@ impl DlqArgs {
             DlqCommand::List(args) => &args.config,
             DlqCommand::Show(args) => &args.config,
             DlqCommand::Replay(args) => &args.config,
+            DlqCommand::Purge(args) => &args.config,
         }
     }
 }
@@ -57,6 +60,7 @@ pub fn run(config: &Config, args: DlqArgs) -> anyhow::Result<Exit> {
         DlqCommand::List(args) => list::run(config, args),
         DlqCommand::Show(args) => show::run(config, &args),
         DlqCommand::Replay(args) => replay::run(config, args),
+        DlqCommand::Purge(args) => purge::run(config, &args),
     }
 }
 
