@@ -43,8 +43,9 @@ pub struct RunOptions {
     pub until_idle: Option<Duration>,
 }
 
-/// Runs until a signal, until idle, or until something is beyond repair; reads `sources` again when it is told to. With `until_idle`, `progress` is told now and
-/// then how many offsets of the topic the group has left behind since the start, and of how many.
+/// Runs until a signal, until idle, or until something is beyond repair; reads `sources` again when it is told to. With
+/// `until_idle`, `progress` is told now and then how many offsets of the topic the group has left behind since the
+/// start, and of how many.
 pub fn run(
     config: Config,
     sources: Sources,

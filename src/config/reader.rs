@@ -99,14 +99,9 @@ impl<'a> Reader<'a> {
     where
         T: Setting + PartialOrd + Display,
     {
-        let (low, high) = (range.start(), range.end());
-        self.spec(key, &format!("{}, {low} to {high}", T::FORM));
-        let value = self.or(key, default);
-        if !range.contains(&value) {
-            let problem = format!("it must be from {low} to {high}");
-            self.refuse(key, problem, "Choose a value in that range.");
-        }
-        value
+        let value = self.maybe_within(key, range);
+        self.spec(key, T::FORM).default = Some(default.to_string());
+        value.unwrap_or(default)
     }
 
     /// Likewise, where it is set.

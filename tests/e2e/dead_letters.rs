@@ -246,8 +246,8 @@ fn many_are_replayed_once_each_and_in_their_order() {
 /// Whoever asks: what may have been charged is not published again before a person has said that it was not.
 #[test]
 fn a_doubt_is_replayed_once_it_was_resolved_as_not_charged_and_is_charged_once() {
-    const FAULTS: &str = "[[fault]]\nkind = 'timeout-after'\nmatch = ['tx-charged']\n\
-         [[fault]]\nkind = 'timeout-before'\nmatch = ['tx-not']\n\
+    const FAULTS: &str = "[[fault]]\nkind = 'timeout-after'\nattempts = 'all'\nmatch = ['tx-charged']\n\
+         [[fault]]\nkind = 'timeout-before'\nattempts = 'all'\nmatch = ['tx-not']\n\
          [[fault]]\nkind = 'error-before'\non = 'lookup'\nattempts = 'all'\nmatch = ['tx-']\n";
     let plan = Plan { faults: FAULTS, ..Plan::default() }.quick();
     let world = World::new(plan.set("gateway.key_ttl", "\"8s\""));
@@ -290,7 +290,7 @@ fn a_doubt_is_replayed_once_it_was_resolved_as_not_charged_and_is_charged_once()
 /// for as long as its record stands.
 #[test]
 fn dead_letters_are_purged_but_for_those_that_are_needed() {
-    const FAULTS: &str = "[[fault]]\nkind = 'timeout-before'\nmatch = ['tx-not']\n\
+    const FAULTS: &str = "[[fault]]\nkind = 'timeout-before'\nattempts = 'all'\nmatch = ['tx-not']\n\
          [[fault]]\nkind = 'error-before'\non = 'lookup'\nattempts = 'all'\nmatch = ['tx-']\n";
     let plan = Plan { faults: FAULTS, ..Plan::default() }.quick();
     let world = World::new(plan.set("gateway.key_ttl", "\"8s\""));

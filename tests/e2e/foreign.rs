@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 
 use tollbridge_rig::{Foreign, TempDir};
 
+use crate::profiles::profile;
 use crate::sight::wait;
 use crate::topics::{ids, transaction_of};
-use crate::world::{Plan, World, profile};
+use crate::world::{Plan, World};
 
 /// No more than a list shows at once.
 const COUNT: usize = 90;

@@ -13,8 +13,8 @@ fn quick(faults: &'static str) -> Plan {
 /// when it is published again.
 #[test]
 fn point_13_a_key_that_has_run_out_leaves_a_doubt_with_a_row() {
-    const FAULTS: &str = "[[fault]]\nkind = 'timeout-after'\nmatch = ['tx-charged']\n\
-         [[fault]]\nkind = 'timeout-before'\nmatch = ['tx-not']\n\
+    const FAULTS: &str = "[[fault]]\nkind = 'timeout-after'\nattempts = 'all'\nmatch = ['tx-charged']\n\
+         [[fault]]\nkind = 'timeout-before'\nattempts = 'all'\nmatch = ['tx-not']\n\
          [[fault]]\nkind = 'error-before'\non = 'lookup'\nattempts = 'all'\nmatch = ['tx-']\n";
     let plan = quick(FAULTS).set("gateway.key_ttl", "\"8s\"");
     let world = World::new(plan);

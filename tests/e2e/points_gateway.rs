@@ -7,9 +7,10 @@ use tollbridge::domain::id::{Offset, RecipeHash};
 use tollbridge::wire::metadata::Metadata;
 use tollbridge_rig::TempDir;
 
+use crate::profiles::profile;
 use crate::sight::{stays, wait};
 use crate::topics::ids;
-use crate::world::{Plan, World, profile};
+use crate::world::{Plan, World};
 
 fn quick(faults: &'static str) -> Plan {
     Plan { faults, ..Plan::default() }.quick()

@@ -2,18 +2,15 @@
 //! service that may have to be held back, and processors as real processes.
 
 use std::path::PathBuf;
-use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use rdkafka::consumer::BaseConsumer;
-use tollbridge_rig::http::{self, Metrics};
 use tollbridge_rig::kafka::Kafka;
-use tollbridge_rig::wait::{wait_for, wait_until};
 use tollbridge_rig::{
-    Error, KafkaOptions, Launch, Process, Proxy, Redis, RedisOptions, Signal, TempDir, free_port,
-    shared_postgres, shared_redis,
+    KafkaOptions, Launch, Process, Proxy, Redis, RedisOptions, TempDir, free_port, shared_postgres,
+    shared_redis,
 };
 
 /// How long anything may take that is expected, on a busy machine.
@@ -37,6 +34,8 @@ pub struct Plan {
     pub faults: &'static str,
     /// How long each answer of the gateway takes at least.
     pub latency: Option<&'static str>,
+    /// The gateway asks who is there: a file as its `--credentials` wants it.
+    pub credentials: Option<PathBuf>,
     /// Members without an identity leave the group when they end.
     pub nameless: bool,
     /// Keys and TOML values, over those of the world.
@@ -74,20 +73,6 @@ impl Plan {
     }
 }
 
-/// What `tollbridge gateway show` prints, each `from` made a `to`, in a file.
-pub fn profile(folder: &TempDir, name: &str, changes: &[(&str, &str)]) -> String {
-    let mut show = Command::new(env!("CARGO_BIN_EXE_tollbridge"));
-    let shown = show.args(["gateway", "show", name]).output().unwrap();
-    let mut text = String::from_utf8(shown.stdout).unwrap();
-    for (from, to) in changes {
-        assert!(text.contains(from), "{from:?} is not in\n{text}");
-        text = text.replace(from, to);
-    }
-    let file = folder.join("profile.toml");
-    std::fs::write(&file, text).unwrap();
-    file.to_str().unwrap().to_owned()
-}
-
 /// The broker of all tests. It keeps far less metadata of an offset than brokers do by default, so that the list of
 /// unfinished offsets reaches its limit with hundreds of them.
 fn broker() -> &'static Kafka {
@@ -116,6 +101,8 @@ impl Drop for KafkaLink {
         broker().proxy().pass();
     }
 }
+
+pub use crate::processor::Processor;
 
 pub struct World {
     pub plan: Plan,
@@ -327,6 +314,12 @@ impl World {
             .arg("--faults")
             .arg(script)
             .args(["--latency", self.plan.latency.unwrap_or("0ms")])
+            .args(
+                self.plan
+                    .credentials
+                    .iter()
+                    .flat_map(|file| ["--credentials".as_ref(), file.as_os_str()]),
+            )
             .start()
             .unwrap();
         process.wait_for_line("listening on ", LIMIT).unwrap();
@@ -335,78 +328,5 @@ impl World {
 
     pub fn kill_gateway(&self) {
         self.gateway.lock().unwrap().take();
-    }
-}
-
-/// A running `tollbridge run`. Dropping it kills it.
-pub struct Processor {
-    pub process: Process,
-    pub port: u16,
-    pub name: String,
-}
-
-impl Processor {
-    pub fn wait_ready(&self) {
-        let ready = wait_for("a ready processor", LIMIT, || match self.process.exit_status() {
-            Some(status) => Err(Error::new(format!("it ended with {status}"))),
-            None => {
-                Ok(http::get(self.port, "/readyz").is_ok_and(|(code, _)| code == 200).then_some(()))
-            }
-        });
-        ready.unwrap_or_else(|error| panic!("{error}:\n{}", self.process.log_tail()));
-    }
-
-    /// SIGKILL.
-    pub fn kill(self) {
-        self.process.kill();
-    }
-
-    /// SIGTERM; the exit code.
-    pub fn terminate(self) -> Option<i32> {
-        self.process.terminate(LIMIT).unwrap().code()
-    }
-
-    pub fn signal(&self, signal: Signal) {
-        self.process.signal(signal).unwrap();
-    }
-
-    /// The exit code of a process that is expected to end by itself.
-    pub fn ended(&self) -> Option<i32> {
-        self.process.wait(LIMIT).unwrap().code()
-    }
-
-    /// What `/readyz` says: a line for each part.
-    pub fn readiness(&self) -> String {
-        http::get(self.port, "/readyz").map(|(_, body)| body).unwrap_or_default()
-    }
-
-    /// The partitions that it owns.
-    pub fn owned(&self) -> Vec<u64> {
-        let body: serde_json::Value = serde_json::from_str(&self.readiness()).unwrap_or_default();
-        body["owned"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(serde_json::Value::as_u64)
-            .collect()
-    }
-
-    /// Waits until it refuses a partition, for this reason.
-    pub fn wait_refuses(&self, why: &str) {
-        let says = |ready: &str| ready.contains("refused") && ready.contains(why);
-        let refused = wait_until("a refused partition", LIMIT, || says(&self.readiness()));
-        refused.unwrap_or_else(|error| {
-            panic!("{error}, because {why}: {}\n{}", self.readiness(), self.process.log_tail())
-        });
-    }
-
-    pub fn wait_says(&self, needle: &str) -> String {
-        self.process.wait_for_line(needle, LIMIT).unwrap()
-    }
-
-    /// The sum of a metric's series whose labels contain `label`; 0 where it does not answer.
-    pub fn metric(&self, name: &str, label: &str) -> u64 {
-        let sum = Metrics::of(self.port).unwrap_or_default().sum(name, label);
-        format!("{sum:.0}").parse().unwrap_or(0)
     }
 }

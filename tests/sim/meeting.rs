@@ -1,5 +1,6 @@
 //! Which holes an answer shows that were met: read from what the services say, which is what the processes will hear.
 
+use tollbridge::domain::outcome::{EXPIRED, Fate};
 use tollbridge::pipeline::{Call, Reply};
 use tollbridge::ports::gateway::Answer;
 use tollbridge::ports::queue::{Moved, QueueError};
@@ -7,6 +8,8 @@ use tollbridge::ports::store::Stored;
 
 use crate::calls::Apply;
 use crate::holes::Hole;
+use crate::oracle::Oracle;
+use crate::verdict;
 use crate::world::World;
 
 impl World {
@@ -59,6 +62,20 @@ impl World {
             Call::Lookup(_) if response.status == 200 => self.oracle.meets(Hole::LearntByLookup),
             Call::Charge(_) if response.status == 409 => self.oracle.meets(Hole::StillRunning),
             Call::Charge(_) if response.status == 422 => self.oracle.meets(Hole::Contradiction),
+            _ => {}
+        }
+    }
+}
+
+impl Oracle {
+    /// What an event shows that was met.
+    pub(crate) fn met_by(&mut self, verdict: &verdict::Verdict) {
+        match (verdict.fate, verdict.code.as_deref()) {
+            (Fate::Duplicate, _) => self.meets(Hole::SameIdAgain),
+            (Fate::Rejected, Some(EXPIRED)) => {}
+            (Fate::Rejected, _) => self.meets(Hole::NoTransaction),
+            (Fate::InDoubt, Some("key_expired" | "never_seen")) => self.meets(Hole::KeyRanOut),
+            (Fate::InDoubt, Some("recipe_changed")) => self.meets(Hole::OtherRecipe),
             _ => {}
         }
     }

@@ -18,7 +18,7 @@ use crate::faults::{Kind, Mood};
 use crate::holes::{Hole, Met};
 use crate::kafka::{Brokers, Effective};
 use crate::plan::{Micros, Plan, S, micros};
-use crate::process::{Life, wall};
+use crate::process::Life;
 use crate::trust::Meddling;
 use crate::verdict;
 use crate::workload::Workload;
@@ -59,12 +59,12 @@ pub struct Oracle {
     ttl: Micros,
     usable: Micros,
     /// By how much two processes may disagree on the time.
-    apart: Micros,
+    pub(crate) apart: Micros,
     pub(crate) asks_always: bool,
     /// Transactions of one record key are charged in their order.
     pub(crate) keeps_order: bool,
     /// Older ones need not be charged.
-    max_age: Option<Duration>,
+    pub(crate) max_age: Option<Duration>,
     metadata_chars_max: usize,
     is_faultless: bool,
     /// Answers may contradict their requests, clocks may jump, bodies may change.
@@ -88,7 +88,7 @@ pub struct Oracle {
     /// Who asked first.
     askers: BTreeMap<TransactionId, Life>,
     /// With which version of the bodies a place was first asked for.
-    recipes: BTreeMap<At, u32>,
+    pub(crate) recipes: BTreeMap<At, u32>,
     pub(crate) bodies: BTreeMap<TransactionId, [u8; 32]>,
     pub(crate) charges: Vec<Charged>,
     ledger_read: usize,
@@ -330,36 +330,6 @@ impl Oracle {
             self.fail(format!("{place:?} is given up before its key can have run out"));
         }
         Some(place)
-    }
-
-    /// It was too old to be charged.
-    fn expired(&mut self, now: Micros, place: At) {
-        let workload = Rc::clone(&self.workload);
-        let Some(tx) = &workload.all[&place].transaction else {
-            return self.fail(format!("{place:?} is too old, and can't be read"));
-        };
-        if self.recipes.contains_key(&place) && !self.is_forgotten(Some(&tx.id)) {
-            self.fail(format!("{place:?} is too old, and was asked for"));
-        }
-        let is_old = self.max_age.is_some_and(|max| {
-            let latest = wall(now + self.apart);
-            latest > tx.created_at + max
-        });
-        // Clocks that are wrong make it so, and with them doubts come early.
-        if !is_old && !self.may_doubt_early {
-            self.fail(format!("{place:?} is told to be too old, {now} µs after the start"));
-        }
-    }
-
-    fn met_by(&mut self, verdict: &verdict::Verdict) {
-        match (verdict.fate, verdict.code.as_deref()) {
-            (Fate::Duplicate, _) => self.meets(Hole::SameIdAgain),
-            (Fate::Rejected, Some(EXPIRED)) => {}
-            (Fate::Rejected, _) => self.meets(Hole::NoTransaction),
-            (Fate::InDoubt, Some("key_expired" | "never_seen")) => self.meets(Hole::KeyRanOut),
-            (Fate::InDoubt, Some("recipe_changed")) => self.meets(Hole::OtherRecipe),
-            _ => {}
-        }
     }
 
     fn point_told(&mut self, point: &CommitPoint, brokers: &Brokers) {

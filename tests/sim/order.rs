@@ -1,11 +1,14 @@
-//! Whether charges kept to the order of their keys, where it counts.
+//! Whether charges kept to the order of their keys, where it counts, and to the greatest age.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use tollbridge::domain::id::{Offset, Partition};
 use tollbridge::domain::outcome::Fate;
 
 use crate::oracle::{At, Oracle};
+use crate::plan::Micros;
+use crate::process::wall;
 
 impl Oracle {
     /// Those of one record key in the order of their offsets. What stands at several places may take its turn at any
@@ -31,6 +34,25 @@ impl Oracle {
         }
         for (at, before) in wrong {
             self.fail(format!("{at:?} was charged after offset {before} of the same key"));
+        }
+    }
+
+    /// It was too old to be charged.
+    pub(crate) fn expired(&mut self, now: Micros, place: At) {
+        let workload = Rc::clone(&self.workload);
+        let Some(tx) = &workload.all[&place].transaction else {
+            return self.fail(format!("{place:?} is too old, and can't be read"));
+        };
+        if self.recipes.contains_key(&place) && !self.is_forgotten(Some(&tx.id)) {
+            self.fail(format!("{place:?} is too old, and was asked for"));
+        }
+        let is_old = self.max_age.is_some_and(|max| {
+            let latest = wall(now + self.apart);
+            latest > tx.created_at + max
+        });
+        // Clocks that are wrong make it so, and with them doubts come early.
+        if !is_old && !self.may_doubt_early {
+            self.fail(format!("{place:?} is told to be too old, {now} µs after the start"));
         }
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -27,7 +27,11 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 /// Serves every connection until it is dropped.
-pub(super) async fn accept(listener: &TcpListener, desk: Arc<Desk>) {
+pub(super) async fn accept(
+    listener: &TcpListener,
+    desk: Arc<Desk>,
+    credentials: Option<Arc<Path>>,
+) {
     loop {
         let socket = match listener.accept().await {
             Ok((socket, _)) => socket,
@@ -39,9 +43,12 @@ pub(super) async fn accept(listener: &TcpListener, desk: Arc<Desk>) {
             }
         };
         socket.set_nodelay(true).ok();
-        let desk = Arc::clone(&desk);
+        let (desk, credentials) = (Arc::clone(&desk), credentials.clone());
         tokio::spawn(async move {
-            let service = service_fn(move |request| serve(Arc::clone(&desk), request));
+            let service = service_fn(move |request| {
+                let known = credentials.as_deref().is_none_or(|file| is_known(&request, file));
+                serve(Arc::clone(&desk), request, known)
+            });
             // Clients that leave, and answers cut on purpose, end here as errors.
             http1::Builder::new().serve_connection(TokioIo::new(socket), service).await.ok();
         });
@@ -53,7 +60,21 @@ pub(super) async fn accept(listener: &TcpListener, desk: Arc<Desk>) {
 #[error("cut on purpose")]
 struct Cut;
 
-async fn serve(desk: Arc<Desk>, request: Request<Incoming>) -> Result<Response<Reply>, Cut> {
+/// Whether the file has a line that says who asks as the request does.
+fn is_known(request: &Request<Incoming>, file: &Path) -> bool {
+    let Some(given) = request.headers().get(AUTHORIZATION) else { return false };
+    let known = std::fs::read_to_string(file).unwrap_or_default();
+    known.lines().any(|line| !line.is_empty() && line.as_bytes() == given.as_bytes())
+}
+
+async fn serve(
+    desk: Arc<Desk>,
+    request: Request<Incoming>,
+    is_known: bool,
+) -> Result<Response<Reply>, Cut> {
+    if !is_known {
+        return Ok(response(replies::error(401, "unauthorized"), Reply::whole));
+    }
     let path = request.uri().path();
     let told = match (request.method(), path) {
         (&Method::POST, "/charges") => charge(&desk, request).await,

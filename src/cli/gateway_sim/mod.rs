@@ -10,7 +10,7 @@ mod ledger;
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,6 +43,10 @@ pub struct GatewaySimArgs {
     /// How long every answer takes at least
     #[arg(long, value_name = "DURATION", default_value = "0ms")]
     pub latency: Period,
+    /// Accept only requests whose Authorization header is a line of this file; others get 401. It is read for each
+    /// request, so that credentials can be exchanged meanwhile
+    #[arg(long, value_name = "FILE")]
+    pub credentials: Option<PathBuf>,
 }
 
 const HELP: &str = r#"Examples:
@@ -112,6 +116,7 @@ pub fn run(args: GatewaySimArgs) -> anyhow::Result<Exit> {
 pub struct Simulator {
     desk: Arc<Desk>,
     writer: ledger::Writer,
+    credentials: Option<Arc<Path>>,
 }
 
 impl Simulator {
@@ -128,7 +133,8 @@ impl Simulator {
         let writer = ledger::Writer::start(file)?;
         let terms = desk::Terms { key_ttl: args.key_ttl.0, latency: args.latency.0, faults };
         let desk = Arc::new(Desk::new(book, terms, writer.sender(), args.ledger.clone()));
-        Ok(Self { desk, writer })
+        let credentials = args.credentials.as_deref().map(Arc::from);
+        Ok(Self { desk, writer, credentials })
     }
 
     /// Serves until `stop` is done, or until the ledger can't be written.
@@ -140,12 +146,12 @@ impl Simulator {
         listener: TcpListener,
         stop: impl Future<Output = ()>,
     ) -> anyhow::Result<()> {
-        let desk = Arc::clone(&self.desk);
+        let (desk, credentials) = (Arc::clone(&self.desk), self.credentials.take());
         let ended = tokio::select! {
             biased;
             () = stop => Ok(()),
             failed = self.writer.deliver(&self.desk) => Err(failed),
-            () = http::accept(&listener, desk) => Ok(()),
+            () = http::accept(&listener, desk, credentials) => Ok(()),
         };
         // What was written is complete; what was not answered may be missing.
         self.writer.finish();

@@ -1,6 +1,6 @@
 //! The gate before the gateway: how many calls may leave now, and whose turn it is. Five bounds, each a value of its
-//! own that is asked with `now`: calls at once, calls a second, the circuit breaker, the retry budget, and the lane that
-//! repeats have to themselves. It knows calls and answers, no transaction.
+//! own that is asked with `now`: calls at once, calls a second, the circuit breaker, the retry budget, and the lane
+//! that repeats have to themselves. It knows calls and answers, no transaction.
 
 mod breaker;
 mod budget;

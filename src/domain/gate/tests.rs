@@ -1,3 +1,5 @@
+//! The gate as a whole: whose turn it is, and what opens and closes it.
+
 use super::*;
 
 const BOUNDS: Bounds = Bounds {
