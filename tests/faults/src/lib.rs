@@ -21,6 +21,7 @@ pub mod campaign;
 pub mod clock;
 pub mod dice;
 pub mod fates;
+mod faucet;
 pub mod gone;
 pub mod history;
 mod keep;

@@ -4,6 +4,7 @@
 use crate::audit::{Audit, audit};
 use crate::book::{Entry, Verdict};
 use crate::dice::Dice;
+use crate::faucet::Faucet;
 use crate::keep::keep;
 use crate::readers::Readers;
 use crate::scenario::{Group, Scenario, Setup, USUAL};
@@ -30,10 +31,6 @@ const SLOWLY_LOADED: [&str; 4] =
 /// Of any whole run.
 const LANDINGS_MIN: usize = 5;
 const WATCH_EVERY: Duration = Duration::from_millis(300);
-/// The producer waits while more is to be done: what deaths leave no time for must have a fate within the limit after
-/// the last of them, on a machine that has other things to do as well.
-const BACKLOG_MAX: i64 = 6_000;
-const BACKLOG_EVERY: Duration = Duration::from_secs(2);
 /// What a broker writes that leaves a transaction open for ever. No client can do anything about it.
 const MARKERS_DROPPED: &str =
     "these partitions are likely deleted already and hence can be skipped";
@@ -297,34 +294,6 @@ fn watch(
             )));
         }
         std::thread::sleep(WATCH_EVERY);
-    }
-}
-
-/// Whether the producer is held back.
-#[derive(Debug, Default)]
-struct Faucet {
-    looked_at: Option<Instant>,
-    is_closed: bool,
-}
-
-impl Faucet {
-    fn turn(&mut self, world: &World, producer: &Process) -> Result<()> {
-        if self.looked_at.is_some_and(|at| at.elapsed() < BACKLOG_EVERY) {
-            return Ok(());
-        }
-        self.looked_at = Some(Instant::now());
-        // A broker that does not answer says nothing of it.
-        let Ok(partitions) = backlog(&world.stack) else { return Ok(()) };
-        let left: i64 = partitions.iter().sum();
-        if !self.is_closed && left > BACKLOG_MAX {
-            world.say(format!("{left} are to be done; no more are produced for now"));
-            self.is_closed = true;
-            producer.pause()?;
-        } else if self.is_closed && left < BACKLOG_MAX / 2 {
-            self.is_closed = false;
-            producer.resume()?;
-        }
-        Ok(())
     }
 }
 
