@@ -13,7 +13,7 @@ const CONFIG: Meaning = (78, "the configuration is wrong; each finding is a line
 const FAILED: Meaning = (1, "it failed for another reason, told on stderr");
 
 /// Commands by name; a command of a command behind the one that it is of.
-const COMMANDS: [(&str, &[Meaning]); 18] = [
+const COMMANDS: [(&str, &[Meaning]); 19] = [
     (
         "run",
         &[
@@ -101,7 +101,17 @@ const COMMANDS: [(&str, &[Meaning]); 18] = [
             CONFIG,
         ],
     ),
-    ("dlq", &[(0, "done"), FAILED, USAGE, (3, "a replay refused something"), GONE, CONFIG]),
+    (
+        "dlq",
+        &[
+            (0, "done"),
+            FAILED,
+            USAGE,
+            (3, "a replay refused something, a purge kept something"),
+            GONE,
+            CONFIG,
+        ],
+    ),
     ("dlq list", &[(0, "listed, be it none"), FAILED, USAGE, GONE, CONFIG]),
     ("dlq show", &[(0, "shown"), (1, "nothing stands there"), USAGE, GONE, CONFIG]),
     (
@@ -112,6 +122,17 @@ const COMMANDS: [(&str, &[Meaning]); 18] = [
             USAGE,
             (3, "something was refused; each is named on stdout, with the reason"),
             (69, "Kafka or the store does not answer; what was done by then is told on stdout"),
+            CONFIG,
+        ],
+    ),
+    (
+        "dlq purge",
+        &[
+            (0, "all of them are purged; in a dry run: would be"),
+            FAILED,
+            USAGE,
+            (3, "some had to stay"),
+            GONE,
             CONFIG,
         ],
     ),
