@@ -80,7 +80,13 @@ fn silence(world: &World, dice: &mut Dice) -> Result<Seen> {
 
 fn restart(world: &World, dice: &mut Dice) -> Result<Seen> {
     let before = world.counts(KAFKA_TROUBLE);
+    let proxy = world.stack.kafka.proxy();
+    proxy.hold(Direction::ToService);
+    // As where it is killed: one that is stopped in order may drop markers, too.
+    std::thread::sleep(MARKERS_WRITTEN);
     world.stack.kafka.stop()?;
+    proxy.sever();
+    proxy.pass();
     dice.pause(0, 3_000);
     world.stack.kafka.restart()?;
     Ok(seen(world, &before, "the broker was restarted"))
