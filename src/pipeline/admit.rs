@@ -191,8 +191,14 @@ impl Engine {
     /// before us it would hold the id's turn; so it is a leftover, or comes later and is then admitted again.
     fn clear_the_way(&mut self, slot: Slot, offset: crate::domain::id::Offset) {
         let Some(p) = self.partition(slot) else { return };
+        let is_forgotten = p.tracker.is_forgotten(slot.offset);
         let Some(entry) = p.entries.get_mut(&slot.offset) else { return };
         entry.queue = InQueue::Nowhere;
+        if is_forgotten {
+            // Nobody knows any more what the other place led to, nor when.
+            entry.provably_first = false;
+            entry.first = entry.first.no_later_than(0);
+        }
         let Some(id) = entry.id().cloned() else { return };
         p.to_remove.push(EntryKey { id, offset });
         p.blocked.push(slot.offset);
@@ -348,8 +354,12 @@ impl Engine {
     /// Its fate is safe. The next place of its id may go on.
     pub(super) fn finish(&mut self, slot: Slot, finish: Finish) {
         let other_payload = matches!(finish, Finish::Duplicate { other_payload: true, .. });
+        // What leaves no row is the last word only once it is told.
+        let is_last_word = !matches!(finish, Finish::Rejected { .. });
         self.step(slot, Step::Ready(finish));
-        self.leave_line(slot);
+        if is_last_word {
+            self.leave_line(slot);
+        }
         let Some(p) = self.partition(slot) else { return };
         p.ready.insert(slot.offset);
         let id = p.entries.get(&slot.offset).and_then(|entry| entry.id().cloned());

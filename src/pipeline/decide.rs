@@ -249,7 +249,10 @@ impl Engine {
             stored_at: None,
         };
         self.step(slot, Step::Decided(std::sync::Arc::new(outcome)));
-        self.leave_line(slot);
+        // The gateway would say so again. What else was decided is the last word only once it is stored.
+        if fate == Fate::Archived {
+            self.leave_line(slot);
+        }
         self.sort_into_queues(slot);
     }
 }

@@ -1,6 +1,7 @@
 //! Lines: with `charge.order = "key"` the transactions of one record key are charged one after another, in the order of
-//! their offsets, within their partition. One is let through at a time, until its outcome is known; a doubt counts as
-//! one. What waits for another place of its id stands in no line meanwhile: two lines could wait for each other.
+//! their offsets, within their partition. One is let through at a time, until nothing else can come of it: an approval
+//! is known, a decline or a doubt is stored, a rejection told. What waits for another place of its id stands in no line
+//! meanwhile: two lines could wait for each other.
 
 use std::collections::BTreeSet;
 
@@ -30,7 +31,7 @@ impl Line {
         self.through == Some(offset)
     }
 
-    /// It is decided; returns who is first now, if nobody else was let through.
+    /// Nothing else can come of it; returns who is first now, if nobody else was let through.
     fn leave(&mut self, offset: Offset) -> Option<Offset> {
         self.offsets.remove(&offset);
         self.through.take_if(|through| *through == offset);

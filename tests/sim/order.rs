@@ -21,6 +21,9 @@ impl Oracle {
         let mut wrong: Vec<(At, Offset)> = Vec::new();
         for charge in &self.charges {
             let Some(at) = charge.place else { continue };
+            if self.meddling.reset.contains(&at.0) {
+                continue;
+            }
             let is_alone = self.workload.places.get(&charge.id).is_some_and(|all| all.len() == 1);
             let record = self.workload.all.get(&at).map(|publication| &publication.record);
             let Some(key) = record.and_then(|record| record.key.as_deref()) else { continue };

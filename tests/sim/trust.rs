@@ -18,6 +18,8 @@ pub struct Meddling {
     pub lost: BTreeSet<At>,
     pub skippable: BTreeSet<At>,
     pub(crate) has_accepted: bool,
+    /// Partitions whose committed offset an operator has set.
+    pub(crate) reset: BTreeSet<Partition>,
     /// Ids whose first attempts an operator has made forget, and what was told of offsets that are read once more.
     forgotten: BTreeSet<TransactionId>,
     /// Ids that were under way then and stand in Redis: as long as it keeps them, they count as asked for.
@@ -75,6 +77,7 @@ impl Oracle {
                 self.meddling.told_before.insert(*place, fate);
             }
         }
+        self.meddling.reset.insert(partition);
         // What an owner after that dies with may be as old as can be.
         self.may_doubt_early = true;
         self.told.remove(&partition);
@@ -92,7 +95,11 @@ impl Oracle {
         let Some(before) = self.meddling.told_before.remove(&place) else { return };
         let is_resolved = before == Fate::InDoubt;
         let is_anothers = before == Fate::Declined && fate == Fate::Duplicate;
-        if before != fate && !is_resolved && !is_anothers {
+        // What was too old has no row: nobody knows any more that it was never asked for. And who need not ask the store
+        // first may find too old what has one.
+        let may_expire = self.max_age.is_some()
+            && (before == Fate::Rejected || (fate == Fate::Rejected && !self.asks_always));
+        if before != fate && !is_resolved && !is_anothers && !may_expire {
             self.fail(format!("{place:?} is told again, as {fate}, and was {before}"));
         }
     }
