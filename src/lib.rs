@@ -19,5 +19,7 @@ pub mod pipeline;
 pub mod ports;
 /// Names of metrics, the log set-up.
 pub mod telemetry;
+/// Whom clients of ours trust.
+mod tls;
 /// Bytes to domain and back: topics, offset metadata, queue entries, the gateway's JSON. No I/O.
 pub mod wire;

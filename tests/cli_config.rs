@@ -228,7 +228,10 @@ fn mistakes_are_told_with_key_value_origin_and_remedy() {
         ("transactions.max_bytes=64KB", &["transactions.max_bytes = \"64KB\"", "\"64KiB\""]),
         ("kafka.start=first", &["kafka.start = \"first\"", "\"earliest\", \"latest\""]),
         ("flush.workers=65", &["flush.workers = \"65\"", "from 1 to 64"]),
-        ("events.format=avro-confluent", &["events.format = \"avro-confluent\"", "not supported"]),
+        (
+            "events.format=avro-confluent",
+            &["events.format = \"avro-confluent\"", "a schema registry"],
+        ),
     ] {
         let (code, out, err) = check(MINIMAL, &["--set", set], &[]);
         assert_eq!((code, out.as_str()), (78, ""), "{set}: {err}");

@@ -7,5 +7,6 @@ pub mod kafka;
 pub mod memory;
 pub mod postgres;
 pub mod redis;
+pub mod registry;
 pub mod sqlite;
 pub mod system;

@@ -20,6 +20,7 @@ use crate::ports::queue::{Queue, QueueError, QueueHealth};
 use crate::ports::store::{Store, StoreError};
 use crate::ports::time::Clock;
 
+mod registry;
 mod topics;
 
 /// What came of looking at one part. Prints as one line.
@@ -97,6 +98,7 @@ pub async fn connections(config: &Config, mut each: impl FnMut(Finding)) {
     brokers(config, &mut each).await;
     within("redis", redis(config)).await.into_iter().for_each(&mut each);
     within("store", store(config)).await.into_iter().for_each(&mut each);
+    within("schema registry", registry::look(config)).await.into_iter().for_each(&mut each);
     each(gateway(config).await);
     plaintext(config).into_iter().for_each(each);
 }
@@ -129,6 +131,7 @@ pub(super) async fn before_running(
         .await
         .into_iter()
         .chain(within("store", of_store(config, store)).await)
+        .chain(within("schema registry", registry::look(config)).await)
         .for_each(&mut each);
     brokers(config, &mut each).await;
 }

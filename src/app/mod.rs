@@ -18,6 +18,7 @@ pub mod reconcile;
 mod reload;
 pub mod resolve;
 pub mod run;
+pub mod schemas;
 pub mod settings;
 pub mod status;
 mod stop;

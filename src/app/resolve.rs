@@ -11,7 +11,7 @@ use super::reconcile::{
     ToldEvent, Watch, is_same_store, kafka_gone, patiently, reader, settle, store_gone, tell,
     topic_length,
 };
-use super::settings;
+use super::schemas;
 use super::store::AnyStore;
 use crate::adapters::kafka::{Feed, Feeder, Reader, Settings};
 use crate::config::Config;
@@ -43,7 +43,7 @@ pub async fn resolve(
 ) -> anyhow::Result<Done> {
     let store = AnyStore::of(&config.store).map_err(|error| Exit::BadConfig.because(error))?;
     let (settings, reader) = reader(config)?;
-    let codec = EventCodec::new(settings::events_format(config), &config.kafka.group_id);
+    let codec = EventCodec::new(schemas::events_format(config).await?, &config.kafka.group_id);
     let done = Resolving { settings, reader, codec, store: &store }.run(resolution, watch).await;
     store.close().await;
     done

@@ -16,6 +16,7 @@ use super::idle;
 use super::observe::Observing;
 use super::pipeline_settings;
 use super::reload::Reloading;
+use super::schemas;
 use super::settings;
 use super::status::{Part, Status};
 use super::stop::Signals;
@@ -113,12 +114,12 @@ async fn process(
     if let Some(address) = listening {
         tracing::info!(%address, "metrics and health are served");
     }
-    for part in [Part::Kafka, Part::Redis, Part::Store, Part::Gateway] {
+    for part in [Part::Kafka, Part::Redis, Part::Store, Part::Gateway, Part::SchemaRegistry] {
         status.fine(part);
     }
 
     let set = pipeline_settings::of(config, options, &found, &profile, &kafka_settings);
-    let formats = formats(config, profile)?;
+    let formats = formats(config, profile).await?;
     tracing::info!(
         records = set.bound_lead,
         "first attempts are announced so many records of each partition ahead: what is in doubt without having been \
@@ -126,6 +127,7 @@ async fn process(
     );
     let mut engine = Engine::new(set, formats, fastrand::u64(..), now);
     let ends = idle::follow_log_ends(&kafka_settings, found.partitions.clone());
+    let events = schemas::learnt(config, &status, events)?;
     let mut observer = Observing::new(meters, status, ends);
     let ports = Ports {
         source: Arc::new(source),
@@ -161,9 +163,9 @@ async fn finish<P, Q, G, C>(
     }
 }
 
-fn formats(config: &Config, profile: Profile) -> anyhow::Result<Formats> {
+async fn formats(config: &Config, profile: Profile) -> anyhow::Result<Formats> {
     let decoder = settings::decoder(config)?;
-    let events = EventCodec::new(settings::events_format(config), &config.kafka.group_id);
+    let events = EventCodec::new(schemas::events_format(config).await?, &config.kafka.group_id);
     let recipe = profile.recipe;
     Ok(Formats { decoder, events, profile, recipe })
 }

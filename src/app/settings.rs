@@ -9,9 +9,8 @@ use crate::config::Config;
 use crate::config::gateway::Profile as ProfileName;
 use crate::config::kafka::Protocol;
 use crate::config::redis::Topology;
-use crate::config::transactions::{EventFormat, Format};
+use crate::config::transactions::Format;
 use crate::config::units::Period;
-use crate::wire::events::EventsFormat;
 use crate::wire::gateway::{Auth, Profile};
 use crate::wire::transaction::{self, Decoder};
 
@@ -154,20 +153,18 @@ pub fn decoder(config: &Config) -> anyhow::Result<Decoder> {
     let bad = |why: String| Exit::BadConfig.because(anyhow!("transactions.schema_file: {why}"));
     let schema = t.schema_file.as_ref().map(std::fs::read_to_string).transpose();
     let schema = schema.map_err(|error| bad(error.to_string()))?;
-    let format = match t.format {
+    let decoder = Decoder::new(format(config), schema.as_deref(), t.max_bytes);
+    let decoder = decoder.map_err(|error| bad(error.to_string()))?;
+    Ok(if config.schema_registry.is_some() { decoder.with_registry() } else { decoder })
+}
+
+/// How records of the source topic are written.
+#[must_use]
+pub fn format(config: &Config) -> transaction::Format {
+    match config.transactions.format {
         Format::Auto => transaction::Format::Auto,
         Format::AvroConfluent => transaction::Format::AvroConfluent,
         Format::Avro => transaction::Format::Avro,
         Format::Json => transaction::Format::Json,
-    };
-    Decoder::new(format, schema.as_deref(), t.max_bytes).map_err(|error| bad(error.to_string()))
-}
-
-/// How events and alerts are written.
-#[must_use]
-pub fn events_format(config: &Config) -> EventsFormat {
-    match config.events.format {
-        EventFormat::Json => EventsFormat::Json,
-        EventFormat::Avro => EventsFormat::Avro,
     }
 }

@@ -20,13 +20,21 @@ pub enum Part {
     Redis,
     Store,
     Gateway,
+    /// Whether no record waits for it; fine where there is none.
+    SchemaRegistry,
     /// Whether every partition that the group gave us is being worked on; having none is fine.
     Partitions,
 }
 
 impl Part {
-    pub const ALL: [Self; 5] =
-        [Self::Kafka, Self::Redis, Self::Store, Self::Gateway, Self::Partitions];
+    pub const ALL: [Self; 6] = [
+        Self::Kafka,
+        Self::Redis,
+        Self::Store,
+        Self::Gateway,
+        Self::SchemaRegistry,
+        Self::Partitions,
+    ];
 
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -35,6 +43,7 @@ impl Part {
             Self::Redis => "redis",
             Self::Store => "store",
             Self::Gateway => "gateway",
+            Self::SchemaRegistry => "schema_registry",
             Self::Partitions => "partitions",
         }
     }

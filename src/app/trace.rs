@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use super::reconcile::{ToldEvent, Watch, each_event, kafka_gone, patiently, reader, span, tell};
+use super::schemas::SourceDecoder;
 use super::settings;
 use super::store::AnyStore;
 use crate::adapters::kafka::{Reader, Settings};
@@ -164,7 +165,7 @@ fn find_sources(
     id: &TransactionId,
     (life, watch): (&mut Life, &mut impl Watch),
 ) -> anyhow::Result<()> {
-    let decoder = settings::decoder(config)?;
+    let decoder = SourceDecoder::of(config)?;
     let topic = &settings.topics.transactions;
     let committed = patiently(settings, || reader.committed(topic, partitions))?;
     watch.begin("reading transactions", committed.iter().map(|c| span(c.low, c.high)).sum());
@@ -194,7 +195,8 @@ fn find_sources(
         ControlFlow::Continue(())
     });
     life.sources.sort_by_key(|source| (source.published_ms, source.spot));
-    read.map_err(kafka_gone)
+    read.map_err(kafka_gone)?;
+    decoder.check()
 }
 
 fn find_events(

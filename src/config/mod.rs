@@ -18,6 +18,7 @@ pub mod pace;
 pub mod process;
 mod reader;
 pub mod redis;
+pub mod registry;
 pub mod secret;
 mod setting;
 pub mod show;
@@ -36,6 +37,8 @@ pub struct Config {
     pub kafka: kafka::Kafka,
     pub transactions: transactions::Transactions,
     pub events: transactions::Events,
+    /// `None`: there is none.
+    pub schema_registry: Option<registry::SchemaRegistry>,
     pub redis: redis::Redis,
     pub gateway: gateway::Gateway,
     pub store: store::Store,
@@ -94,13 +97,15 @@ fn checked(r: &mut reader::Reader<'_>, errors: &mut Vec<ConfigError>) -> Config 
 fn sections(r: &mut reader::Reader<'_>) -> Config {
     let kafka = kafka::Kafka::read(r);
     let transactions = transactions::Transactions::read(r);
-    let events = transactions::Events::read(r);
+    let schema_registry = registry::SchemaRegistry::read(r);
+    let events = transactions::Events::read(r, schema_registry.is_some());
     let redis = redis::Redis::read(r);
     let (max_temp, max_archive) = (redis.max_temp, redis.max_archive);
     Config {
         kafka,
         transactions,
         events,
+        schema_registry,
         redis,
         gateway: gateway::Gateway::read(r),
         store: store::Store::read(r),

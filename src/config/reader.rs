@@ -38,7 +38,6 @@ pub(super) struct Reader<'a> {
     maps: BTreeSet<String>,
     /// Keys whose values are never repeated.
     secrets: BTreeSet<String>,
-    refused: BTreeSet<String>,
 }
 
 impl<'a> Reader<'a> {
@@ -50,7 +49,6 @@ impl<'a> Reader<'a> {
             order: Vec::new(),
             maps: BTreeSet::new(),
             secrets: BTreeSet::new(),
-            refused: BTreeSet::new(),
         }
     }
 
@@ -240,23 +238,6 @@ impl<'a> Reader<'a> {
         serde_json::to_value(value).ok()
     }
 
-    /// Words that a later version may take for a key; an error where one is set.
-    pub(super) fn later(&mut self, key: &str, words: &[&str], instead: &str) {
-        if let Some(Value::String(_, word)) = self.layers.find(key)
-            && words.contains(&word.as_str())
-        {
-            self.refuse(key, "it is not supported in this version", instead);
-        }
-    }
-
-    /// A key that this version knows of and can't honour: an error where it is set.
-    pub(super) fn unsupported(&mut self, key: &str, instead: &str) {
-        self.refused.insert(key.to_owned());
-        if self.is_set(key) {
-            self.refuse(key, "it is not supported in this version", instead);
-        }
-    }
-
     /// Notes a finding about a key's value, unless there is one already.
     pub(super) fn refuse(&mut self, key: &str, problem: impl Into<String>, remedy: &str) {
         let value = self.layers.find(key).and_then(|value| match value {
@@ -301,7 +282,7 @@ impl<'a> Reader<'a> {
         let mut rest = vec![(String::new(), self.layers.root())];
         let mut unknown = Vec::new();
         while let Some((key, value)) = rest.pop() {
-            if self.maps.contains(&key) || self.refused.contains(&key) {
+            if self.maps.contains(&key) {
                 continue;
             }
             let is_section = key.is_empty() || self.known.keys().any(|k| within(k, &key));

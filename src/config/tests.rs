@@ -175,10 +175,19 @@ fn values_of_a_wrong_type_or_range_are_refused() {
 }
 
 #[test]
-fn what_this_version_lacks_is_refused_where_it_is_set() {
-    for more in ["[schema_registry]\nurl = \"http://r\"", "[events]\nformat = \"avro-confluent\""] {
-        refused(more, &["not supported in this version"]);
-    }
+fn a_registry_changes_how_events_are_written() {
+    let format = |more: &str| load(&format!("{MINIMAL}{more}"), &[], &[]).unwrap().events.format;
+    assert_eq!(format(""), transactions::EventFormat::Json);
+    let registry = "[schema_registry]\nurl = \"https://registry.example/api\"\n";
+    assert_eq!(format(registry), transactions::EventFormat::AvroConfluent);
+    assert_eq!(
+        format(&format!("{registry}[events]\nformat = \"json\"")),
+        transactions::EventFormat::Json
+    );
+    let registry = "[schema_registry]\nurl = ";
+    refused("[events]\nformat = \"avro-confluent\"", &["events.format", "needs a schema registry"]);
+    refused(&format!("{registry}\"registry:8081\""), &["schema_registry.url", "no http or https"]);
+    refused(&format!("{registry}\"http://u:p@r\""), &["schema_registry.url", "credential_file"]);
 }
 
 #[test]

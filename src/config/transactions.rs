@@ -32,6 +32,8 @@ pub enum EventFormat {
     Json,
     /// Without a frame, written with `schemas/avro/outcome.avsc` and `alert.avsc`.
     Avro,
+    /// The same behind a frame that names the schema in the registry.
+    AvroConfluent,
 }
 
 impl Transactions {
@@ -48,16 +50,25 @@ impl Transactions {
         );
         let schema_file = r.file("transactions.schema_file");
         let max_bytes = r.size("transactions.max_bytes", "64KiB", ["256B", "1MiB"]);
-        r.unsupported("schema_registry", "Remove the section.");
         Self { format, schema_file, max_bytes }
     }
 }
 
 impl Events {
-    pub(super) fn read(r: &mut Reader<'_>) -> Self {
-        let words = [("json", EventFormat::Json), ("avro", EventFormat::Avro)];
-        let instead = "Choose \"json\" or \"avro\".";
-        r.later("events.format", &["avro-confluent"], instead);
-        Self { format: r.choice("events.format", EventFormat::Json, &words) }
+    /// Where there is a registry, consumers of events know it, too.
+    pub(super) fn read(r: &mut Reader<'_>, has_registry: bool) -> Self {
+        const KEY: &str = "events.format";
+        let words = [
+            ("json", EventFormat::Json),
+            ("avro", EventFormat::Avro),
+            ("avro-confluent", EventFormat::AvroConfluent),
+        ];
+        let default = if has_registry { EventFormat::AvroConfluent } else { EventFormat::Json };
+        let format = r.choice(KEY, default, &words);
+        if format == EventFormat::AvroConfluent && !has_registry {
+            let remedy = "Set schema_registry.url, or choose \"avro\" or \"json\".";
+            r.refuse(KEY, "its frame needs a schema registry", remedy);
+        }
+        Self { format }
     }
 }

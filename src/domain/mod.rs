@@ -16,6 +16,7 @@ pub mod outcome;
 pub mod record;
 pub mod resolution;
 pub mod retry;
+pub mod schema;
 pub mod time;
 pub mod transaction;
 pub mod window;

@@ -33,6 +33,15 @@ impl Engine {
                     self.note(Level::Error, Some(partition), format!("can't be read on: {why}"));
                 }
             }
+            SourceEvent::Schema { name, said } => {
+                if let Err(why) = self.formats.decoder.learn(name, &said) {
+                    self.note(
+                        Level::Error,
+                        None,
+                        format!("records with schema {name} are rejected: {why}"),
+                    );
+                }
+            }
             SourceEvent::Trouble(why) => self.gauges.trouble.kafka = why,
             SourceEvent::Fatal(why) => self.out.push(Effect::Fatal(why)),
         }

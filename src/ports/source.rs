@@ -5,6 +5,7 @@
 
 use crate::domain::id::{Offset, Partition, TopicHash, Version};
 pub use crate::domain::record::{Header, Record};
+use crate::domain::schema::{Registered, SchemaRef};
 
 /// Names one rebalance, so that its answer finds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,6 +28,8 @@ pub enum SourceEvent {
     /// The partition can't be read on: its offset is gone, the topic was made anew, a batch is too large to be
     /// unpacked. It stays stopped.
     Stopped { partition: Partition, version: Version, why: String },
+    /// What the registry says of a schema that the next records name.
+    Schema { name: SchemaRef, said: Registered },
     /// Passing trouble with the brokers, for logs and readiness; `None` once it is over.
     Trouble(Option<String>),
     /// The consumer is beyond repair; the process must end and be started again.

@@ -1,6 +1,6 @@
 //! Records of the source topic, read as transactions: which format a record has, and whether it keeps every rule.
 //! A record that breaks one is rejected with a code and a message; the message never holds a payload or a payment
-//! method. Registries are not asked here: whoever does, adds what they know with [`Decoder::add_schema`].
+//! method. Registries are not asked here: whoever does, tells what they say with [`Decoder::learn`].
 
 mod avro;
 mod encode;
@@ -13,11 +13,11 @@ use std::fmt;
 
 pub use self::avro::BadSchema;
 pub use self::encode::{confluent_frame, encode_avro, encode_json};
-pub use self::framing::SchemaRef;
 
 use self::avro::WriterSchema;
 use self::framing::Framing;
 use crate::domain::record::Record;
+use crate::domain::schema::{Registered, SchemaRef};
 use crate::domain::transaction::Transaction;
 
 /// The schema of `transactions`, as it is registered and published.
@@ -73,9 +73,10 @@ impl Rejection {
 pub struct Decoder {
     format: Format,
     max_bytes: usize,
-    /// Where a record names no schema, or names one and no registry is known.
+    /// Where a record names no schema, or names one and there is no registry.
     schema: WriterSchema,
-    registered: BTreeMap<SchemaRef, WriterSchema>,
+    /// What a registry has told, and why a record can't be read with it; `None` where there is no registry.
+    registered: Option<BTreeMap<SchemaRef, Result<WriterSchema, String>>>,
 }
 
 impl Decoder {
@@ -90,31 +91,44 @@ impl Decoder {
         max_bytes: usize,
     ) -> Result<Self, BadSchema> {
         avro::limit_allocations(max_bytes);
-        let schema = WriterSchema::parse(writer_schema.unwrap_or(TRANSACTION_AVSC))?;
-        Ok(Self { format, max_bytes, schema, registered: BTreeMap::new() })
+        let schema = WriterSchema::parse(writer_schema.unwrap_or(TRANSACTION_AVSC), &[])?;
+        Ok(Self { format, max_bytes, schema, registered: None })
     }
 
-    /// Adds what a registry holds under an id. From then on a record with an unknown id is no longer read with the
-    /// one schema given to [`Self::new`].
+    /// There is a registry: a record that names a schema is read with what it holds under that name, and with nothing
+    /// else.
+    #[must_use]
+    pub fn with_registry(mut self) -> Self {
+        self.registered = Some(BTreeMap::new());
+        self
+    }
+
+    /// Takes what the registry says of a name; a schema that is known stays.
     ///
     /// # Errors
-    /// As [`Self::new`].
-    pub fn add_schema(&mut self, name: SchemaRef, schema: &str) -> Result<(), BadSchema> {
-        self.registered.insert(name, WriterSchema::parse(schema)?);
-        Ok(())
+    /// Why records that name it can't be read: all of them are rejected from now on.
+    pub fn learn(&mut self, name: SchemaRef, said: &Registered) -> Result<(), String> {
+        let registered = self.registered.get_or_insert_default();
+        if let Some(Ok(_)) = registered.get(&name) {
+            return Ok(());
+        }
+        let learnt = match said {
+            Registered::Avro { schema, references } => WriterSchema::parse(schema, references)
+                .map_err(|why| format!("its schema is none of transactions: {why}")),
+            Registered::Other(kind) => Err(format!("its schema is {kind}, and not Avro")),
+            Registered::Nothing => Err("the registry does not know it".to_owned()),
+        };
+        let why = learnt.as_ref().err().cloned();
+        registered.insert(name, learnt);
+        why.map_or(Ok(()), Err)
     }
 
-    /// The schema that this record names and that [`Self::add_schema`] was not given. With a registry, ask it and
-    /// add the schema before [`Self::decode`]: that the registry is down is no fault of the record.
+    /// The schema that this record names, where there is a registry that has to be asked for it before
+    /// [`Self::decode`]: that it is down is no fault of the record.
     #[must_use]
     pub fn unknown_schema(&self, record: &Record) -> Option<SchemaRef> {
-        let value = record.value.as_ref()?;
-        match framing::of(self.format, &record.headers, value) {
-            Ok(Framing::Avro { schema: Some(name), .. }) => {
-                (!self.registered.contains_key(&name)).then_some(name)
-            }
-            _ => None,
-        }
+        let registered = self.registered.as_ref()?;
+        named_schema(self.format, record).filter(|name| !registered.contains_key(name))
     }
 
     /// Reads a record and checks every rule.
@@ -139,16 +153,26 @@ impl Decoder {
     }
 
     fn writer_schema(&self, name: Option<SchemaRef>) -> Result<&WriterSchema, Rejection> {
-        match name {
-            Some(name) if !self.registered.is_empty() => {
-                self.registered.get(&name).ok_or_else(|| {
-                    let message =
-                        format!("the record was written with schema {name}, which is not known");
-                    Rejection::new(code::UNKNOWN_SCHEMA, message)
-                })
-            }
-            _ => Ok(&self.schema),
-        }
+        let (Some(name), Some(registered)) = (name, &self.registered) else {
+            return Ok(&self.schema);
+        };
+        let why = match registered.get(&name) {
+            Some(Ok(schema)) => return Ok(schema),
+            Some(Err(why)) => why,
+            None => "nobody has asked the registry for it",
+        };
+        let message = format!("the record was written with schema {name}: {why}");
+        Err(Rejection::new(code::UNKNOWN_SCHEMA, message))
+    }
+}
+
+/// The schema that a record names, where it names one in a way that can be read.
+#[must_use]
+pub fn named_schema(format: Format, record: &Record) -> Option<SchemaRef> {
+    let value = record.value.as_ref()?;
+    match framing::of(format, &record.headers, value) {
+        Ok(Framing::Avro { schema, .. }) => schema,
+        _ => None,
     }
 }
 

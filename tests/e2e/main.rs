@@ -26,6 +26,7 @@ mod points_order;
 mod points_redis;
 mod processor;
 mod profiles;
+mod registry;
 mod reloading;
 mod sight;
 mod topics;

@@ -209,10 +209,7 @@ impl World {
     #[track_caller]
     pub fn balance(&self) {
         let source = self.read(&["transactions"]);
-        let amount = |read: &Read| {
-            let value: Value = serde_json::from_slice(&read.value).unwrap_or_default();
-            value["amount"].as_i64().unwrap_or(0)
-        };
+        let amount = |read: &Read| outcome_of(&read.value)["amount"].as_i64().unwrap_or(0);
         let outcome = |event: &Event| {
             let is_dead = event.read.topic == self.topic("dead_letter");
             let (amount, currency) = if is_dead { (0, "") } else { (amount(&event.read), "EUR") };
@@ -245,7 +242,7 @@ fn event(read: Read) -> Event {
             read,
         };
     }
-    let value: Value = serde_json::from_slice(&read.value).unwrap();
+    let value = outcome_of(&read.value);
     let text = |field: &str| value[field].as_str().unwrap_or_default().to_owned();
     Event {
         fate: text("fate"),
@@ -255,6 +252,15 @@ fn event(read: Read) -> Event {
         offset: value["source_offset"].as_i64().unwrap(),
         read,
     }
+}
+
+/// As JSON, also where it stands in a Confluent frame.
+fn outcome_of(value: &[u8]) -> Value {
+    let [0, _, _, _, _, datum @ ..] = value else { return serde_json::from_slice(value).unwrap() };
+    let schema = apache_avro::Schema::parse_str(tollbridge::wire::outcome::OUTCOME_AVSC).unwrap();
+    let reader = apache_avro::reader::datum::GenericDatumReader::builder(&schema).build().unwrap();
+    let value = reader.read_value(&mut std::io::Cursor::new(datum)).unwrap();
+    value.try_into().unwrap()
 }
 
 fn lines(file: &std::path::Path) -> Vec<Value> {

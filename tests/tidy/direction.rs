@@ -56,7 +56,7 @@ fn may_import(part: &str) -> Option<&'static [&'static str]> {
         "telemetry" => &["domain", "telemetry"],
         "config" => &["domain", "config"],
         "pipeline" => &["domain", "wire", "ports", "pipeline"],
-        "adapters" => &["domain", "wire", "ports", "telemetry", "adapters"],
+        "adapters" => &["domain", "wire", "ports", "telemetry", "tls", "adapters"],
         "app" => &["domain", "wire", "ports", "telemetry", "config", "pipeline", "adapters", "app"],
         "cli" => &[
             "domain",

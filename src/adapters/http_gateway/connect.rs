@@ -1,19 +1,17 @@
 //! Makes connections: resolve, connect, TLS. All of it within one deadline, and nothing of a request in it.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::line::{Line, Socket};
 use super::settings::{Settings, SettingsError, Target};
+use crate::tls;
 
 /// So many of a name's addresses are tried.
 const ADDRESSES_MAX: usize = 4;
@@ -91,28 +89,7 @@ fn tls(
 ) -> Result<(TlsConnector, ServerName<'static>), SettingsError> {
     let name = ServerName::try_from(target.host.clone())
         .map_err(|_| SettingsError::Url("its host is no name that a certificate can have"))?;
-    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    if let Some(path) = &settings.ca_file {
-        add_certificates(&mut roots, path)?;
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| SettingsError::Tls(error.to_string()))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let mut config = tls::client(settings.ca_file.as_deref())?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok((TlsConnector::from(Arc::new(config)), name))
-}
-
-fn add_certificates(roots: &mut RootCertStore, path: &Path) -> Result<(), SettingsError> {
-    let bad = |why: String| SettingsError::CaFile { path: path.display().to_string(), why };
-    let found = CertificateDer::pem_file_iter(path).map_err(|error| bad(error.to_string()))?;
-    let mut count = 0;
-    for certificate in found {
-        let certificate = certificate.map_err(|error| bad(error.to_string()))?;
-        roots.add(certificate).map_err(|error| bad(error.to_string()))?;
-        count += 1;
-    }
-    if count == 0 { Err(bad("it holds no certificate".to_owned())) } else { Ok(()) }
 }

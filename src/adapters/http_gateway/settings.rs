@@ -11,6 +11,7 @@ use hyper::header::{ACCEPT, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT
 
 use super::Shape;
 use super::outline::Outline;
+use crate::tls::TlsError;
 use crate::wire::gateway::{Auth, Endpoints};
 
 /// How the gateway is reached.
@@ -79,10 +80,8 @@ pub enum SettingsError {
         "gateway header {0:?}: its name or value can't stand in a header; correct or remove it"
     )]
     Header(String),
-    #[error("gateway ca_file {path}: {why}; it must hold certificates in PEM")]
-    CaFile { path: String, why: String },
-    #[error("gateway TLS: {0}")]
-    Tls(String),
+    #[error("gateway {0}")]
+    Tls(#[from] TlsError),
 }
 
 /// Whom to connect to.
@@ -148,7 +147,9 @@ impl Settings {
         Ok(Shape {
             charge: outline(&endpoints.charge)?,
             lookup: endpoints.lookup.as_ref().map(outline).transpose()?,
-            replay: replay.map(|(key, value)| Ok((name(key)?, value.clone()))).transpose()?,
+            replay: replay
+                .map(|(key, value)| Ok::<_, SettingsError>((name(key)?, value.clone())))
+                .transpose()?,
         })
     }
 

@@ -4,6 +4,7 @@
 use std::str::FromStr;
 
 use crate::app::dlq::letter::split;
+use crate::app::schemas::SourceDecoder;
 use crate::domain::id::{Place, TransactionId};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::outcome::{EventId, Fate, Outcome};
@@ -11,7 +12,6 @@ use crate::domain::record::{Header, Record};
 use crate::domain::time::Wall;
 use crate::domain::transaction::PayloadHash;
 use crate::wire::dead_letter::Letter;
-use crate::wire::transaction::Decoder;
 
 /// A doubt, as its dead letter tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +43,7 @@ impl Doubt {
     ///
     /// # Errors
     /// A header that is missing or can't be read.
-    pub fn read(letter: Letter, record: &Record, decoder: &Decoder) -> Result<Self, String> {
+    pub fn read(letter: Letter, record: &Record, decoder: &SourceDecoder) -> Result<Self, String> {
         let (theirs, own) = split(&record.headers);
         let need = |name: &str| find(own, name).ok_or_else(|| format!("header {name} is missing"));
         let bad = |name: &str| format!("header {name} can't be read");
@@ -74,7 +74,7 @@ impl Doubt {
 
     /// What the source record tells, where it is the one that was in doubt.
     #[must_use]
-    pub fn content_of(&self, source: &Record, decoder: &Decoder) -> Option<Content> {
+    pub fn content_of(&self, source: &Record, decoder: &SourceDecoder) -> Option<Content> {
         let tx = decoder.decode(source).ok()?;
         let is_it = tx.id == self.id && PayloadHash::of(&tx) == self.payload_hash;
         is_it.then_some(Content {
@@ -140,13 +140,13 @@ mod tests {
     use crate::domain::id::{Offset, Partition};
     use crate::wire::dead_letter;
     use crate::wire::events::{DeadLetter, EventCodec, EventsFormat, Reason};
-    use crate::wire::transaction::Format;
+    use crate::wire::transaction::{Decoder, Format};
 
     const VALUE: &str = r#"{"transaction_id":"t-1","account_id":"acc","amount":1250,"currency":"EUR",
         "payment_method":"pm_1","created_at":1700000000000000,"description":"LONG"}"#;
 
-    fn decoder() -> Decoder {
-        Decoder::new(Format::Json, None, 64 * 1024).unwrap()
+    fn decoder() -> SourceDecoder {
+        Decoder::new(Format::Json, None, 64 * 1024).unwrap().into()
     }
 
     fn source(value: &str) -> Record {

@@ -18,7 +18,7 @@ use self::history::{History, Step, Verdict};
 pub use self::report::{Finding, Flaw, Gone, Planned, Report};
 use super::exit::Exit;
 use super::reconcile::{ToldEvent, Watch, each_event, patiently, reader, settle, store_gone, tell};
-use super::settings;
+use super::schemas::SourceDecoder;
 use super::store::AnyStore;
 use crate::adapters::kafka::{Reader, Settings};
 use crate::config::Config;
@@ -27,7 +27,6 @@ use crate::domain::offsets::Told;
 use crate::domain::outcome::{Fate, Outcome};
 use crate::domain::record::Record;
 use crate::ports::store::{SourceStart, Store};
-use crate::wire::transaction::Decoder;
 
 /// Ids that the store is asked for at a time.
 const ASK_MAX: usize = 1_000;
@@ -48,7 +47,7 @@ pub async fn rebuild(
         topic: settings.topics.transactions.as_str().into(),
         settings,
         reader,
-        decoder: settings::decoder(config)?,
+        decoder: SourceDecoder::of(config)?,
         store: &store,
         rows_max: config.flush.max_rows,
     };
@@ -62,7 +61,7 @@ struct Site<'a> {
     topic: Arc<str>,
     settings: Arc<Settings>,
     reader: Reader,
-    decoder: Decoder,
+    decoder: SourceDecoder,
     store: &'a AnyStore,
     rows_max: usize,
 }
@@ -95,6 +94,7 @@ impl Site<'_> {
         }
         let mut report = Report { dry_run, gone: self.gone()?, ..Report::default() };
         let mut read = self.read(&mut report, watch)?;
+        self.decoder.check()?;
         let lacking = self.judge(&mut read.histories, &told, &mut report, watch).await?;
         report.starts = self.missing_starts(&told, &read.firsts).await?;
         if dry_run {
@@ -238,7 +238,9 @@ impl Site<'_> {
         let Place { topic, partition, offset } = place;
         let record = patiently(&self.settings, || self.reader.record(topic, *partition, *offset))?;
         let Some((record, doubt)) = record.zip(history.letter(place)) else { return Ok(None) };
-        Ok(doubt.content_of(&record, &self.decoder))
+        let content = doubt.content_of(&record, &self.decoder);
+        self.decoder.check()?;
+        Ok(content)
     }
 
     async fn missing_starts(

@@ -18,6 +18,10 @@ use crate::ports::time::Clock;
 use crate::wire::dead_letter::{self, Letter};
 use crate::wire::events::RESOLVES;
 use crate::wire::outcome;
+use crate::wire::transaction::code;
+
+/// Codes of rejections that held when they were made: what was too old, or had a schema that the registry did not know.
+const OF_ITS_TIME: [&str; 2] = [EXPIRED, code::UNKNOWN_SCHEMA];
 
 /// What an event tells.
 #[derive(Debug, Clone)]
@@ -184,7 +188,7 @@ fn enter(balance: &mut Balance, topics: &Topics, topic: &String, told: Told) {
             particulars: Some((&*outcome).into()),
             id: Some(outcome.transaction_id),
             duplicate_of: Other::Nothing,
-            is_expired: false,
+            is_of_its_time: false,
             is_misplaced: is_misplaced(outcome.fate),
         }),
         Told::Letter(letter) => balance.event(&Event {
@@ -193,7 +197,8 @@ fn enter(balance: &mut Balance, topics: &Topics, topic: &String, told: Told) {
             fate: letter.fate,
             id: letter.transaction_id,
             particulars: None,
-            is_expired: letter.fate == Fate::Rejected && letter.code == EXPIRED,
+            is_of_its_time: letter.fate == Fate::Rejected
+                && OF_ITS_TIME.contains(&letter.code.as_str()),
             duplicate_of: letter.duplicate_of.map_or(Other::Nothing, |of| other(topics, &of)),
             is_misplaced: is_misplaced(letter.fate),
         }),

@@ -13,6 +13,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 
 use super::exit::Exit;
+use super::schemas::SourceDecoder;
 use super::settings;
 use super::store::AnyStore;
 use crate::adapters::kafka::{AskError, Reader, Settings};
@@ -29,7 +30,6 @@ use crate::ports::source::Committed;
 use crate::ports::store::{SourceStart, Store, StoreError};
 use crate::ports::time::Clock;
 use crate::wire::metadata::Metadata;
-use crate::wire::transaction::Decoder;
 
 pub use events::{Told as ToldEvent, each as each_event, length as topic_length, settle, tell};
 pub use ledger::{Columns, Ledger};
@@ -58,7 +58,7 @@ pub async fn draw_up(
 ) -> anyhow::Result<Report> {
     let store = AnyStore::of(&config.store).map_err(|error| Exit::BadConfig.because(error))?;
     let (settings, reader) = reader(config)?;
-    let decoder = settings::decoder(config)?;
+    let decoder = SourceDecoder::of(config)?;
     let report = Books { settings, reader, decoder, store: &store }.draw_up(ledger, watch).await;
     store.close().await;
     report
@@ -76,7 +76,7 @@ pub(super) fn reader(config: &Config) -> anyhow::Result<(Arc<Settings>, Reader)>
 struct Books<'a> {
     settings: Arc<Settings>,
     reader: Reader,
-    decoder: Decoder,
+    decoder: SourceDecoder,
     store: &'a AnyStore,
 }
 
@@ -143,11 +143,17 @@ impl Books<'_> {
             balance.source(source(&self.decoder, Arc::clone(&topic), partition, &record));
             ControlFlow::Continue(())
         });
-        read.map_err(kafka_gone)
+        read.map_err(kafka_gone)?;
+        self.decoder.check()
     }
 }
 
-fn source(decoder: &Decoder, topic: Arc<str>, partition: Partition, record: &Record) -> Source {
+fn source(
+    decoder: &SourceDecoder,
+    topic: Arc<str>,
+    partition: Partition,
+    record: &Record,
+) -> Source {
     let place = Place { topic, partition, offset: record.offset };
     let (hash, content) = match decoder.decode(record) {
         Ok(tx) => {

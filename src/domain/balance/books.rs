@@ -60,8 +60,8 @@ pub(super) struct Books {
     ids: HashMap<TransactionId, u32>,
     pub known: Vec<Known>,
     pub duplicates: BTreeMap<Spot, Other>,
-    /// Rejected because they were too old.
-    pub expired: BTreeSet<Spot>,
+    /// Rejected for what held then.
+    pub of_its_time: BTreeSet<Spot>,
     pub resolutions: BTreeMap<Spot, Resolving>,
     /// Events of places that the first reading does not call finished.
     pub ahead: Vec<Spot>,
@@ -89,7 +89,7 @@ impl Books {
             ids: HashMap::new(),
             known: Vec::new(),
             duplicates: BTreeMap::new(),
-            expired: BTreeSet::new(),
+            of_its_time: BTreeSet::new(),
             resolutions: BTreeMap::new(),
             ahead: Vec::new(),
             has_ledger,

@@ -129,7 +129,7 @@ impl Books {
             Fate::Declined => declined(spot, known).into_iter().collect(),
             Fate::InDoubt => self.in_doubt(spot, known).into_iter().collect(),
             Fate::Duplicate => self.duplicate(spot, seen, known).into_iter().collect(),
-            Fate::Rejected if self.expired.contains(&spot) => Vec::new(),
+            Fate::Rejected if self.of_its_time.contains(&spot) => Vec::new(),
             Fate::Rejected => {
                 vec![(Flaw::NotRejected, "rejected, though it can be read".to_owned())]
             }

@@ -124,8 +124,8 @@ pub struct Event {
     /// `None` for dead letters.
     pub particulars: Option<Particulars>,
     pub duplicate_of: Other,
-    /// Rejected because it was too old, not because it could not be read.
-    pub is_expired: bool,
+    /// Rejected for what held then, such as its age, and not for what it is.
+    pub is_of_its_time: bool,
     /// It stands on another topic than events of its fate do.
     pub is_misplaced: bool,
 }
@@ -292,8 +292,8 @@ impl Balance {
         if is_first && event.fate == Fate::Duplicate {
             self.books.duplicates.insert(event.spot, event.duplicate_of);
         }
-        if is_first && event.is_expired {
-            self.books.expired.insert(event.spot);
+        if is_first && event.is_of_its_time {
+            self.books.of_its_time.insert(event.spot);
         }
         if let Some(seen) = self.books.seen_mut(event.spot)
             && is_first

@@ -152,10 +152,10 @@ fn what_can_not_be_read_must_be_rejected_and_nothing_else() {
 }
 
 #[test]
-fn what_was_too_old_may_be_rejected_unless_it_was_charged() {
+fn what_was_too_old_or_unknown_then_may_be_rejected_unless_it_was_charged() {
     let expire = |run: &mut Run| {
         run.event(5).fate = Fate::Rejected;
-        run.event(5).is_expired = true;
+        run.event(5).is_of_its_time = true;
         run.drop_row("i");
     };
     let mut run = good();

@@ -46,9 +46,12 @@ pub(super) struct WriterSchema {
 }
 
 impl WriterSchema {
-    pub(super) fn parse(json: &str) -> Result<Self, BadSchema> {
+    /// `references` are the schemas that it names and does not hold.
+    pub(super) fn parse(json: &str, references: &[String]) -> Result<Self, BadSchema> {
         let unparsable = |why: apache_avro::Error| BadSchema::Unparsable(why.to_string());
-        let schema = Schema::parse_str(json).map_err(unparsable)?;
+        let parsed = Schema::parse_str_with_list(json, references).map_err(unparsable)?;
+        let (mut schema, references) = parsed;
+        schema.denormalize(&references).map_err(unparsable)?;
         refuse_recursion(&schema, &mut Vec::new())?;
         let fields = match_fields(&schema)?;
         // A topic has had a few schemas in its life, and the reader borrows: they stay until the process ends.

@@ -1,30 +1,12 @@
 //! Which format a record has, and where its datum begins. Nothing is decoded here.
 
-use std::fmt;
-
 use super::{Format, Rejection, code};
-use crate::domain::hex::hex;
 use crate::domain::record::Header;
+use crate::domain::schema::SchemaRef;
 
 /// The header that newer serialisers write instead of the frame: a byte 0 and a 4-byte id, or a byte 1 and a GUID.
 const SCHEMA_ID_HEADER: &str = "__value_schema_id";
 const CONTENT_TYPE_HEADER: &str = "content-type";
-
-/// Names a schema in a registry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum SchemaRef {
-    Id(u32),
-    Guid([u8; 16]),
-}
-
-impl fmt::Display for SchemaRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Id(id) => write!(f, "id {id}"),
-            Self::Guid(guid) => write!(f, "GUID {}", hex(guid)),
-        }
-    }
-}
 
 /// How to read a value.
 #[derive(Debug, PartialEq, Eq)]

@@ -38,6 +38,10 @@ fn vector(name: &str) -> Vector {
     Vector { schema: vector["schema"].to_string(), record }
 }
 
+fn avro(schema: &str) -> Registered {
+    Registered::Avro { schema: schema.to_owned(), references: Vec::new() }
+}
+
 fn read(name: &str, format: Format) -> Result<Transaction, Rejection> {
     let vector = vector(name);
     Decoder::new(format, Some(&vector.schema), 65_536).unwrap().decode(&vector.record)
@@ -119,17 +123,72 @@ fn both_framings_are_told_by_themselves() {
 fn a_registry_names_the_schema() {
     let framed = vector("Confluent frame");
     let guid = vector("Confluent header with a GUID");
-    let mut decoder = Decoder::new(Format::Auto, None, 65_536).unwrap();
+    let decoder = Decoder::new(Format::Auto, None, 65_536).unwrap();
+    assert_eq!(decoder.unknown_schema(&framed.record), None, "without a registry nobody is asked");
+    let mut decoder = decoder.with_registry();
     assert_eq!(decoder.unknown_schema(&framed.record), Some(SchemaRef::Id(1)));
-    decoder.add_schema(SchemaRef::Id(1), &framed.schema).unwrap();
+    assert_eq!(decoder.decode(&framed.record).unwrap_err().code, code::UNKNOWN_SCHEMA);
+    decoder.learn(SchemaRef::Id(1), &avro(&framed.schema)).unwrap();
     assert_eq!(decoder.unknown_schema(&framed.record), None);
     assert_eq!(decoder.decode(&framed.record), Ok(full()));
     // The other is not read with a schema that it does not name.
     let name = decoder.unknown_schema(&guid.record).unwrap();
     assert!(matches!(name, SchemaRef::Guid(_)));
     assert_eq!(decoder.decode(&guid.record).unwrap_err().code, code::UNKNOWN_SCHEMA);
-    decoder.add_schema(name, &guid.schema).unwrap();
+    assert_eq!(
+        decoder.learn(name, &Registered::Nothing).unwrap_err(),
+        "the registry does not know it"
+    );
+    assert_eq!(decoder.unknown_schema(&guid.record), None, "it was asked");
+    let why = decoder.decode(&guid.record).unwrap_err();
+    assert_eq!(why.code, code::UNKNOWN_SCHEMA);
+    assert!(why.message.ends_with("the registry does not know it"), "{why}");
+    // What is known stays, and what was not is learnt.
+    decoder.learn(name, &avro(&guid.schema)).unwrap();
+    decoder.learn(name, &Registered::Nothing).unwrap();
     assert_eq!(decoder.decode(&guid.record), Ok(full()));
+}
+
+/// Schemas that no transaction can be read with, in a registry.
+#[test]
+fn what_a_registry_holds_may_be_of_no_use() {
+    let mut decoder = Decoder::new(Format::Auto, None, 65_536).unwrap().with_registry();
+    let mut says = |said: &Registered| decoder.learn(SchemaRef::Id(9), said).unwrap_err();
+    let protobuf = Registered::Other("PROTOBUF".into());
+    assert_eq!(says(&protobuf), "its schema is PROTOBUF, and not Avro");
+    for (schema, why) in [
+        ("{", "it is no Avro schema"),
+        ("\"long\"", "it is no record"),
+        (r#"{"type": "record", "name": "T", "fields": []}"#, "it has no field transaction_id"),
+    ] {
+        let said = says(&avro(schema));
+        assert!(said.contains("none of transactions") && said.contains(why), "{said}");
+    }
+}
+
+/// A type of a field may stand in a schema of its own.
+#[test]
+fn a_schema_may_refer_to_others() {
+    let framed = vector("Confluent frame");
+    let mut schema: serde_json::Value = serde_json::from_str(&framed.schema).unwrap();
+    let extra = serde_json::json!({ "name": "shop", "type": ["null", "acme.Shop"] });
+    schema["fields"].as_array_mut().unwrap().push(extra);
+    let shop = r#"{"type": "record", "name": "Shop", "namespace": "acme", "fields": [
+        {"name": "id", "type": "string"}, {"name": "kind", "type": "acme.Kind"}]}"#;
+    let kind = r#"{"type": "enum", "name": "Kind", "namespace": "acme", "symbols": ["A", "B"]}"#;
+    let said = Registered::Avro {
+        schema: schema.to_string(),
+        references: [kind, shop].map(str::to_owned).into(),
+    };
+    let mut decoder = Decoder::new(Format::Auto, None, 65_536).unwrap().with_registry();
+    decoder.learn(SchemaRef::Id(1), &said).unwrap();
+    let with = |tail: &[u8]| {
+        let value = [framed.record.value.as_deref().unwrap(), tail].concat();
+        decoder.decode(&Record { value: Some(value.into()), ..framed.record.clone() })
+    };
+    assert_eq!(with(&[0]), Ok(full()));
+    assert_eq!(with(&[2, 2, b'x', 2]), Ok(full()));
+    assert_eq!(with(&[2, 2, b'x', 4]).unwrap_err().code, code::UNDECODABLE);
 }
 
 /// The library reads a cut string or union as null; we must not.

@@ -10,13 +10,14 @@ use serde_json::Value;
 use tollbridge::domain::id::{Offset, Partition, Place};
 use tollbridge::domain::outcome::EventId;
 use tollbridge::domain::record::{Header, Record};
+use tollbridge::domain::schema::{Registered, SchemaRef};
 use tollbridge::domain::time::Wall;
 use tollbridge::domain::transaction::{PayloadHash, Transaction};
 use tollbridge::wire::dead_letter::{self, BYTES_MIN, record_bytes};
 use tollbridge::wire::events::{DeadLetter, Event, EventCodec, EventsFormat, Reason};
 use tollbridge::wire::gateway::Profile;
 use tollbridge::wire::transaction::{
-    Decoder, Format, Rejection, SchemaRef, code, confluent_frame, encode_avro, encode_json,
+    Decoder, Format, Rejection, code, confluent_frame, encode_avro, encode_json,
 };
 
 use super::Input;
@@ -55,7 +56,8 @@ static FRAMED: LazyLock<Decoder> = LazyLock::new(|| decoder(Format::AvroConfluen
 static AUTO: LazyLock<Decoder> = LazyLock::new(|| decoder(Format::Auto, None));
 static REGISTERED: LazyLock<Decoder> = LazyLock::new(|| {
     let mut decoder = decoder(Format::AvroConfluent, None);
-    decoder.add_schema(SchemaRef::Id(OTHER_ID), OTHER_SCHEMA).unwrap();
+    let said = Registered::Avro { schema: OTHER_SCHEMA.into(), references: Vec::new() };
+    decoder.learn(SchemaRef::Id(OTHER_ID), &said).unwrap();
     decoder
 });
 

@@ -13,6 +13,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 const POM: &str = include_str!("../kafka/pom.xml");
+const REGISTRY_POM: &str = include_str!("../registry/pom.xml");
 const READER: &str = include_str!("../kafka/Reader.java");
 const REQUIREMENTS: &str = include_str!("../clickhouse/requirements.txt");
 /// A real server, packed for Python.
@@ -88,6 +89,28 @@ pub fn kafka() -> Result<KafkaHome> {
     let folder = kept("kafka", &[POM, READER, RECIPE], fill)?;
     let home = KafkaHome { classpath: classpath(&folder.join("libs"))?, folder };
     Ok(HOME.get_or_init(|| home).clone())
+}
+
+/// The folder with Apicurio's registry, fetched where it is missing (140 MB).
+///
+/// # Errors
+/// When Maven is missing or cannot fetch.
+pub fn registry() -> Result<PathBuf> {
+    static HOME: OnceLock<PathBuf> = OnceLock::new();
+    if let Some(home) = HOME.get() {
+        return Ok(home.clone());
+    }
+    let folder = kept("registry", &[REGISTRY_POM, RECIPE], |folder| {
+        fs::create_dir_all(folder).doing(|| format!("make {}", folder.display()))?;
+        fs::write(folder.join("pom.xml"), REGISTRY_POM).doing(|| "write pom.xml".into())?;
+        Launch::new("mvn")
+            .args(["-B", "-q", "dependency:unpack-dependencies"])
+            .arg(format!("-DoutputDirectory={}", folder.display()))
+            .folder(folder)
+            .run(FETCH_LIMIT)
+            .map(drop)
+    })?;
+    Ok(HOME.get_or_init(|| folder).clone())
 }
 
 /// The Python that has ClickHouse's engine, fetched where it is missing (180 MB).

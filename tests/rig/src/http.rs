@@ -24,6 +24,14 @@ pub fn post(port: u16, path: &str, body: &str, limit: Duration) -> Result<(u16, 
     request(port, &format!("POST {path}"), "", body, limit)
 }
 
+/// The same, where the body says that it is JSON.
+///
+/// # Errors
+/// When nobody answers within the limit.
+pub fn post_json(port: u16, path: &str, body: &str, limit: Duration) -> Result<(u16, String)> {
+    request(port, &format!("POST {path}"), "content-type: application/json\r\n", body, limit)
+}
+
 /// `what` is method and path; each of `headers` ends its line.
 pub(crate) fn request(
     port: u16,

@@ -36,6 +36,7 @@ pub mod processor;
 pub mod proxy;
 pub mod queues;
 pub mod redis;
+pub mod registry;
 mod seed;
 pub mod sentinels;
 pub mod shared;
@@ -56,11 +57,12 @@ pub use processor::Processor;
 pub use proxy::{Direction, Proxy};
 pub use queues::{Queues, Together};
 pub use redis::{Redis, RedisOptions, Reply, Tls};
+pub use registry::Registry;
 pub use seed::{seed, seed_bytes};
 pub use sentinels::Sentinels;
 pub use shared::{
     shared_clickhouse, shared_cluster, shared_kafka, shared_postgres, shared_redis,
-    shared_sentinels, shared_valkey,
+    shared_registry, shared_sentinels, shared_valkey,
 };
 pub use stack::{Stack, StackOptions};
 pub use store::Store;

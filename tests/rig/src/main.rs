@@ -9,8 +9,8 @@ use std::process::{Command, ExitCode, Stdio};
 use tollbridge_rig::{Error, Result, cache, gateways};
 
 const USAGE: &str = "\
-usage: rig install [PART …] finds or installs what is missing; PART is kafka, valkey, clickhouse, promtool or gateways;
-                            without one, all but the gateways
+usage: rig install [PART …] finds or installs what is missing; PART is kafka, valkey, clickhouse, promtool, registry
+                            or gateways; without one, all but the gateways
        rig up | down        starts everything and leaves it running; ends it
        rig demo             STORE=sqlite|postgres|clickhouse SEED=number
        rig soak-demo RUNS   the demo RUNS times";
@@ -58,11 +58,12 @@ fn soak(runs: &str) -> Result<()> {
 type Part = (&'static str, fn() -> Result<()>);
 /// They come from four registries, and only `make foreign` needs them.
 const GATEWAYS: &str = "gateways";
-const PARTS: [Part; 5] = [
+const PARTS: [Part; 6] = [
     ("kafka", || cache::kafka().map(drop)),
     ("valkey", || cache::valkey().map(drop)),
     ("clickhouse", || cache::clickhouse().map(drop)),
     ("promtool", || cache::promtool().map(drop)),
+    ("registry", || cache::registry().map(drop)),
     (GATEWAYS, gateways::install),
 ];
 

@@ -2,7 +2,7 @@
 //! statics, which Rust never drops: the kernel ends the processes with us, and the temporary folders'
 //! shell removes their data. It is deliberately not for tests that kill or pause a service.
 
-use crate::{Clickhouse, Cluster, Kafka, Postgres, Redis, RedisOptions, Sentinels};
+use crate::{Clickhouse, Cluster, Kafka, Postgres, Redis, RedisOptions, Registry, Sentinels};
 use std::sync::OnceLock;
 
 /// The test binary's broker. Tests keep apart by topic and group names.
@@ -43,6 +43,16 @@ pub fn shared_postgres() -> &'static Postgres {
 pub fn shared_clickhouse() -> &'static Clickhouse {
     static CLICKHOUSE: OnceLock<Clickhouse> = OnceLock::new();
     CLICKHOUSE.get_or_init(|| Clickhouse::start().unwrap_or_else(|e| panic!("{e}")))
+}
+
+/// The test binary's schema registry. Tests keep apart by subjects.
+///
+/// # Panics
+/// When it cannot be fetched or started.
+#[must_use]
+pub fn shared_registry() -> &'static Registry {
+    static REGISTRY: OnceLock<Registry> = OnceLock::new();
+    REGISTRY.get_or_init(|| Registry::start().unwrap_or_else(|e| panic!("{e}")))
 }
 
 /// The test binary's Valkey. Tests keep apart as on [`shared_redis`].

@@ -63,7 +63,7 @@ pub(super) fn event(offset: i64, id_text: &str, fate: Fate) -> Event {
         id: Some(id(id_text)),
         particulars: has_outcome.then(|| (&row(offset, id_text, fate)).into()),
         duplicate_of: Other::Nothing,
-        is_expired: false,
+        is_of_its_time: false,
         is_misplaced: false,
     }
 }
