@@ -55,6 +55,9 @@ impl fmt::Display for Fate {
 /// The code of an `in_doubt` row that was resolved: the gateway never charged it, and it may be charged again.
 pub const NOT_CHARGED: &str = "not_charged";
 
+/// The code of a doubt whose outcome is known and has a row that the store refuses.
+pub const ROW_REFUSED: &str = "row_refused";
+
 /// The code of a rejected transaction that nobody had asked for and that was too old to be charged.
 pub const EXPIRED: &str = "expired";
 

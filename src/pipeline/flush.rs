@@ -11,7 +11,7 @@ use super::settings::Settings;
 use crate::domain::batch::{FlushLimits, batches_due};
 use crate::domain::hex::hex;
 use crate::domain::id::Place;
-use crate::domain::outcome::Outcome;
+use crate::domain::outcome::{Fate, Outcome, ROW_REFUSED};
 use crate::domain::time::Boot;
 use crate::ports::store::{Batch, StoreError, Stored};
 
@@ -179,20 +179,45 @@ impl Engine {
         }
     }
 
-    /// A row is to blame: halves, until it stands alone. Alone it stays, tried again, for a person to see.
+    /// A row is to blame: halves, until it stands alone.
     fn isolate(&mut self, number: u64, why: &str) {
         let Some(flight) = self.flusher.batches.get(&number) else { return };
-        if let [row] = flight.batch.rows.as_slice() {
-            let text = format!("the store refuses the row of {}: {why}", row.transaction_id);
-            self.note(Level::Error, Some(row.source.partition), text.clone());
-            self.gauges.trouble.store = Some(text);
-            return self.retry_batch(number);
+        if let ([row], [slot]) = (flight.batch.rows.as_slice(), flight.slots.as_slice()) {
+            let (row, slot) = (Arc::clone(row), *slot);
+            return self.refused(number, &row, slot, why);
         }
         let Some(flight) = self.flusher.batches.remove(&number) else { return };
         let half = flight.slots.len() / 2;
         let (low, high) = flight.batch.rows.split_at(half);
         self.send_batch(low.to_vec(), flight.slots[..half].to_vec());
         self.send_batch(high.to_vec(), flight.slots[half..].to_vec());
+    }
+
+    /// The store refuses this one row. What it says is told to a person, and a row that says less stands for it, so
+    /// that the id is known and nothing waits. Where that is refused too, it is tried again until the table is mended.
+    fn refused(&mut self, number: u64, row: &Arc<Outcome>, slot: Slot, why: &str) {
+        let (id, fate) = (&row.transaction_id, row.fate);
+        let text = format!("the store refuses the row of {id} ({fate}): {why}");
+        self.note(Level::Error, Some(row.source.partition), text.clone());
+        if row.code.as_deref() == Some(ROW_REFUSED) {
+            self.gauges.trouble.store = Some(text);
+            return self.retry_batch(number);
+        }
+        self.flusher.batches.remove(&number);
+        let is_ours = self.entry(slot).is_some_and(|it| matches!(it.step, Step::Flushing(_)));
+        if !is_ours {
+            return;
+        }
+        self.gauges.parked += 1;
+        self.alert_row_refused(slot, row);
+        let said_less = Arc::new(Outcome {
+            fate: Fate::InDoubt,
+            gateway_id: None,
+            code: Some(ROW_REFUSED.to_owned()),
+            ..Outcome::clone(row)
+        });
+        self.step(slot, Step::Flushing(Arc::clone(&said_less)));
+        self.send_batch(vec![said_less], vec![slot]);
     }
 
     /// A row that stands under the id already is looked at: at our place it is our own replay, elsewhere this is a

@@ -5,6 +5,7 @@ use super::message::{Call, Slot};
 use crate::domain::alert::{Alert, AlertState, Severity};
 use crate::domain::alerts::{Change, Levels, Watch};
 use crate::domain::id::{Partition, TransactionId};
+use crate::domain::outcome::Outcome;
 use crate::domain::time::{Boot, Wall};
 use crate::ports::queue::{Depth, QueueError};
 
@@ -154,6 +155,22 @@ impl Engine {
         let message = format!(
             "transaction {id} at {place} is in doubt ({code}): it may have been charged; look it up at the gateway, \
              then run tollbridge resolve"
+        );
+        self.alert_one("in_doubt", &place.to_string(), Severity::Critical, message);
+    }
+
+    /// The only place that still tells what the gateway said.
+    pub(super) fn alert_row_refused(&mut self, slot: Slot, row: &Outcome) {
+        let place = self.place(slot);
+        let (id, fate) = (&row.transaction_id, row.fate);
+        let said = match (&row.gateway_id, &row.code) {
+            (Some(gateway_id), _) => format!("{fate}, gateway's id {gateway_id}"),
+            (None, Some(code)) => format!("{fate}, {code}"),
+            (None, None) => fate.to_string(),
+        };
+        let message = format!(
+            "the store refuses the row of transaction {id} at {place} ({said}); it is in doubt until the table is \
+             mended and tollbridge resolve is run"
         );
         self.alert_one("in_doubt", &place.to_string(), Severity::Critical, message);
     }

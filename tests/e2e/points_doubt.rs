@@ -110,3 +110,43 @@ fn point_11_lookups_that_an_outage_keeps_from_answering_give_nothing_to_a_person
     assert_eq!(processor.terminate(), Some(0));
     world.balance();
 }
+
+/// A rule of somebody's on the table: the row that breaks it is in doubt, with all that is known in the alert; others
+/// of its batch are stored, and nothing waits.
+#[test]
+fn a_row_that_the_store_refuses_is_a_doubt_and_holds_nothing_up() {
+    let world = World::new(Plan { postgres: true, ..Plan::default() }.quick());
+    let processor = world.start_warm("one");
+    world.sql("ALTER TABLE transactions ADD CONSTRAINT ours CHECK (transaction_id <> 'tx-3' OR fate = 'in_doubt')");
+    world.publish(0, &["tx-1", "tx-2", "tx-3", "tx-4", "tx-5"]);
+    world.wait_done();
+    for id in ["tx-1", "tx-2", "tx-4", "tx-5"] {
+        assert_eq!(world.fates(id), ["archived"], "{id}");
+    }
+    let doubt = world.events_of("tx-3").pop().unwrap();
+    assert_eq!((doubt.fate.as_str(), doubt.code.as_str()), ("in_doubt", "row_refused"));
+    let charge = world.charges().into_iter().find(|charge| charge.id == "tx-3").unwrap();
+    let alert = world.alerts("in_doubt").pop().unwrap();
+    let message = alert["message"].as_str().unwrap();
+    for part in ["tx-3", "refuses the row", "archived, gateway's id ch_"] {
+        assert!(message.contains(part), "{message}");
+    }
+    assert_eq!(world.charged("tx-3"), 1, "{charge:?}");
+
+    world.publish(0, &["tx-3"]);
+    world.wait_done();
+    assert_eq!(
+        (world.charged("tx-3"), world.fates("tx-3").pop().unwrap()),
+        (1, "duplicate".into())
+    );
+    world.sql("ALTER TABLE transactions DROP CONSTRAINT ours");
+    let id = message.split("gateway's id ").nth(1).unwrap().split(')').next().unwrap();
+    world
+        .command("resolve", "resolve", &["tx-3", "--charged", id, "--by", "ada"])
+        .run(LIMIT)
+        .unwrap();
+    let row = world.rows().into_iter().find(|row| row.id == "tx-3").unwrap();
+    assert_eq!(row.fate, "archived");
+    assert_eq!(processor.terminate(), Some(0));
+    world.balance();
+}

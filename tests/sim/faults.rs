@@ -98,7 +98,6 @@ pub enum Kind {
     QueueWipe,
     QueueForgetsEpoch(Partition),
     QueueForgetsNewest(usize),
-    /// Some entries are evicted.
     QueueEvicts(usize),
     QueueFull,
     QueueSlow,
@@ -107,6 +106,8 @@ pub enum Kind {
     QueueRepliesLost,
     StoreDown,
     StoreSlow,
+    /// Someone has a rule on the table that rows of one account break, unless they are in doubt.
+    StoreRefuses,
     StoreRequestsLost,
     StoreRepliesLost,
     Gateway(Mood),
@@ -299,11 +300,14 @@ fn around_an_upgrade(dice: &mut fastrand::Rng, at: Micros, who: usize) -> Vec<Fa
     all
 }
 
-/// An operator's emergency stop, in an eighth of the runs.
-pub fn draw_pause(dice: &mut fastrand::Rng, shape: &Shape) -> Option<Fault> {
-    let at = dice.u64(..shape.load_ends);
-    let (lasting, who) = (dice.u64(S..=30 * S), dice.usize(..shape.processes));
-    (dice.u8(0..8) == 0).then_some(Fault { at, lasting, chance: 100, kind: Kind::Pause(who) })
+/// An operator's emergency stop, in an eighth of the runs, and rows that the store refuses, in a twelfth.
+pub fn draw_rare(dice: &mut fastrand::Rng, shape: &Shape) -> Vec<Fault> {
+    let stop = Kind::Pause(dice.usize(..shape.processes));
+    let drawn = |(one_in, kind)| {
+        let (at, lasting) = (dice.u64(..shape.load_ends), dice.u64(S..=30 * S));
+        (dice.u8(0..one_in) == 0).then_some(Fault { at, lasting, chance: 100, kind })
+    };
+    [(8, stop), (12, Kind::StoreRefuses)].into_iter().filter_map(drawn).collect()
 }
 
 fn process(dice: &mut fastrand::Rng, shape: &Shape) -> Kind {
@@ -343,9 +347,8 @@ fn queue(dice: &mut fastrand::Rng, shape: &Shape) -> Kind {
 }
 
 fn store(dice: &mut fastrand::Rng) -> Kind {
-    [Kind::StoreDown, Kind::StoreSlow, Kind::StoreRequestsLost, Kind::StoreRepliesLost]
-        [dice.usize(..4)]
-    .clone()
+    let all = [Kind::StoreDown, Kind::StoreSlow, Kind::StoreRequestsLost, Kind::StoreRepliesLost];
+    all[dice.usize(..4)].clone()
 }
 
 fn gateway(dice: &mut fastrand::Rng) -> Kind {

@@ -4,7 +4,7 @@
 //!
 //! A name begins with K (Kafka and its clients), G (the gateway), R (Redis) or D (the store), and with a number, so
 //! that one that is met in several ways is seen to be one. Not possible here: storms of requests (G8), slots of a
-//! cluster (R6), a store that loses what it acknowledged (D3), batches that a store takes in part (D4, D5); versions
+//! cluster (R6), a store that loses what it acknowledged (D3), or forgets which batches it has (D4); versions
 //! that don't understand each other (D6) are G5's, as far as there are any.
 
 use std::collections::BTreeMap;
@@ -58,11 +58,12 @@ pub enum Hole {
     // Store and clocks
     RowUntold,
     StoredAgain,
+    RowRefused,
     ClockJumped,
     DoubtResolved,
 }
 
-pub const ALL: [Hole; 42] = [
+pub const ALL: [Hole; 43] = [
     Hole::NothingJoined,
     Hole::RevokedInCommit,
     Hole::KeptUnknown,
@@ -103,6 +104,7 @@ pub const ALL: [Hole; 42] = [
     Hole::FormerOwnerWrites,
     Hole::RowUntold,
     Hole::StoredAgain,
+    Hole::RowRefused,
     Hole::ClockJumped,
     Hole::DoubtResolved,
 ];
@@ -153,6 +155,7 @@ impl Hole {
             Self::FormerOwnerWrites => "R1 former owner writes to redis",
             Self::RowUntold => "D1 row stored by an owner that died before it told",
             Self::StoredAgain => "D2 row stored twice",
+            Self::RowRefused => "D5 row that the store refuses",
             Self::ClockJumped => "R7 clock jumped",
             Self::DoubtResolved => "G9 doubt resolved by a person",
         }

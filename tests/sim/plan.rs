@@ -103,7 +103,7 @@ impl Plan {
         if !faults.is_empty() {
             let mut dice = fastrand::Rng::with_seed(seed ^ 0x5c1d_9a27_0b3f_64e1);
             faults.extend(faults::draw_more(&mut dice, &shape));
-            faults.extend(faults::draw_pause(&mut pace, &shape));
+            faults.extend(faults::draw_rare(&mut pace, &shape));
             faults.sort_by_key(|fault| fault.at);
         }
         Self { seed, shape, faults, has_person: seed % 4 == 2, plant: None }
@@ -115,7 +115,9 @@ impl Plan {
         let is_told = matches!(self.shape.settings.lookup, Lookup::Settles(_));
         self.faults.iter().any(|fault| match fault.kind {
             Kind::Gateway(Mood::WrongAmount) => !is_told,
-            Kind::ClockJump(..) | Kind::ClocksWrong(_) | Kind::Upgrade(_) => true,
+            Kind::ClockJump(..) | Kind::ClocksWrong(_) | Kind::Upgrade(_) | Kind::StoreRefuses => {
+                true
+            }
             _ => false,
         })
     }

@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use tollbridge::adapters::memory::gateway::replies::declined_ahead;
 use tollbridge::adapters::memory::gateway::{Applied, Whim, book::Ticket};
 use tollbridge::domain::id::{Partition, TransactionId};
+use tollbridge::domain::outcome::{Fate, Outcome};
 use tollbridge::pipeline::{Call, Reply, Survey};
 use tollbridge::ports::gateway::{Answer, Response};
 use tollbridge::ports::publisher::Membership;
 use tollbridge::ports::queue::QueueError;
 use tollbridge::ports::source::Committed;
-use tollbridge::ports::store::Batch;
+use tollbridge::ports::store::{Batch, StoreError};
 
 use crate::calls::{Apply, Late, Room, refused, room, timed_out};
 use crate::faults::{Kind, Mood};
@@ -126,6 +127,9 @@ impl World {
     fn carry_out_store(&mut self, call: &Call) -> Reply {
         match call {
             Call::Ask(ids) => Reply::Asked(Ok(self.store.ask(ids))),
+            Call::Store(batch) if self.is_refused(batch) => {
+                Reply::Stored(Err(StoreError::Poison("a rule of somebody's".to_owned())))
+            }
             Call::Store(batch) => {
                 let mut store = |batch: &Batch| self.store.store(batch);
                 Reply::Stored(match self.plan.plant {
@@ -150,6 +154,16 @@ impl World {
                 }))
             }
         }
+    }
+
+    fn is_refused(&mut self, batch: &Batch) -> bool {
+        let breaks_it = |row: &Outcome| row.fate != Fate::InDoubt && row.account_id == "acct-3";
+        let is_refused =
+            batch.rows.iter().any(|row| breaks_it(row)) && self.is_down(&Kind::StoreRefuses);
+        if is_refused {
+            self.oracle.meets(Hole::RowRefused);
+        }
+        is_refused
     }
 
     fn carry_out_gateway(&mut self, apply: &Apply) -> Option<Reply> {

@@ -95,8 +95,8 @@ impl Oracle {
         let Some(before) = self.meddling.told_before.remove(&place) else { return };
         let is_resolved = before == Fate::InDoubt;
         let is_anothers = before == Fate::Declined && fate == Fate::Duplicate;
-        // What was too old has no row: nobody knows any more that it was never asked for. And who need not ask the store
-        // first may find too old what has one.
+        // What was too old has no row: nobody knows any more that it was never asked for. And who need not ask the
+        // store first may find too old what has one.
         let may_expire = self.max_age.is_some()
             && (before == Fate::Rejected || (fate == Fate::Rejected && !self.asks_always));
         if before != fate && !is_resolved && !is_anothers && !may_expire {
