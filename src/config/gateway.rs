@@ -85,7 +85,10 @@ impl Gateway {
                 let example = "Name the gateway, for example \"https://pay.example/v1\".";
                 r.must::<SecretUrl>("gateway.url", example);
             }
-            Some(url) => check_url(r, url),
+            Some(url) => {
+                let place = "gateway.header_files.authorization";
+                r.check_http("gateway.url", url, ("https://host/path", place));
+            }
         }
         let key_ttl = r.must::<super::units::Period>(
             "gateway.key_ttl",
@@ -144,19 +147,6 @@ fn profile(r: &mut Reader<'_>) -> Profile {
 fn described(path: &std::path::Path) -> Result<serde_json::Value, String> {
     let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
     Toml::from_str(&text).map_err(|error| error.message().to_owned())
-}
-
-fn check_url(r: &mut Reader<'_>, url: &SecretUrl) {
-    const FORM: &str = "Write https://host/path.";
-    let text = url.expose();
-    if !matches!(url.scheme(), "http" | "https") || url.authority().is_empty() {
-        r.refuse("gateway.url", "it is no http or https address", FORM);
-    } else if text.contains(['?', '#', ' ']) {
-        r.refuse("gateway.url", "a base address has no query and no fragment", FORM);
-    } else if text.split('/').nth(2).is_some_and(|authority| authority.contains('@')) {
-        let remedy = "Write the credentials as gateway.header_files.authorization.";
-        r.refuse("gateway.url", "it holds credentials, which are not sent from there", remedy);
-    }
 }
 
 /// The plain headers, and those whose values stand in files.

@@ -176,6 +176,20 @@ impl<'a> Reader<'a> {
         found.or_else(|| default.map(|url| SecretUrl::new(url.to_owned())))
     }
 
+    /// A base address over HTTP: `form` is how it looks, `place` the key that credentials belong to.
+    pub(super) fn check_http(&mut self, key: &str, url: &SecretUrl, (form, place): (&str, &str)) {
+        let text = url.expose();
+        let form = format!("Write {form}.");
+        if !matches!(url.scheme(), "http" | "https") || url.authority().is_empty() {
+            self.refuse(key, "it is no http or https address", &form);
+        } else if text.contains(['?', '#', ' ']) {
+            self.refuse(key, "a base address has no query and no fragment", &form);
+        } else if text.split('/').nth(2).is_some_and(|authority| authority.contains('@')) {
+            let remedy = format!("Write the credentials as {place}.");
+            self.refuse(key, "it holds credentials, which are not sent from there", &remedy);
+        }
+    }
+
     /// The whole text of a file without white space around it.
     pub(super) fn secret_file(&mut self, key: &str, path: &std::path::Path) -> Option<Secret> {
         match std::fs::read_to_string(path) {

@@ -44,7 +44,8 @@ impl SchemaRegistry {
     pub(super) fn read(r: &mut Reader<'_>) -> Option<Self> {
         let url = r.secret_url("schema_registry.url", None);
         if let Some(url) = &url {
-            check_url(r, url);
+            let place = "schema_registry.credential_file";
+            r.check_http("schema_registry.url", url, ("https://host:port", place));
         }
         let read = Self {
             url: url.clone().unwrap_or_default(),
@@ -69,18 +70,5 @@ impl SchemaRegistry {
             unknown_after: r.period("schema_registry.unknown_after", "1m", ["0s", "1d"]),
         };
         url.map(|_| read)
-    }
-}
-
-fn check_url(r: &mut Reader<'_>, url: &SecretUrl) {
-    const KEY: &str = "schema_registry.url";
-    let text = url.expose();
-    if !matches!(url.scheme(), "http" | "https") || url.authority().is_empty() {
-        r.refuse(KEY, "it is no http or https address", "Write https://host:port.");
-    } else if text.contains(['?', '#', ' ']) {
-        r.refuse(KEY, "a base address has no query and no fragment", "Write https://host:port.");
-    } else if text.split('/').nth(2).is_some_and(|authority| authority.contains('@')) {
-        let remedy = "Write the credentials as schema_registry.credential_file.";
-        r.refuse(KEY, "it holds credentials, which are not sent from there", remedy);
     }
 }

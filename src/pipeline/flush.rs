@@ -128,12 +128,9 @@ impl Engine {
     /// leave it.
     fn store_again(&mut self, number: u64) {
         let Some(mut flight) = self.flusher.batches.remove(&number) else { return };
-        let is_ours = |engine: &mut Self, slot: Slot| {
-            engine.entry(slot).is_some_and(|entry| matches!(entry.step, Step::Flushing(_)))
-        };
         let (mut rows, mut slots) = (Vec::new(), Vec::new());
         for (slot, row) in flight.slots.iter().zip(&flight.batch.rows) {
-            if is_ours(self, *slot) {
+            if self.is_flushing(*slot) {
                 rows.push(Arc::clone(row));
                 slots.push(*slot);
             }
@@ -204,8 +201,7 @@ impl Engine {
             return self.retry_batch(number);
         }
         self.flusher.batches.remove(&number);
-        let is_ours = self.entry(slot).is_some_and(|it| matches!(it.step, Step::Flushing(_)));
-        if !is_ours {
+        if !self.is_flushing(slot) {
             return;
         }
         self.gauges.parked += 1;
@@ -218,6 +214,11 @@ impl Engine {
         });
         self.step(slot, Step::Flushing(Arc::clone(&said_less)));
         self.send_batch(vec![said_less], vec![slot]);
+    }
+
+    /// Still ours, and on its way to the store.
+    fn is_flushing(&mut self, slot: Slot) -> bool {
+        self.entry(slot).is_some_and(|entry| matches!(entry.step, Step::Flushing(_)))
     }
 
     /// A row that stands under the id already is looked at: at our place it is our own replay, elsewhere this is a

@@ -5,7 +5,6 @@ mod amount;
 mod builtin;
 mod describe;
 mod json;
-mod percent;
 mod profile;
 mod read;
 mod template;

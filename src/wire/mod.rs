@@ -9,6 +9,7 @@ pub mod events;
 pub mod gateway;
 pub mod metadata;
 pub mod outcome;
+pub mod percent;
 pub mod queue_entry;
 pub mod row;
 #[cfg(test)]

@@ -23,6 +23,7 @@ use self::said::Said;
 use crate::domain::hex::hex;
 use crate::domain::schema::{Registered, SchemaRef};
 use crate::tls::{self, TlsError};
+use crate::wire::percent;
 
 /// A schema with all that it refers to is smaller.
 const BODY_BYTES_MAX: usize = 4 << 20;
@@ -299,13 +300,7 @@ fn uuid(guid: &[u8; 16]) -> String {
 /// A subject as a part of a path.
 fn encoded(subject: &str) -> String {
     let mut out = String::with_capacity(subject.len());
-    for byte in subject.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            out.push(byte.into());
-        } else {
-            write!(out, "%{byte:02X}").ok();
-        }
-    }
+    percent::encode(&mut out, subject);
     out
 }
 

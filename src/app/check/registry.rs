@@ -9,15 +9,7 @@ use crate::config::Config;
 pub(super) async fn look(config: &Config) -> Vec<Finding> {
     let Some(of) = &config.schema_registry else { return Vec::new() };
     let part = format!("schema registry {}", of.url);
-    let wrong = |error: &AskError| {
-        let remedy = match error {
-            AskError::Away(_) => "Start it, or correct schema_registry.url.",
-            AskError::Refused(_) => {
-                "Correct schema_registry.credential, or what the registry allows this user."
-            }
-        };
-        Finding::wrong(&part, error, remedy)
-    };
+    let wrong = |error: &AskError| Finding::wrong(&part, error, schemas::remedy(error));
     let registry = match schemas::registry(config) {
         Ok(Some(registry)) => registry,
         Ok(None) => return Vec::new(),

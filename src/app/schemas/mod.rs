@@ -127,11 +127,18 @@ async fn id(registry: &Registry, of: &SchemaRegistry, ours: &Ours) -> anyhow::Re
 }
 
 fn gone(of: &SchemaRegistry, error: &AskError) -> anyhow::Error {
-    let remedy = match error {
+    anyhow!("schema registry {}: {error}. {}", of.url, remedy(error))
+}
+
+/// What to do about a registry that does not do what it is asked.
+#[must_use]
+pub fn remedy(error: &AskError) -> &'static str {
+    match error {
         AskError::Away(_) => "Start it, or correct schema_registry.url.",
-        AskError::Refused(_) => "Correct schema_registry.credential, or what the registry allows.",
-    };
-    anyhow!("schema registry {}: {error}. {remedy}", of.url)
+        AskError::Refused(_) => {
+            "Correct schema_registry.credential, or what the registry allows this user."
+        }
+    }
 }
 
 fn subject(strategy: Subjects, topic: &str, record: &str) -> String {

@@ -6,10 +6,10 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use super::percent;
 use super::template::{Encoding, Field, Part, Text, Value};
 use crate::domain::id::TransactionId;
 use crate::domain::transaction::Transaction;
+use crate::wire::percent;
 
 /// Counts the ways in which templates were ever filled in. Whoever changes a byte of what is written raises it, so that
 /// what was sent under the old recipe is never sent again under the new one.

@@ -3,7 +3,8 @@
 
 const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
-pub(super) fn encode(out: &mut String, text: &str) {
+/// Writes `text` behind what `out` holds.
+pub fn encode(out: &mut String, text: &str) {
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
             out.push(byte.into());
