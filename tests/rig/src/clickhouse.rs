@@ -8,7 +8,7 @@ use crate::http;
 use crate::ports::free_port;
 use crate::process::{Launch, Process};
 use crate::temp::TempDir;
-use crate::wait::{lock, wait_for};
+use crate::wait::lock;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -57,14 +57,7 @@ impl Clickhouse {
             .folder(self.folder.path())
             .log(self.log_path())
             .start()?;
-        wait_for("ClickHouse to answer", READY_LIMIT, || match shim.exit_status() {
-            Some(status) => {
-                let tail = shim.log_tail();
-                let said = format!("ClickHouse ended with {status}; its log ends with:\n{tail}");
-                Err(Error::new(said))
-            }
-            None => Ok(http::get(self.port, "/ping").is_ok().then_some(())),
-        })?;
+        shim.wait_ready("ClickHouse", READY_LIMIT, || http::get(self.port, "/ping").is_ok())?;
         *process = Some(shim);
         Ok(())
     }

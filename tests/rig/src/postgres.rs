@@ -5,7 +5,7 @@ use crate::error::{Doing, Error, Result};
 use crate::ports::free_port;
 use crate::process::{Launch, Process, on_path, seen_from_outside};
 use crate::temp::TempDir;
-use crate::wait::{lock, wait_for, wait_until};
+use crate::wait::{lock, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::os::unix::fs::chown;
@@ -108,14 +108,7 @@ impl Postgres {
             server = server.disk(self.data(), size);
         }
         let server = server.start()?;
-        wait_for("PostgreSQL to answer", READY_LIMIT, || match server.exit_status() {
-            Some(status) => {
-                let tail = server.log_tail();
-                let said = format!("PostgreSQL ended with {status}; its log ends with:\n{tail}");
-                Err(Error::new(said))
-            }
-            None => Ok(self.is_ready().then_some(())),
-        })?;
+        server.wait_ready("PostgreSQL", READY_LIMIT, || self.is_ready())?;
         *process = Some(server);
         Ok(())
     }

@@ -213,6 +213,22 @@ impl Process {
         lines[lines.len().saturating_sub(20)..].join("\n")
     }
 
+    /// Waits until it answers; one that has ended will not. `name` stands in a sentence.
+    pub(crate) fn wait_ready(
+        &self,
+        name: &str,
+        limit: Duration,
+        mut answers: impl FnMut() -> bool,
+    ) -> Result<()> {
+        wait_for(&format!("{name} to answer"), limit, || match self.exit_status() {
+            Some(status) => {
+                let tail = self.log_tail();
+                Err(Error::new(format!("{name} ended with {status}; its log ends with:\n{tail}")))
+            }
+            None => Ok(answers().then_some(())),
+        })
+    }
+
     /// Sends a signal to this process alone.
     ///
     /// # Errors

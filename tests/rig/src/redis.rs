@@ -6,7 +6,7 @@ use crate::error::{Doing, Error, Result};
 use crate::ports::free_port;
 use crate::process::{Launch, Process, seen_from_outside};
 use crate::temp::TempDir;
-use crate::wait::{lock, wait_for};
+use crate::wait::lock;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
@@ -194,13 +194,7 @@ impl Redis {
             launch = launch.disk(self.folder.path(), size);
         }
         let server = launch.args(&options.args).log(self.log_path()).start()?;
-        wait_for("Redis to answer", READY_LIMIT, || match server.exit_status() {
-            Some(status) => {
-                let tail = server.log_tail();
-                Err(Error::new(format!("Redis ended with {status}; its log ends with:\n{tail}")))
-            }
-            None => Ok(command(self.port, 0, &["PING"]).ok()),
-        })?;
+        server.wait_ready("Redis", READY_LIMIT, || command(self.port, 0, &["PING"]).is_ok())?;
         *process = Some(server);
         Ok(())
     }

@@ -7,7 +7,7 @@ use crate::http;
 use crate::ports::free_port;
 use crate::process::{Launch, Process};
 use crate::temp::TempDir;
-use crate::wait::{lock, wait_for};
+use crate::wait::lock;
 use serde_json::{Value, json};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -55,16 +55,9 @@ impl Registry {
             .folder(self.folder.path())
             .log(self.folder.join("registry.log"))
             .start()?;
-        wait_for("the registry to answer", READY_LIMIT, || match java.exit_status() {
-            Some(status) => {
-                let tail = java.log_tail();
-                let said = format!("the registry ended with {status}; its log ends with:\n{tail}");
-                Err(Error::new(said))
-            }
-            None => {
-                let answer = http::get(self.port, &format!("{API}/schemas/types"));
-                Ok(answer.is_ok_and(|(status, _)| status == 200).then_some(()))
-            }
+        java.wait_ready("the registry", READY_LIMIT, || {
+            let answer = http::get(self.port, &format!("{API}/schemas/types"));
+            answer.is_ok_and(|(status, _)| status == 200)
         })?;
         *process = Some(java);
         drop(process);

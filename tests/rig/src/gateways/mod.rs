@@ -8,7 +8,6 @@ use crate::error::{Doing, Error, Result};
 use crate::http;
 use crate::ports::free_port;
 use crate::process::{Launch, Process};
-use crate::wait::wait_for;
 pub use fetch::install;
 use serde_json::Value;
 use std::time::Duration;
@@ -97,15 +96,7 @@ impl Foreign {
 
     fn start(launch: Launch, port: u16, base: &'static str) -> Result<Self> {
         let process = launch.start()?;
-        wait_for("a gateway to answer", READY_LIMIT, || match process.exit_status() {
-            Some(status) => {
-                let tail = process.log_tail();
-                Err(Error::new(format!(
-                    "the gateway ended with {status}; its log ends with:\n{tail}"
-                )))
-            }
-            None => Ok(http::get(port, "/").is_ok().then_some(())),
-        })?;
+        process.wait_ready("the gateway", READY_LIMIT, || http::get(port, "/").is_ok())?;
         Ok(Self { process, port, base })
     }
 
