@@ -15,7 +15,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tollbridge_rig::stack::{backlog, wait_worked_off};
-use tollbridge_rig::{Error, Process, RedisOptions, Result, Stack, StackOptions};
+use tollbridge_rig::{Error, Process, RedisOptions, Result, Stack, StackOptions, wait_until};
 
 /// `sweep.min_age` of the rig's configuration.
 const MIN_AGE: Duration = Duration::from_secs(2);
@@ -384,6 +384,9 @@ fn in_time(world: &World, limit: Duration) -> Result<()> {
             Ok(())
         });
         let waited = wait_worked_off(&world.stack, limit);
+        // A failover that lost deletions brings back what was deleted, until it is noticed.
+        let empty = || world.queued_in_all() == 0;
+        let waited = waited.and_then(|()| wait_until("empty queues", limit, empty));
         over.store(true, Ordering::Relaxed);
         let watched = watch.join().map_err(|_| Error::new("the watch panicked"))?;
         waited.and(watched)
