@@ -5,7 +5,8 @@ set -uo pipefail
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-cargo test --locked --workspace --no-fail-fast "$@" 2>&1 | tee "$log"
+runner="target.'cfg(all())'.runner = '$(cd "$(dirname "$0")" && pwd)/runner.sh'"
+cargo test --locked --workspace --no-fail-fast --config "$runner" "$@" 2>&1 | tee "$log"
 status=$?
 awk '/^test result: / { passed += $4; failed += $6 }
      END { printf "\n%d passed, %d failed\n", passed, failed; exit !passed }' "$log" || status=1
