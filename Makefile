@@ -17,7 +17,7 @@ SERVICELESS_HERE := $(foreach name,$(SERVICELESS),$(if $(call IS_THERE,$(name)),
 
 .NOTPARALLEL:
 .PHONY: help install check format lint test test-claims clients foreign sim sim-test sim-pairs plants plants-real fuzz-all release up down \
-	demo soak-demo before failpoints suite faults faults-check faults-claim campaign recover bench build-cold
+	demo soak-demo before failpoints suite faults faults-check faults-claim campaign recover bench long build-cold
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-24s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -139,7 +139,10 @@ recover: suite ## Medians of RUNS= times to go on after a processor, Redis, the 
 
 bench: install ## Measurements; ITEM= picks one
 	@tests/rig/install.sh wrk
-	$(CARGO) bench --locked $(if $(ITEM),--bench $(ITEM))
+	$(CARGO) bench --locked $(foreach item,$(or $(ITEM),stub route50 route0),--bench $(item))
+
+long: install ## Outages of MINUTES= (10) under load: ITEM=gateway-outage, store-outage, redis-full, governors
+	$(CARGO) bench --locked --bench long -- $(or $(ITEM),none) $(or $(MINUTES),10)
 
 build-cold: ## A release build from nothing; says how long it took, for how many crates
 	@rm -rf .rig/cold && mkdir -p .rig/cold

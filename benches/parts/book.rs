@@ -52,6 +52,8 @@ pub fn read(bytes: &[u8]) -> Read<'_> {
 struct Charge {
     times: u32,
     number: usize,
+    /// When it was first asked for; microseconds since 1970.
+    first_us: u64,
 }
 
 /// All charges so far.
@@ -63,7 +65,7 @@ pub struct Book {
 
 impl Book {
     /// Charges the id, or notes that it was asked for again. Appends the whole response.
-    pub fn charge(&mut self, request: &Request<'_>, out: &mut Vec<u8>) {
+    pub fn charge(&mut self, request: &Request<'_>, now_us: u64, out: &mut Vec<u8>) {
         self.requests += 1;
         let fields = (
             after(request.body, b"\"transaction_id\":\"", |byte| byte != b'"'),
@@ -89,7 +91,11 @@ impl Book {
         let next = self.charges.len();
         let charge = match self.charges.get_mut(id) {
             Some(charge) => charge,
-            None => self.charges.entry(id.into()).or_insert(Charge { times: 0, number: next }),
+            None => self.charges.entry(id.into()).or_insert(Charge {
+                times: 0,
+                number: next,
+                first_us: now_us,
+            }),
         };
         charge.times += 1;
         let mut body = [0_u8; 512];
@@ -119,6 +125,16 @@ impl Book {
         for (id, charge) in &self.charges {
             out.extend_from_slice(id);
             out.extend_from_slice(format!(" {}\n", charge.times).as_bytes());
+        }
+        out
+    }
+
+    /// One line an id: the id and when it was first asked for.
+    pub fn arrivals(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.charges.len() * 32);
+        for (id, charge) in &self.charges {
+            out.extend_from_slice(id);
+            out.extend_from_slice(format!(" {}\n", charge.first_us).as_bytes());
         }
         out
     }

@@ -59,6 +59,13 @@ pub fn memory_peak(pid: u32) -> Result<u64> {
     kib.map(|kib| kib * 1024).ok_or_else(|| Error::new(format!("no VmHWM of process {pid}")))
 }
 
+/// The resident memory of a process now, in bytes.
+pub fn memory_now(pid: u32) -> Result<u64> {
+    let statm = read(&format!("/proc/{pid}/statm"))?;
+    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok());
+    pages.map(|pages| pages * 4_096).ok_or_else(|| Error::new(format!("no memory of {pid}")))
+}
+
 /// Of a process, its children, and its children that have ended.
 fn tree(pid: u32) -> Result<Duration> {
     let mut all = own(pid, true)?;

@@ -1,7 +1,9 @@
 //! Transactions on the source topic: made from their number, so that the whole set is known without being kept. All
 //! are good ones, in JSON, of the size that `tollbridge generate` makes, spread evenly over the partitions.
 
-use std::time::Duration;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -45,33 +47,71 @@ fn value(number: u32) -> String {
 
 /// Produces transactions 0 to `count`, and waits until Kafka has them.
 pub fn produce(stack: &Stack, count: u32) -> Result<()> {
-    let failed = |what: &str, e: &dyn std::fmt::Display| Error::new(format!("{what}: {e}"));
-    let producer: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
-        .set("bootstrap.servers", stack.kafka.bootstrap())
-        .set("enable.idempotence", "true")
-        .set("linger.ms", "20")
-        .set("queue.buffering.max.messages", "100000")
-        .create()
-        .map_err(|e| failed("a producer", &e))?;
-    for number in 0..count {
-        let (key, value) = (id(number), value(number));
-        let partition = (number % stack.partitions()).cast_signed();
-        let mut record =
-            BaseRecord::to(TRANSACTIONS).partition(partition).key(&key).payload(&value);
-        while let Err((error, again)) = producer.send(record) {
-            let KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) = error else {
-                return Err(failed("produce", &error));
-            };
-            std::thread::sleep(Duration::from_millis(5));
-            record = again;
+    let input = Input::of(stack)?;
+    input.send(0..count)?;
+    input.end(count)
+}
+
+/// Puts transactions on the source topic.
+pub struct Input<'a> {
+    stack: &'a Stack,
+    producer: ThreadedProducer<DefaultProducerContext>,
+}
+
+impl<'a> Input<'a> {
+    pub fn of(stack: &'a Stack) -> Result<Self> {
+        let producer = ClientConfig::new()
+            .set("bootstrap.servers", stack.kafka.bootstrap())
+            .set("enable.idempotence", "true")
+            .set("linger.ms", "20")
+            .set("queue.buffering.max.messages", "100000")
+            .create()
+            .map_err(|e| failed("a producer", &e))?;
+        Ok(Self { stack, producer })
+    }
+
+    pub fn send(&self, numbers: Range<u32>) -> Result<()> {
+        for number in numbers {
+            let (key, value) = (id(number), value(number));
+            let partition = (number % self.stack.partitions()).cast_signed();
+            let mut record =
+                BaseRecord::to(TRANSACTIONS).partition(partition).key(&key).payload(&value);
+            while let Err((error, again)) = self.producer.send(record) {
+                let KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) = error else {
+                    return Err(failed("produce", &error));
+                };
+                std::thread::sleep(Duration::from_millis(5));
+                record = again;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends so many a second, a piece every 20 ms, until it is told to stop; returns the first number not sent.
+    pub fn pour(&self, from: u32, rate: u32, stop: &AtomicBool) -> Result<u32> {
+        let (piece, start) = (rate / 50, Instant::now());
+        let mut next = from;
+        while !stop.load(Ordering::Relaxed) {
+            self.send(next..next + piece)?;
+            next += piece;
+            let due = Duration::from_secs_f64(f64::from(next - from) / f64::from(rate));
+            std::thread::sleep(due.saturating_sub(start.elapsed()));
+        }
+        Ok(next)
+    }
+
+    /// Waits until Kafka has all of `count`.
+    pub fn end(&self, count: u32) -> Result<()> {
+        self.producer.flush(FLUSH_LIMIT).map_err(|e| failed("flush", &e))?;
+        let ends = self.stack.kafka.end_offsets(TRANSACTIONS, self.stack.partitions())?;
+        let there: i64 = ends.iter().sum();
+        match there == i64::from(count) {
+            true => Ok(()),
+            false => Err(Error::new(format!("{there} of {count} transactions are on the topic"))),
         }
     }
-    producer.flush(FLUSH_LIMIT).map_err(|e| failed("flush", &e))?;
-    let ends = stack.kafka.end_offsets(TRANSACTIONS, stack.partitions())?;
-    let there: i64 = ends.iter().sum();
-    if there == i64::from(count) {
-        Ok(())
-    } else {
-        Err(Error::new(format!("{there} of {count} transactions are on the topic")))
-    }
+}
+
+fn failed(what: &str, error: &dyn std::fmt::Display) -> Error {
+    Error::new(format!("{what}: {error}"))
 }

@@ -5,6 +5,7 @@
 //! - [`cost`]: CPU time and memory of processes.
 //! - [`check`]: every transaction charged, stored and reported exactly once; else there is no number.
 //! - [`route`]: a run of the whole route, from its start to its figures.
+//! - [`long`]: outages of many minutes under load.
 //!
 //! Services and the processor are real, started by the rig. Nothing here is shared with the product.
 #![allow(dead_code, reason = "each bench uses some of the parts")]
@@ -13,5 +14,6 @@ pub mod book;
 pub mod check;
 pub mod cost;
 pub mod input;
+pub mod long;
 pub mod route;
 pub mod stub;

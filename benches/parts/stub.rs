@@ -5,6 +5,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::ops::Range;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -14,7 +15,14 @@ use rustix::fd::OwnedFd;
 use tollbridge_rig::{Error, Launch, Process, Result, free_port, http, wait_until};
 
 use super::book::{Book, Read as Got, answer, read};
+use super::input;
 
+/// What it says of those that are still running.
+const RUNNING: &[u8] = b"{\"error\":{\"code\":\"in_progress\"}}";
+/// Before the first of them and the one behind the last.
+const STUCK: &[u8] = b"/stuck/";
+/// What it says while it is away.
+const AWAY: &[u8] = b"{\"error\":{\"code\":\"unavailable\"}}";
 /// The listener's token; connections are counted from 0.
 const LISTENER: u64 = u64::MAX;
 const EVENTS_MAX: usize = 256;
@@ -59,6 +67,33 @@ impl Stub {
             (Some(Ok(requests)), Some(Ok(first_us))) => Ok(Totals { requests, first_us }),
             _ => Err(Error::new(format!("the stub's totals: {text:?}"))),
         }
+    }
+
+    /// From now on every request is refused with 503, or answered again.
+    pub fn set_away(&self, away: bool) -> Result<()> {
+        http::get(self.port, if away { "/away" } else { "/back" }).map(|_| ())
+    }
+
+    /// From now on these are still running whenever they are asked for.
+    pub fn set_stuck(&self, numbers: &Range<u32>) -> Result<()> {
+        let path = format!("/stuck/{}/{}", numbers.start, numbers.end);
+        http::get(self.port, &path).map(|_| ())
+    }
+
+    /// Of each transaction that was charged, its number and when it was first asked for.
+    pub fn arrivals(&self) -> Result<Vec<(u32, u64)>> {
+        let (_, text) = http::get(self.port, "/arrivals")?;
+        let read = |line: &str| {
+            let (id, first_us) = line.split_once(' ')?;
+            Some((input::number(id)?, first_us.parse().ok()?))
+        };
+        Ok(text.lines().filter_map(read).collect())
+    }
+
+    /// Requests in each second since the stub began.
+    pub fn seconds(&self) -> Result<Vec<u32>> {
+        let (_, text) = http::get(self.port, "/seconds")?;
+        Ok(text.split_whitespace().filter_map(|count| count.parse().ok()).collect())
     }
 
     /// Ids with how often each was charged.
@@ -109,6 +144,11 @@ struct Server {
     welcomed: u64,
     book: Book,
     first_us: u64,
+    /// Requests by the second in which they came.
+    seconds: Vec<u32>,
+    is_away: bool,
+    /// Transactions that are still running, whenever they are asked for.
+    stuck: Range<u32>,
     start: Instant,
     latency_ms: usize,
     /// Responses by the millisecond in which they are due.
@@ -132,6 +172,9 @@ fn serve(port: u16, latency_ms: usize) -> std::io::Result<()> {
         welcomed: 0,
         book: Book::default(),
         first_us: 0,
+        seconds: Vec::new(),
+        is_away: false,
+        stuck: 0..0,
         start: Instant::now(),
         latency_ms,
         wheel: (0..SLOTS).map(|_| Vec::new()).collect(),
@@ -198,10 +241,14 @@ impl Server {
         let mut out = std::mem::take(&mut self.out);
         match read(&got) {
             Got::Whole(request) if request.is_post => {
-                if self.book.requests == 0 {
-                    self.first_us = now_us();
+                self.count();
+                if self.is_away {
+                    answer(&mut out, "503 Service Unavailable", false, AWAY);
+                } else if self.is_stuck(request.key) {
+                    answer(&mut out, "409 Conflict", false, RUNNING);
+                } else {
+                    self.book.charge(&request, now_us(), &mut out);
                 }
-                self.book.charge(&request, &mut out);
                 self.reply(token, &out);
                 self.keep(token, got, true);
             }
@@ -211,6 +258,25 @@ impl Server {
         }
         out.clear();
         self.out = out;
+    }
+
+    fn is_stuck(&self, key: &[u8]) -> bool {
+        !self.stuck.is_empty()
+            && std::str::from_utf8(key)
+                .ok()
+                .and_then(input::number)
+                .is_some_and(|number| self.stuck.contains(&number))
+    }
+
+    fn count(&mut self) {
+        if self.first_us == 0 {
+            self.first_us = now_us();
+        }
+        let second = self.elapsed_ms() / 1_000;
+        if self.seconds.len() <= second {
+            self.seconds.resize(second + 1, 0);
+        }
+        self.seconds[second] += 1;
     }
 
     fn keep(&mut self, token: usize, mut got: Vec<u8>, done: bool) {
@@ -262,7 +328,23 @@ impl Server {
     /// Answers the bench itself, and hangs up.
     fn tell(&mut self, token: usize, path: &[u8]) {
         let body = match path {
+            b"/arrivals" => self.book.arrivals(),
+            _ if path.starts_with(STUCK) => {
+                let text = String::from_utf8_lossy(&path[STUCK.len()..]);
+                let mut numbers = text.split('/').filter_map(|number| number.parse().ok());
+                self.stuck = numbers.next().unwrap_or(0)..numbers.next().unwrap_or(0);
+                Vec::new()
+            }
             b"/totals" => format!("{} {}", self.book.requests, self.first_us).into_bytes(),
+            b"/away" | b"/back" => {
+                self.is_away = path == b"/away";
+                Vec::new()
+            }
+            b"/seconds" => {
+                let now = self.elapsed_ms() / 1_000 + 1;
+                let counts = self.seconds.iter().copied().chain(std::iter::repeat(0)).take(now);
+                counts.map(|count| format!("{count} ")).collect::<String>().into_bytes()
+            }
             _ => self.book.listing(),
         };
         let mut out = Vec::with_capacity(body.len() + 256);

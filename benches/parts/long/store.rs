@@ -1,0 +1,183 @@
+//! A store that is down, slow, read-only or full for many minutes, with both ways to ask it before a first attempt.
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::thread;
+use std::time::Duration;
+
+use tollbridge_rig::{Error, Postgres, Result};
+
+use super::{Course, Verdicts, joined, stop, watch};
+
+const RATE: u32 = 500;
+/// Reached within minutes, so that intake has to stop.
+const ARCHIVE_MAX: u32 = 20_000;
+/// For all rows of the whole course, many times over.
+const DISK: &str = "3g";
+const SETTLED: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Down,
+    Slow,
+    ReadOnly,
+    Full,
+}
+
+const MODES: [Mode; 4] = [Mode::Down, Mode::Slow, Mode::ReadOnly, Mode::Full];
+const ASKS: [&str; 2] = ["always", "when_available"];
+
+pub fn outages(lasting: Duration) -> Result<()> {
+    let mut verdicts = Verdicts::default();
+    let archive_max = ARCHIVE_MAX.to_string();
+    for ask in ASKS {
+        let asks = format!("\"{ask}\"");
+        let more = [("charge", "ask_store", asks.as_str()), ("redis", "max_archive", &archive_max)];
+        let course = Course::start((&format!("store-outage, asked {ask}"), 2), Some(DISK), &more)?;
+        course.start_processors()?;
+        let mut next = 0;
+        for mode in MODES {
+            println!("  {mode:?}");
+            next = one(&course, (mode, ask), next, lasting, &mut verdicts)?;
+        }
+        course.stop_processors()?;
+        course.exactly_once(next)?;
+        println!("  every transaction charged, stored and reported exactly once");
+    }
+    verdicts.told()
+}
+
+fn one(
+    course: &Course,
+    (mode, ask): (Mode, &str),
+    from: u32,
+    lasting: Duration,
+    verdicts: &mut Verdicts,
+) -> Result<u32> {
+    let flag = AtomicBool::new(false);
+    let next = thread::scope(|scope| {
+        let load = course.pour(scope, (from, RATE), &flag);
+        let seen = broken(course, (mode, ask), lasting, verdicts);
+        stop(&flag);
+        let next = joined(load);
+        seen.and(next)
+    })?;
+    let took = course.work_off(Duration::from_secs(600))?;
+    let figure = format!("all of it done {:.0} s afterwards", took.as_secs_f64());
+    verdicts.hold("it recovers by itself", &figure, true);
+    Ok(next)
+}
+
+fn broken(
+    course: &Course,
+    (mode, ask): (Mode, &str),
+    lasting: Duration,
+    verdicts: &mut Verdicts,
+) -> Result<()> {
+    thread::sleep(Duration::from_secs(10));
+    let postgres = course.stack.postgres.as_ref().ok_or_else(|| Error::new("no PostgreSQL"))?;
+    let undo = strike(postgres, mode)?;
+    thread::sleep(SETTLED.min(lasting));
+    let before = course.standing()?;
+    let first = course.stub.totals()?.requests;
+    let mut last = before.clone();
+    let mut archived: f64 = 0.0;
+    let mut paused = false;
+    watch(lasting.saturating_sub(SETTLED), |_| {
+        last = course.standing()?;
+        archived = archived.max(course.metric("tollbridge_held", "queue=\"archive\""));
+        paused |= course.metric("tollbridge_intake_paused", "reason=\"archive_full\"") > 0.0;
+        Ok(())
+    })?;
+    let attempts = course.stub.totals()?.requests - first;
+    undo(postgres)?;
+    for (before, after) in before.resident.into_iter().zip(last.resident) {
+        // What waits in the archive queue is held in memory too.
+        let most = before + before / 2 + u64::from(ARCHIVE_MAX) * 4_096;
+        let figure = format!("{} KiB, then {} KiB", before >> 10, after >> 10);
+        verdicts.hold("memory of a processor is bounded", &figure, after <= most);
+    }
+    let figure = format!("{attempts} requests in {:.0} s", lasting.as_secs_f64());
+    if (mode, ask) == (Mode::Down, "always") {
+        verdicts.hold("first attempts stop at once", &figure, attempts == 0);
+    } else if ask == "when_available" && mode != Mode::Slow {
+        let processors = course.processors.len() as f64;
+        let most = f64::from(ARCHIVE_MAX) * processors;
+        let held = format!("{archived:.0} held, at most {most:.0}; {figure}");
+        verdicts.hold(
+            "charging goes on until the archive queue is full",
+            &held,
+            archived <= most * 1.2,
+        );
+        let is_due = f64::from(RATE) * lasting.as_secs_f64() > 2.0 * most;
+        verdicts.hold("and intake stops by depth", &format!("{paused}"), paused || !is_due);
+    } else {
+        println!("       {figure}, {archived:.0} held in the archive queue");
+    }
+    Ok(())
+}
+
+type Undo = Box<dyn FnOnce(&Postgres) -> Result<()>>;
+
+fn strike(postgres: &Postgres, mode: Mode) -> Result<Undo> {
+    match mode {
+        Mode::Down => {
+            postgres.stop()?;
+            Ok(Box::new(Postgres::restart))
+        }
+        Mode::Slow => {
+            postgres.psql(
+                "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
+                     $$ BEGIN PERFORM pg_sleep(2); RETURN NULL; END $$;
+                 CREATE TRIGGER slow BEFORE INSERT ON transactions
+                     FOR EACH STATEMENT EXECUTE FUNCTION slow()",
+            )?;
+            Ok(Box::new(|postgres| {
+                postgres.psql("DROP TRIGGER slow ON transactions; DROP FUNCTION slow()").map(drop)
+            }))
+        }
+        Mode::ReadOnly => {
+            read_only(postgres, "on")?;
+            Ok(Box::new(|postgres| read_only(postgres, "off")))
+        }
+        Mode::Full => {
+            let filler = fill(postgres.disk_path())?;
+            Ok(Box::new(move |_| {
+                fs::remove_file(&filler).map_err(|e| Error::new(format!("make room: {e}")))
+            }))
+        }
+    }
+}
+
+/// Sessions that are open keep what they began with, so they are ended.
+fn read_only(postgres: &Postgres, state: &str) -> Result<()> {
+    let sql = format!(
+        "SET default_transaction_read_only = off;
+         ALTER DATABASE postgres SET default_transaction_read_only = {state};
+         SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
+    );
+    postgres.psql(&sql).map(drop)
+}
+
+/// Fills the disk below this folder to its last byte.
+fn fill(folder: Option<PathBuf>) -> Result<PathBuf> {
+    let failed = |e: std::io::Error| Error::new(format!("fill a disk: {e}"));
+    let folder = folder.ok_or_else(|| Error::new("PostgreSQL does not run"))?;
+    let path = folder.join("filler");
+    let mut file = File::create(&path).map_err(failed)?;
+    let chunk = [b'x'; 64 * 1024];
+    for size in [chunk.len(), 1] {
+        loop {
+            match file.write(&chunk[..size]) {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(e) if e.kind() == ErrorKind::StorageFull => break,
+                Err(e) => return Err(failed(e)),
+            }
+        }
+    }
+    Ok(path)
+}
