@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `gateway-outage` | 5,000 transactions a second, and a gateway that refuses everything for ten minutes |
 //! | `store-outage` | a store that is down, slow, read-only or full for ten minutes each, with both ways to ask it |
-//! | `governors` | a rate of 1,000 a second over three processes; first attempts beside as many repeats as there may be |
+//! | `governors` | 1,000 a second over three processes; first attempts beside as many repeats as there may be |
 //! | `redis-full` | a Redis without room for what waits while the store stands still, again and again |
 //!
 //! Every transaction is charged, stored and reported exactly once in the end, or there is no figure.

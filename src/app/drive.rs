@@ -15,7 +15,7 @@ use self::begin as carry_out;
 #[cfg(feature = "failpoints")]
 use super::failpoints::begin as carry_out;
 use crate::domain::time::Boot;
-use crate::pipeline::{Call, CallId, Effect, Engine, Event, Level, Note, Reply, Survey, Tuned};
+use crate::pipeline::{Call, CallId, Effect, Engine, Event, Level, Note, Reply, Survey};
 use crate::ports::gateway::Gateway;
 use crate::ports::publisher::Publisher;
 use crate::ports::queue::Queue;
@@ -65,11 +65,12 @@ pub(super) struct Done {
     pub(super) began: Boot,
 }
 
-/// Runs until the pipeline says that it has finished. `stop` resolves when it shall finish what is in flight.
+/// Runs until the pipeline says that it has finished. Events come from the source, and beside it from whoever has
+/// something to tell the pipeline. `stop` resolves when it shall finish what is in flight.
 pub async fn drive<S, P, Q, G, D, C>(
     engine: &mut Engine,
     ports: &Ports<S, P, Q, G, D, C>,
-    (mut events, mut tuned): (UnboundedReceiver<SourceEvent>, UnboundedReceiver<Box<Tuned>>),
+    (mut events, mut told): (UnboundedReceiver<SourceEvent>, UnboundedReceiver<Event>),
     stop: impl Future<Output = ()>,
     observer: &mut impl Observer,
 ) -> Ended
@@ -111,7 +112,7 @@ where
                 engine.handle(ports.clock.now(), Event::Stop);
             }
             Some(event) = events.recv() => hear(engine, ports, event),
-            Some(tuned) = tuned.recv() => engine.handle(ports.clock.now(), Event::Tuned(tuned)),
+            Some(event) = told.recv() => engine.handle(ports.clock.now(), event),
             Some(done) = calls.next(), if !calls.is_empty() => take(engine, ports, observer, done),
             () = tokio::time::sleep(wait) => {}
         }

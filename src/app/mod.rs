@@ -1,7 +1,9 @@
 //! Builds the parts, runs the route over them, and tells operators how it is.
 
+mod alerting;
 pub mod check;
 pub mod dlq;
+mod doubts;
 pub mod drive;
 pub mod exit;
 #[cfg(feature = "failpoints")]

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
+
+use super::alerting::Sight;
 use super::drive::Observer;
 use super::idle::LogEnds;
 use super::status::{Part, Status};
@@ -25,6 +28,8 @@ pub struct Observing {
     meters: Meters,
     status: Arc<Status>,
     ends: LogEnds,
+    /// For the rules of the group.
+    sight: watch::Sender<Sight>,
     shown: Gauges,
     shown_at: Boot,
     troubles: BTreeMap<&'static str, Lasting>,
@@ -39,9 +44,14 @@ struct Lasting {
 
 impl Observing {
     #[must_use]
-    pub fn new(meters: Meters, status: Arc<Status>, ends: LogEnds) -> Self {
-        let shown = Gauges::default();
-        Self { meters, status, ends, shown, shown_at: Boot(0), troubles: BTreeMap::new() }
+    pub fn new(
+        meters: Meters,
+        status: Arc<Status>,
+        ends: LogEnds,
+        sight: watch::Sender<Sight>,
+    ) -> Self {
+        let (shown, shown_at, troubles) = (Gauges::default(), Boot(0), BTreeMap::new());
+        Self { meters, status, ends, sight, shown, shown_at, troubles }
     }
 
     fn count(&self, now: &Gauges) {
@@ -164,6 +174,7 @@ impl Observer for Observing {
         self.count(&gauges);
         self.set(&gauges);
         self.tell(&gauges, now);
+        self.sight.send_replace(Sight::of(&gauges));
         self.shown = gauges;
     }
 

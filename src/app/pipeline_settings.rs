@@ -10,7 +10,6 @@ use crate::config::Config;
 use crate::config::charge::{AskStore as AskStoreKey, Order as OrderKey};
 use crate::config::gateway::Concurrency;
 use crate::config::kafka::StartAt;
-use crate::domain::alerts::Levels;
 use crate::domain::gate::Bounds;
 use crate::domain::retry::KeyLife;
 use crate::pipeline::{AskStore, Begin, Order, Settings, Tuned};
@@ -95,11 +94,6 @@ pub(super) fn of(
 /// What may change later.
 pub(super) fn tuned(config: &Config) -> Tuned {
     let g = &config.gateway;
-    let levels = |rule: &crate::config::alerts::Rule| Levels {
-        raise: rule.raise,
-        clear: rule.clear,
-        lasting: rule.lasting,
-    };
     Tuned {
         gate: Bounds {
             in_flight_max: g.max_in_flight,
@@ -109,7 +103,5 @@ pub(super) fn tuned(config: &Config) -> Tuned {
             failures_max: g.breaker,
         },
         pause: config.charge.pause,
-        temp_depth: levels(&config.alerts.temp_depth),
-        archive_depth: levels(&config.alerts.archive_depth),
     }
 }

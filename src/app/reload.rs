@@ -6,12 +6,14 @@ use std::time::{Duration, SystemTime};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::watch;
 
+use super::alerting::AllLevels;
 use super::pipeline_settings;
 use crate::config::changes::{Change, changes};
 use crate::config::show::Shown;
 use crate::config::{Config, Sources};
-use crate::pipeline::Tuned;
+use crate::pipeline::{Event, Tuned};
 use crate::telemetry::log;
 
 /// How often the file is looked at.
@@ -26,6 +28,20 @@ pub(super) struct Reloading {
     shown: Vec<Shown>,
     /// More calls than the process was started with have no sockets kept for them.
     in_flight_max: usize,
+}
+
+/// What takes effect beside the pipeline.
+#[derive(Debug, Clone)]
+pub(super) struct Current {
+    pub levels: AllLevels,
+    /// The emergency stop.
+    pub pause: bool,
+}
+
+impl Current {
+    pub fn of(config: &Config) -> Self {
+        Self { levels: config.alerts.levels.clone(), pause: config.charge.pause }
+    }
 }
 
 /// A file as it was last looked at.
@@ -48,13 +64,13 @@ impl Reloading {
         }
     }
 
-    /// Sends what takes effect to the pipeline, for as long as it runs.
-    pub async fn run(mut self, tuned: UnboundedSender<Box<Tuned>>) {
+    /// Sends what takes effect to the pipeline and to the alerting, for as long as they run.
+    pub async fn run(mut self, route: UnboundedSender<Event>, current: watch::Sender<Current>) {
         loop {
             let why = self.next().await;
-            if let Some(changed) = self.read(why)
-                && tuned.send(Box::new(changed)).is_err()
-            {
+            let Some((tuned, changed)) = self.read(why) else { continue };
+            current.send_replace(changed);
+            if route.send(Event::Tuned(Box::new(tuned))).is_err() {
                 return;
             }
         }
@@ -85,7 +101,7 @@ impl Reloading {
         }
     }
 
-    fn read(&mut self, why: &str) -> Option<Tuned> {
+    fn read(&mut self, why: &str) -> Option<(Tuned, Current)> {
         let (config, shown) = match Config::with_shown(&self.sources) {
             Ok(read) => read,
             Err(errors) => {
@@ -116,7 +132,7 @@ impl Reloading {
             tracing::warn!("gateway.max_in_flight: more than {most} needs a restart; it is {most}");
             tuned.gate.in_flight_max = most;
         }
-        Some(tuned)
+        Some((tuned, Current::of(&config)))
     }
 }
 

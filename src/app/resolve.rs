@@ -42,22 +42,37 @@ pub async fn resolve(
     watch: &mut impl Watch,
 ) -> anyhow::Result<Done> {
     let store = AnyStore::of(&config.store).map_err(|error| Exit::BadConfig.because(error))?;
-    let (settings, reader) = reader(config)?;
-    let codec = EventCodec::new(schemas::events_format(config).await?, &config.kafka.group_id);
-    let done = Resolving { settings, reader, codec, store: &store }.run(resolution, watch).await;
+    let done = Resolving::of(config, &store).await?.run(resolution, watch).await;
     store.close().await;
     done
 }
 
-struct Resolving<'a> {
+/// What it takes to resolve. Kafka is asked by calls that block.
+pub(super) struct Resolving<'a> {
     settings: Arc<Settings>,
     reader: Reader,
     codec: EventCodec,
     store: &'a AnyStore,
 }
 
-impl Resolving<'_> {
-    async fn run(&self, resolution: &Resolution, watch: &mut impl Watch) -> anyhow::Result<Done> {
+impl<'a> Resolving<'a> {
+    /// # Errors
+    /// `Exit::BadConfig`, or no schema registry.
+    pub(super) async fn of(config: &Config, store: &'a AnyStore) -> anyhow::Result<Self> {
+        let (settings, reader) = reader(config)?;
+        let codec = EventCodec::new(schemas::events_format(config).await?, &config.kafka.group_id);
+        Ok(Self { settings, reader, codec, store })
+    }
+
+    /// Row and audit, then the event.
+    ///
+    /// # Errors
+    /// As for [`resolve`].
+    pub(super) async fn run(
+        &self,
+        resolution: &Resolution,
+        watch: &mut impl Watch,
+    ) -> anyhow::Result<Done> {
         let row = self.store.ask(std::slice::from_ref(&resolution.id)).await.map_err(store_gone)?;
         let Some(row) = row.first() else {
             bail!(Refusal::Missing(resolution.id.clone()));

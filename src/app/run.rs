@@ -6,16 +6,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::anyhow;
+use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::mpsc::unbounded_channel;
+use tokio::sync::watch;
 
+use super::alerting::{self, Sight};
 use super::check::{self, State};
+use super::doubts;
 use super::drive::{Ended, Ports, drive};
 use super::exit::Exit;
 use super::http::{Observed, start as serve_http};
 use super::idle;
 use super::observe::Observing;
 use super::pipeline_settings;
-use super::reload::Reloading;
+use super::reload::{Current, Reloading};
 use super::schemas;
 use super::settings;
 use super::status::{Part, Status};
@@ -26,7 +30,9 @@ use crate::adapters::kafka::{self, Admin, Reader};
 use crate::adapters::redis::RedisQueue;
 use crate::adapters::system::SystemClock;
 use crate::config::{Config, Sources};
+use crate::domain::alerts::Speaker;
 use crate::domain::id::Partition;
+use crate::domain::time::Now;
 use crate::pipeline::{Engine, Formats};
 use crate::ports::source::Source;
 use crate::ports::store::{Store, StoreIdentity};
@@ -84,8 +90,8 @@ async fn process(
         .map_err(|error| Exit::BadConfig.because(error))?;
     let clock = SystemClock;
     let kafka_settings = Arc::new(settings::kafka(config));
-    let queue =
-        RedisQueue::new(&settings::redis(config)).map_err(|e| Exit::BadConfig.because(e))?;
+    let queue = RedisQueue::new(&settings::redis(config));
+    let queue = Arc::new(queue.map_err(|e| Exit::BadConfig.because(e))?);
     let store = AnyStore::of(&config.store).map_err(|e| Exit::BadConfig.because(e))?;
     let profile = settings::profile(config)?;
     let gateway = HttpGateway::new(&settings::gateway(config, &profile))
@@ -102,9 +108,57 @@ async fn process(
     let (source, publisher) = kafka::connect((*kafka_settings).clone(), sender)
         .map_err(|e| Exit::BadConfig.because(e))?;
 
-    let now = clock.now();
-    let status = Arc::new(Status::new(now.boot));
     let (meters, metrics) = Meters::new();
+    let status = serve(config, metrics, clock.now())?;
+    let set = pipeline_settings::of(config, options, &found, &profile, &kafka_settings);
+    let formats = formats(config, &profile).await?;
+    tracing::info!(
+        records = set.bound_lead,
+        "first attempts are announced so many records of each partition ahead: what is in doubt without having been \
+         sent, after an outage that outlives gateway.key_ttl, is at most that"
+    );
+    let speaker = Speaker { group: config.kafka.group_id.clone(), instance: set.instance.clone() };
+    let mut engine = Engine::new(set, formats, fastrand::u64(..), clock.now());
+    let ends = idle::follow_log_ends(&kafka_settings, found.partitions.clone());
+    let events = schemas::learnt(config, &status, events)?;
+    let (shows, sight) = watch::channel(Sight::default());
+    let (sets, current) = watch::channel(Current::of(config));
+    let (route, told) = unbounded_channel();
+    let beside = Arc::new(AnyStore::beside(&config.store).map_err(|e| Exit::BadConfig.because(e))?);
+    let parts = alerting::Parts {
+        speaker,
+        kafka: Arc::clone(&kafka_settings),
+        partitions: found.partitions.clone(),
+        queue: Arc::clone(&queue),
+        store: Arc::clone(&beside),
+        sight: sight.clone(),
+        current: current.clone(),
+        meters: meters.rules.clone(),
+    };
+    let mut observer = Observing::new(meters, status, ends, shows);
+    let ports = Ports {
+        source: Arc::new(source),
+        publisher: Arc::new(publisher),
+        queue,
+        gateway: Arc::new(gateway),
+        store: Arc::new(store),
+        clock,
+        #[cfg(feature = "failpoints")]
+        failpoints,
+    };
+    let idle = idle::until_idle(&kafka_settings, found.partitions, options.until_idle, progress);
+    let stop = signals.first_or(idle);
+    doubts::start(config, &profile, sight, current)?;
+    alerting::start(parts, config, route.clone());
+    tokio::spawn(reloading.run(route, sets));
+    let ended = drive(&mut engine, &ports, (events, told), stop, &mut observer).await;
+    tokio::time::timeout(config.store.timeout, beside.close()).await.ok();
+    finish(config, &ports, ended).await
+}
+
+/// Metrics and health, for whoever asks.
+fn serve(config: &Config, metrics: PrometheusHandle, now: Now) -> anyhow::Result<Arc<Status>> {
+    let status = Arc::new(Status::new(now.boot));
     let observed = Observed { status: Arc::clone(&status), metrics, started: now.wall };
     let listening = serve_http(config.http.listen, observed).map_err(|error| {
         let listen = config.http.listen.map(|address| address.to_string()).unwrap_or_default();
@@ -117,34 +171,7 @@ async fn process(
     for part in [Part::Kafka, Part::Redis, Part::Store, Part::Gateway, Part::SchemaRegistry] {
         status.fine(part);
     }
-
-    let set = pipeline_settings::of(config, options, &found, &profile, &kafka_settings);
-    let formats = formats(config, profile).await?;
-    tracing::info!(
-        records = set.bound_lead,
-        "first attempts are announced so many records of each partition ahead: what is in doubt without having been \
-         sent, after an outage that outlives gateway.key_ttl, is at most that"
-    );
-    let mut engine = Engine::new(set, formats, fastrand::u64(..), now);
-    let ends = idle::follow_log_ends(&kafka_settings, found.partitions.clone());
-    let events = schemas::learnt(config, &status, events)?;
-    let mut observer = Observing::new(meters, status, ends);
-    let ports = Ports {
-        source: Arc::new(source),
-        publisher: Arc::new(publisher),
-        queue: Arc::new(queue),
-        gateway: Arc::new(gateway),
-        store: Arc::new(store),
-        clock,
-        #[cfg(feature = "failpoints")]
-        failpoints,
-    };
-    let idle = idle::until_idle(&kafka_settings, found.partitions, options.until_idle, progress);
-    let stop = signals.first_or(idle);
-    let (sender, tuned) = unbounded_channel();
-    tokio::spawn(reloading.run(sender));
-    let ended = drive(&mut engine, &ports, (events, tuned), stop, &mut observer).await;
-    finish(config, &ports, ended).await
+    Ok(status)
 }
 
 async fn finish<P, Q, G, C>(
@@ -163,10 +190,10 @@ async fn finish<P, Q, G, C>(
     }
 }
 
-async fn formats(config: &Config, profile: Profile) -> anyhow::Result<Formats> {
+async fn formats(config: &Config, profile: &Profile) -> anyhow::Result<Formats> {
     let decoder = settings::decoder(config)?;
     let events = EventCodec::new(schemas::events_format(config).await?, &config.kafka.group_id);
-    let recipe = profile.recipe;
+    let (profile, recipe) = (profile.clone(), profile.recipe);
     Ok(Formats { decoder, events, profile, recipe })
 }
 

@@ -55,6 +55,15 @@ impl AnyStore {
         Self::connect(config.url.expose(), &config.into())
     }
 
+    /// The same with a connection of its own, for who asks beside the route.
+    ///
+    /// # Errors
+    /// As for [`Self::connect`].
+    pub fn beside(config: &config::store::Store) -> Result<Self, StoreError> {
+        let settings = StoreSettings { max_connections: 1, ..config.into() };
+        Self::connect(config.url.expose(), &settings)
+    }
+
     /// By the scheme of the url: `sqlite:`, `postgres://` or `clickhouse://`. Connects only when something is asked of
     /// it.
     ///
@@ -114,6 +123,46 @@ impl AnyStore {
             Self::Sqlite(store) => store.resolve(resolution).await,
             Self::Postgres(store) => store.resolve(resolution).await,
             Self::Clickhouse(store) => store.resolve(resolution).await,
+        }
+    }
+
+    /// How many doubts are open, of whatever topic.
+    pub async fn count_doubts(&self) -> Result<u64, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.count_doubts().await,
+            Self::Postgres(store) => store.count_doubts().await,
+            Self::Clickhouse(store) => store.count_doubts().await,
+        }
+    }
+
+    /// Some open doubts of a topic, in the order of their ids, after `after`; none: there are no more.
+    pub async fn doubts(
+        &self,
+        topic: &str,
+        after: Option<&TransactionId>,
+    ) -> Result<Vec<Outcome>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.doubts(topic, after, PAGE_ROWS).await,
+            Self::Postgres(store) => store.doubts(topic, after, PAGE_ROWS).await,
+            Self::Clickhouse(store) => store.doubts(topic, after, PAGE_ROWS).await,
+        }
+    }
+
+    /// Resolutions by `by` of a topic's rows whose event was not noted as told, the oldest first.
+    pub async fn untold(&self, by: &str, topic: &str) -> Result<Vec<Resolution>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.untold(by, topic).await,
+            Self::Postgres(store) => store.untold(by, topic).await,
+            Self::Clickhouse(store) => store.untold(by, topic).await,
+        }
+    }
+
+    /// Notes that the event of a resolution stands on Kafka.
+    pub async fn note_told(&self, resolution: &Resolution) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(store) => store.note_told(resolution).await,
+            Self::Postgres(store) => store.note_told(resolution).await,
+            Self::Clickhouse(store) => store.note_told(resolution).await,
         }
     }
 

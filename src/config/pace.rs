@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::reader::Reader;
+use super::units::Periods;
 
 /// Storing what was approved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,12 +17,14 @@ pub struct Flush {
 }
 
 /// Asking again for what has no answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sweep {
     /// The temp queue is counted this often.
     pub interval: Duration,
     /// An entry is asked for again once its last attempt is this long ago.
     pub min_age: Duration,
+    /// How old a doubt is at each look, where the gateway has lookups; the last one over and over. Empty: never.
+    pub doubts: Vec<Duration>,
 }
 
 /// Kafka transactions.
@@ -46,9 +49,23 @@ impl Sweep {
         Self {
             interval: r.period("sweep.interval", "5s", ["50ms", "10m"]),
             min_age: r.period("sweep.min_age", "30s", ["50ms", "1d"]),
+            doubts: doubts(r),
         }
     }
 }
+
+fn doubts(r: &mut Reader<'_>) -> Vec<Duration> {
+    const KEY: &str = "sweep.doubts";
+    let Periods(ages) = r.or(KEY, Periods(DOUBTS.map(Duration::from_secs).to_vec()));
+    if !ages.is_sorted_by(|one, next| one < next) || ages.first().is_some_and(Duration::is_zero) {
+        let problem = "each age must be above the one before, and the first above 0";
+        r.refuse(KEY, problem, "Write for example \"5m, 1h, 1d\", or \"off\".");
+    }
+    ages
+}
+
+/// Seconds: five minutes, an hour, a day.
+const DOUBTS: [u64; 3] = [300, 3_600, 86_400];
 
 impl Publish {
     pub(super) fn read(r: &mut Reader<'_>) -> Self {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use figment::value::Value;
 
 use super::secret::{Secret, SecretUrl};
-use super::units::{BadUnit, Period, Size};
+use super::units::{BadUnit, Period, Periods, Size};
 
 /// A type that a key can have.
 pub(super) trait Setting: Sized {
@@ -133,6 +133,17 @@ impl Setting for Period {
         match value {
             Value::String(_, text) => text.parse().map_err(|bad: BadUnit| bad.to_string()),
             _ => Err("a duration in quotes is expected: \"250ms\", \"5s\", \"24h\"".to_owned()),
+        }
+    }
+}
+
+impl Setting for Periods {
+    const FORM: &str = "durations with commas between them, or \"off\"";
+
+    fn read(value: &Value, _: bool) -> Result<Self, String> {
+        match value {
+            Value::String(_, text) => text.parse().map_err(|bad: BadUnit| bad.to_string()),
+            _ => Err("durations in quotes are expected: \"5m, 1h, 1d\"".to_owned()),
         }
     }
 }

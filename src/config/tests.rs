@@ -2,6 +2,7 @@
 
 use super::redis::Topology;
 use super::*;
+use crate::domain::alerts::Rule;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::Write;
@@ -55,7 +56,8 @@ fn a_minimal_file_is_enough() {
     assert_eq!(config.gateway.key_ttl, Duration::from_hours(24));
     assert_eq!(config.store.url.expose(), "sqlite:tollbridge.db");
     assert_eq!(config.http.listen.unwrap().port(), 9464);
-    assert_eq!(config.alerts.temp_depth.raise, 6144);
+    assert_eq!(config.alerts.levels.len(), Rule::ALL.len());
+    assert_eq!(config.alerts.levels[&Rule::TempDepth].raise, 6144);
 }
 
 #[test]
@@ -172,6 +174,17 @@ fn values_of_a_wrong_type_or_range_are_refused() {
         "[alerts.temp_depth]\nraise = 10\nclear = 10",
         &["alerts.temp_depth.clear = 10", "10 is not below"],
     );
+    refused("[alerts.success_rate]\nclear = 40", &["alerts.success_rate.clear = 40", "not above"]);
+    refused("[alerts.doubts_open]\nraise = 0", &["nothing to tell"]);
+    refused("[alerts]\noff = [\"lag\"]", &["alerts.off", "no rule lag", "consumer_lag"]);
+}
+
+#[test]
+fn a_rule_may_be_off_and_an_age_is_a_duration() {
+    let text = "[alerts]\noff = [\"consumer_lag\"]\n[alerts.temp_age]\nraise = \"10m\"";
+    let levels = load(&format!("{MINIMAL}{text}"), &[], &[]).unwrap().alerts.levels;
+    assert_eq!(levels.get(&Rule::ConsumerLag), None);
+    assert_eq!((levels[&Rule::TempAge].raise, levels[&Rule::TempAge].clear), (600, 60));
 }
 
 #[test]

@@ -9,6 +9,34 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Period(pub Duration);
 
+/// Durations that read and print as one text with commas, or `off` for none.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Periods(pub Vec<Duration>);
+
+const NO_PERIODS: &str = "off";
+
+impl FromStr for Periods {
+    type Err = BadUnit;
+
+    fn from_str(text: &str) -> Result<Self, BadUnit> {
+        if text == NO_PERIODS {
+            return Ok(Self::default());
+        }
+        let each = text.split(',').map(|one| Ok(one.trim().parse::<Period>()?.0));
+        each.collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl fmt::Display for Periods {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str(NO_PERIODS);
+        }
+        let each: Vec<String> = self.0.iter().map(|one| Period(*one).to_string()).collect();
+        f.write_str(&each.join(", "))
+    }
+}
+
 /// A number of bytes that reads and prints as one whole number and one of `B KiB MiB GiB`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Size(pub u64);
@@ -104,6 +132,19 @@ mod tests {
         }
         assert_eq!("99999999999999999999s".parse::<Period>(), Err(BadUnit(TOO_LARGE)));
         assert_eq!("18446744073709551615d".parse::<Period>(), Err(BadUnit(TOO_LARGE)));
+    }
+
+    #[test]
+    fn durations_stand_behind_one_another_with_commas() {
+        let minutes = |all: &[u64]| Periods(all.iter().map(|m| Duration::from_mins(*m)).collect());
+        assert_eq!("5m,1h, 1d".parse(), Ok(minutes(&[5, 60, 1440])));
+        assert_eq!("off".parse(), Ok(Periods::default()));
+        for text in ["5m, 1h, 1d", "10s", "off"] {
+            assert_eq!(text.parse::<Periods>().unwrap().to_string(), text);
+        }
+        for bad in ["", "5m,", "5m 1h", "off, 5m"] {
+            assert_eq!(bad.parse::<Periods>(), Err(BadUnit(PERIOD_FORM)), "{bad}");
+        }
     }
 
     #[test]

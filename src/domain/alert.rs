@@ -18,7 +18,7 @@ pub enum Severity {
 pub struct Alert {
     /// The same for the raising and the clearing; tells repeats apart.
     pub alert_id: String,
-    /// `temp_queue_depth`, `archive_queue_depth`, `other_payload`, `in_doubt`
+    /// One of [`super::alerts::Rule`] by its name, or of a single transaction: `other_payload`, `in_doubt`.
     pub rule: String,
     pub state: AlertState,
     pub severity: Severity,

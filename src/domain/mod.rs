@@ -7,6 +7,7 @@ pub mod answer;
 pub mod balance;
 pub mod batch;
 pub mod classify;
+pub mod doubts;
 pub mod gate;
 pub mod hex;
 pub mod id;

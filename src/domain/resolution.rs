@@ -15,6 +15,15 @@ pub enum Finding {
 }
 
 impl Finding {
+    /// As the store has it: `charged` with the gateway's id, or `not_charged`.
+    #[must_use]
+    pub fn of(name: &str, gateway_id: Option<String>) -> Self {
+        match (name, gateway_id) {
+            ("charged", Some(gateway_id)) => Self::Charged { gateway_id },
+            _ => Self::NotCharged,
+        }
+    }
+
     /// As in the store: `charged`, `not_charged`.
     #[must_use]
     pub fn as_str(&self) -> &'static str {

@@ -149,6 +149,7 @@ impl Engine {
             Event::Source(event) => self.on_source(event),
             Event::Reply(call, reply) => self.on_reply(call, reply),
             Event::Tuned(tuned) => self.on_tuned(*tuned),
+            Event::Alert(alert) => self.on_group_alert(&alert),
             Event::Tick => {}
             Event::Stop => self.on_stop(),
         }

@@ -120,6 +120,8 @@ pub struct Gauges {
     pub archive_age: Duration,
     /// As Redis counts: of our partitions; for the whole group where we own partition 0.
     pub depth: Depth,
+    /// The same where it is for the whole group and Redis has just said so.
+    pub group_depth: Option<Depth>,
     pub redis_full: bool,
     pub pauses: BTreeSet<Pause>,
     pub trouble: Trouble,

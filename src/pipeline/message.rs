@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::settings::Tuned;
+use crate::domain::alert::Alert;
 use crate::domain::id::{Epoch, Offset, Partition, TransactionId, Version};
 use crate::domain::outcome::Outcome;
 use crate::domain::window::Counted;
@@ -32,6 +33,8 @@ pub enum Event {
     Reply(CallId, Reply),
     /// Other bounds and levels, from now on.
     Tuned(Box<Tuned>),
+    /// To be told with the next transaction.
+    Alert(Box<Alert>),
     /// Time has passed; whatever is due happens.
     Tick,
     /// Finish what is in flight and end.

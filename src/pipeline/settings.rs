@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::alerts::Levels;
 use crate::domain::gate::Bounds;
 use crate::domain::id::{Partition, StoreId};
 use crate::domain::retry::{KeyLife, Lookup};
@@ -90,6 +89,4 @@ pub struct Tuned {
     pub gate: Bounds,
     /// The emergency stop: no request leaves.
     pub pause: bool,
-    pub temp_depth: Levels,
-    pub archive_depth: Levels,
 }

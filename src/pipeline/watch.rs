@@ -1,20 +1,16 @@
-//! Watch: both queues' depths against their levels, and the alerts that single transactions cause.
+//! Watch: how many entries both queues hold, and the alerts: those that single transactions cause, and those of the
+//! group's rules, which are decided elsewhere and go out with the next transaction.
 
 use super::engine::{Engine, Pending};
 use super::message::{Call, Slot};
 use crate::domain::alert::{Alert, AlertState, Severity};
-use crate::domain::alerts::{Change, Levels, Watch};
 use crate::domain::id::{Partition, TransactionId};
 use crate::domain::outcome::Outcome;
-use crate::domain::time::{Boot, Wall};
+use crate::domain::time::Boot;
 use crate::ports::queue::{Depth, QueueError};
 
 #[derive(Debug, Default)]
 pub struct Watches {
-    temp: Watch,
-    archive: Watch,
-    temp_since: Wall,
-    archive_since: Wall,
     asked_at: Boot,
     open: bool,
 }
@@ -44,6 +40,7 @@ impl Engine {
         self.watches.asked_at = now;
         if counted.is_empty() {
             self.gauges.depth = Depth::default();
+            self.gauges.group_depth = None;
             return;
         }
         self.watches.open = true;
@@ -57,7 +54,10 @@ impl Engine {
         result: Result<Vec<Depth>, QueueError>,
     ) {
         self.watches.open = false;
-        let Ok(depths) = result else { return };
+        let Ok(depths) = result else {
+            self.gauges.group_depth = None;
+            return;
+        };
         for (partition, depth) in of.iter().zip(&depths) {
             if let Some(p) = self.owned.get_mut(partition).filter(|p| p.is_running()) {
                 p.notice_leftovers(depth.temp + depth.archive);
@@ -67,25 +67,7 @@ impl Engine {
         let temp = depths.iter().map(|d| d.temp).sum::<u64>();
         let archive = depths.iter().map(|d| d.archive).sum::<u64>().saturating_sub(stored);
         self.gauges.depth = Depth { temp, archive };
-        if !for_group {
-            return;
-        }
-        let (boot, wall) = (self.now.boot, self.now.wall);
-        let levels = (self.set.tuned.temp_depth, self.set.tuned.archive_depth);
-        if let Some(change) = self.watches.temp.observe(temp, &levels.0, boot) {
-            if change == Change::Raised {
-                self.watches.temp_since = wall;
-            }
-            let since = self.watches.temp_since;
-            self.alert_depth("temp_queue_depth", change, temp, &levels.0, since);
-        }
-        if let Some(change) = self.watches.archive.observe(archive, &levels.1, boot) {
-            if change == Change::Raised {
-                self.watches.archive_since = wall;
-            }
-            let since = self.watches.archive_since;
-            self.alert_depth("archive_queue_depth", change, archive, &levels.1, since);
-        }
+        self.gauges.group_depth = for_group.then_some(self.gauges.depth);
     }
 
     /// Approved entries whose row is stored and whose publish is still to come: no backlog of the archive queue.
@@ -99,43 +81,6 @@ impl Engine {
                 .count() as u64
         };
         self.owned.values().map(of).sum()
-    }
-
-    fn alert_depth(
-        &mut self,
-        rule: &'static str,
-        change: Change,
-        depth: u64,
-        levels: &Levels,
-        since: Wall,
-    ) {
-        let (state, threshold, message) = match change {
-            Change::Raised => (
-                AlertState::Raised,
-                levels.raise,
-                format!(
-                    "{depth} transactions wait, {} is the level; look at the gateway (temp queue) or the store \
-                     (archive queue) first",
-                    levels.raise
-                ),
-            ),
-            Change::Cleared => {
-                (AlertState::Cleared, levels.clear, format!("{depth} transactions wait"))
-            }
-        };
-        self.send_alert(Alert {
-            alert_id: format!("{}:{rule}:{}", self.set.group, since.0),
-            rule: rule.to_owned(),
-            state,
-            severity: Severity::Warning,
-            observed: depth,
-            threshold,
-            unit: "transactions".to_owned(),
-            instance: self.set.instance.clone(),
-            since,
-            at: self.now.wall,
-            message,
-        });
     }
 
     /// The same id was published with another payload.
@@ -177,7 +122,7 @@ impl Engine {
 
     fn alert_one(&mut self, rule: &str, what: &str, severity: Severity, message: String) {
         let at = self.now.wall;
-        self.send_alert(Alert {
+        self.send_alert(&Alert {
             alert_id: format!("{}:{rule}:{what}", self.set.group),
             rule: rule.to_owned(),
             state: AlertState::Raised,
@@ -192,8 +137,15 @@ impl Engine {
         });
     }
 
-    fn send_alert(&mut self, alert: Alert) {
-        let message = self.alert_message(&alert);
+    /// Where partition 0 is gone by now its next owner tells it.
+    pub(super) fn on_group_alert(&mut self, alert: &Alert) {
+        if self.owned.contains_key(&Partition(0)) {
+            self.send_alert(alert);
+        }
+    }
+
+    fn send_alert(&mut self, alert: &Alert) {
+        let message = self.alert_message(alert);
         self.gauges.alerts += 1;
         self.publisher.alerts.push(message);
     }

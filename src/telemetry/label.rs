@@ -1,6 +1,7 @@
 //! The values that labels can have: closed lists, so that no label ever carries an id and every series exists from
 //! the start.
 
+use crate::domain::alerts::Rule;
 use crate::domain::classify::RequestKind;
 use crate::domain::outcome::Fate;
 
@@ -93,6 +94,14 @@ impl Label for Fate {
 
     fn as_str(self) -> &'static str {
         Fate::as_str(self)
+    }
+}
+
+impl Label for Rule {
+    const ALL: &'static [Self] = &Rule::ALL;
+
+    fn as_str(self) -> &'static str {
+        self.name()
     }
 }
 

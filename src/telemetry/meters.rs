@@ -12,6 +12,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use super::label::{Commit, Label, Meaning, Pause, Queue, Stage};
 use super::metric::{Kind, Metric, Unit};
+use crate::domain::alerts::Rule;
 use crate::domain::classify::RequestKind;
 use crate::domain::outcome::Fate;
 
@@ -22,6 +23,7 @@ pub const BUCKETS: [f64; 18] = [
 ];
 
 /// One handle for each value of a label.
+#[derive(Clone)]
 pub struct Family<L, H>(Vec<(L, H)>);
 
 impl<L: Label, H> Family<L, H> {
@@ -64,6 +66,7 @@ pub struct Meters {
     pub reclaims: Counter,
     pub refilled: Counter,
     pub alerts: Counter,
+    pub rules: RuleMeters,
     pub queue_depth: Family<Queue, Gauge>,
     pub held: Family<Queue, Gauge>,
     /// Seconds.
@@ -116,6 +119,7 @@ impl Meters {
             reclaims: count(Metric::Reclaims),
             refilled: count(Metric::Refilled),
             alerts: count(Metric::Alerts),
+            rules: RuleMeters::register(to),
             queue_depth: gauges(to, Metric::QueueDepth),
             held: gauges(to, Metric::Held),
             queue_oldest: gauges(to, Metric::QueueOldest),
@@ -129,6 +133,31 @@ impl Meters {
                 to.register_histogram(&key(Metric::StageSeconds, &labels), &METADATA)
             }),
         }
+    }
+}
+
+/// What the rules of the group read, and which are raised.
+#[derive(Debug, Clone)]
+pub struct RuleMeters {
+    reading: Family<Rule, Gauge>,
+    raised: Family<Rule, Gauge>,
+}
+
+impl RuleMeters {
+    fn register(to: &impl Recorder) -> Self {
+        let (reading, raised) = (gauges(to, Metric::AlertReading), gauges(to, Metric::AlertRaised));
+        let meters = Self { reading, raised };
+        for rule in Rule::ALL {
+            meters.show(rule, None, false);
+        }
+        meters
+    }
+
+    /// `None`: it is not known.
+    #[expect(clippy::cast_precision_loss, reason = "Prometheus counts in floats")]
+    pub fn show(&self, rule: Rule, reading: Option<u64>, is_raised: bool) {
+        self.reading.of(rule).set(reading.map_or(f64::NAN, |reading| reading as f64));
+        self.raised.of(rule).set(f64::from(u8::from(is_raised)));
     }
 }
 

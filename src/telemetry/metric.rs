@@ -86,6 +86,10 @@ metrics! {
         "Entries that Redis had lost and that were put back.";
     Alerts: "tollbridge_alerts_total" Counter Count ""
         "Alerts raised or cleared.";
+    AlertReading: "tollbridge_alert_reading" Gauge Count "rule"
+        "What a rule of the alerts reads, in its unit; NaN where another process speaks, or it is not known.";
+    AlertRaised: "tollbridge_alert_raised" Gauge Count "rule"
+        "1 while the rule is raised, in the process that speaks for the group.";
     QueueDepth: "tollbridge_queue_depth" Gauge Count "queue"
         "Entries in Redis: of the owned partitions, or of the whole group where partition 0 is among them.";
     Held: "tollbridge_held" Gauge Count "queue"

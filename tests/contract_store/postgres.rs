@@ -214,13 +214,31 @@ async fn tables_of_a_newer_program_are_refused_unless_they_may_be_used() {
     let set = |what: &str| {
         shared_postgres().psql_at(&url, &format!("UPDATE tollbridge_meta SET {what}")).unwrap();
     };
-    set("schema_version = 2");
+    set("schema_version = 3");
     assert!(matches!(store.migrate().await, Err(StoreError::Permanent(_))));
-    assert_eq!(store.identity().await.unwrap().schema_version, 2);
-    set("readable_from = 2");
+    assert_eq!(store.identity().await.unwrap().schema_version, 3);
+    set("readable_from = 3");
     assert!(matches!(store.identity().await, Err(StoreError::Permanent(_))));
     set("schema_version = 0, readable_from = 0");
     assert!(matches!(store.identity().await, Err(StoreError::Permanent(_))));
+}
+
+/// As the first version left them.
+#[tokio::test]
+async fn tables_of_an_older_program_are_refused_until_they_are_migrated() {
+    let url = shared_postgres().fresh_url().unwrap();
+    let store = migrated(&url, &settings()).await;
+    let sql = |text: &str| shared_postgres().psql_at(&url, text).unwrap();
+    sql(
+        "DROP INDEX transactions_in_doubt; DROP TABLE told_resolutions; UPDATE tollbridge_meta SET schema_version = 1",
+    );
+    let error = store.identity().await.unwrap_err();
+    let named = |why: &str| why.contains("version 1") && why.contains("tollbridge migrate");
+    assert!(matches!(&error, StoreError::Permanent(why) if named(why)), "{error:?}");
+    let migrated = store.migrate().await.unwrap();
+    assert_eq!((migrated.from, migrated.to), (Some(1), 2));
+    assert_eq!(store.identity().await.unwrap().schema_version, 2);
+    assert_eq!(sql("SELECT to_regclass('transactions_in_doubt')"), "transactions_in_doubt");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use tollbridge::domain::resolution::{Finding, Refusal, Resolution, Resolved};
 use tollbridge::domain::time::Wall;
 use tollbridge::ports::store::{ResolveError, Stored};
 
-use crate::outcomes::{batch, id, outcome, with};
+use crate::outcomes::{TOPIC, batch, id, outcome, with};
 use crate::subject::{Subject, all};
 
 fn resolution(id: TransactionId, finding: Finding, at: i64) -> Resolution {
@@ -47,6 +47,43 @@ async fn charged_makes_it_archived() {
         let repeated = Resolved { before, after: after.clone(), repeated: true };
         assert_eq!(subject.resolve(&again).await.unwrap(), repeated, "{}", subject.name());
         assert_eq!(row(&subject, "doubt").await, after);
+    }
+}
+
+/// What is open, and which resolutions have an event that nobody has noted; the store in memory is not asked that.
+#[tokio::test]
+async fn open_doubts_are_found_and_so_are_resolutions_without_their_event() {
+    for subject in all().await {
+        let Some(store) = subject.real() else { continue };
+        let open = async |wanted: &[&str]| {
+            let found = store.doubts(TOPIC, None).await.unwrap();
+            let ids: Vec<&str> = found.iter().map(|row| row.transaction_id.as_str()).collect();
+            assert_eq!(ids, wanted, "{}", subject.name());
+            assert_eq!(store.count_doubts().await.unwrap(), wanted.len() as u64);
+        };
+        let untold = async || store.untold("ada", TOPIC).await.unwrap();
+        open(&[]).await;
+        let other = with(Fate::InDoubt, Some("mismatch"), outcome("other", 0, 2));
+        subject.store(&batch([other, outcome("archived", 0, 3)])).await.unwrap();
+        doubt(&subject).await;
+        open(&["doubt", "other"]).await;
+        let after = store.doubts(TOPIC, Some(&id("doubt"))).await.unwrap();
+        assert_eq!(after.len(), 1, "{}", subject.name());
+        assert_eq!(store.doubts("elsewhere", None).await.unwrap(), []);
+
+        assert_eq!(untold().await, []);
+        let first = resolution(id("doubt"), charged(), 5);
+        subject.resolve(&first).await.unwrap();
+        open(&["other"]).await;
+        let second = resolution(id("other"), Finding::NotCharged, 6);
+        subject.resolve(&second).await.unwrap();
+        open(&[]).await;
+        assert_eq!(untold().await, [first.clone(), second.clone()], "{}", subject.name());
+        assert_eq!(store.untold("bob", TOPIC).await.unwrap(), []);
+        for _ in 0..2 {
+            store.note_told(&first).await.unwrap();
+        }
+        assert_eq!(untold().await, [second], "{}", subject.name());
     }
 }
 

@@ -229,8 +229,8 @@ async fn a_store_is_itself_after_another_migration() {
         let Some(store) = subject.real() else { continue };
         let migrated = store.migrate().await.unwrap();
         let after = subject.identity().await.unwrap();
-        assert_eq!((migrated.from, migrated.to, migrated.id), (Some(1), 1, before.id));
-        assert_eq!((after.id, after.schema_version), (before.id, 1), "{}", subject.name());
+        assert_eq!((migrated.from, migrated.to, migrated.id), (Some(2), 2, before.id));
+        assert_eq!((after.id, after.schema_version), (before.id, 2), "{}", subject.name());
         assert!(after.now >= before.now && before.now > Wall(1_700_000_000_000_000));
         let health = store.check().await.unwrap();
         assert_eq!(health.lossy, Vec::<String>::new());

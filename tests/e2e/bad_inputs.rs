@@ -47,6 +47,7 @@ fn bad_inputs_are_rejected_byte_for_byte_and_the_group_goes_on() {
             key: Some(b"\xffkey"),
             value: value.as_deref(),
             headers: headers.clone(),
+            timestamp_ms: None,
         })
         .collect();
     world.publish_records(0, &records);

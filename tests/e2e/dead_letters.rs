@@ -72,8 +72,11 @@ const INVALID: [(&str, Option<&[u8]>); 3] =
 pub fn world_with_letters() -> (World, String) {
     let world = World::new(Plan { partitions: 2, ..Plan::default() }.quick());
     let value = transaction_of("tx-bad", 0, "pm_secret");
-    let record =
-        Written { key: Some(b"\xffkey"), value: Some(value.as_bytes()), headers: INVALID.to_vec() };
+    let record = Written {
+        key: Some(b"\xffkey"),
+        headers: INVALID.to_vec(),
+        ..Written::of(value.as_bytes())
+    };
     world.publish_records(1, &[record]);
     world.publish(0, &["good"]);
     world.publish(0, &["good"]);

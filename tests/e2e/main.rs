@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
 
+mod alerts;
 mod bad_inputs;
 mod charging;
 mod claims_flush;

@@ -52,16 +52,8 @@ fn resolve_both(world: &World) {
     };
     resolve(&["tx-charged", "--charged", "ch_1", "--by", "ada"]);
     resolve(&["tx-not", "--not-charged", "--by", "ada"]);
-    let resolution = |id: &str| -> Event {
-        let all = world.events_of(id);
-        let first = all.iter().find(|event| event.fate == "in_doubt").unwrap();
-        let first = first.read.header("tollbridge-event-id").to_owned();
-        let found = all.into_iter().find(Event::is_resolution).unwrap();
-        assert_eq!(found.read.header("tollbridge-resolves"), first);
-        found
-    };
-    assert_eq!(resolution("tx-charged").fate, "archived");
-    let not = resolution("tx-not");
+    assert_eq!(resolution_of(world, "tx-charged").fate, "archived");
+    let not = resolution_of(world, "tx-not");
     assert_eq!((not.fate.as_str(), not.code.as_str()), ("declined", "not_charged"));
 
     world.restart_gateway("");
@@ -73,6 +65,16 @@ fn resolve_both(world: &World) {
         let row = world.rows().into_iter().find(|row| row.id == id).unwrap();
         assert_eq!((row.fate.as_str(), world.charged(id)), ("archived", 1), "{id}");
     }
+}
+
+/// The event that ends a doubt; it names the one that told it.
+fn resolution_of(world: &World, id: &str) -> Event {
+    let all = world.events_of(id);
+    let doubt = all.iter().find(|event| event.fate == "in_doubt").unwrap();
+    let doubt = doubt.read.header("tollbridge-event-id").to_owned();
+    let found = all.into_iter().find(Event::is_resolution).unwrap();
+    assert_eq!(found.read.header("tollbridge-resolves"), doubt);
+    found
 }
 
 /// Another amount than was asked for: it is looked up, and the charge is not asked for again.
@@ -149,4 +151,84 @@ fn a_row_that_the_store_refuses_is_a_doubt_and_holds_nothing_up() {
     assert_eq!(row.fate, "archived");
     assert_eq!(processor.terminate(), Some(0));
     world.balance();
+}
+
+/// Nobody could be asked until the key ran out; once the gateway's lookups answer, the doubts end by themselves, each
+/// with one event and a line in the audit, and what was not charged may be charged when it is published again.
+#[test]
+fn a_doubt_ends_once_the_gateway_tells_what_became_of_it() {
+    const LOST: &str = "[[fault]]\nkind = 'timeout-before'\nattempts = 'all'\nmatch = ['tx-not']\n";
+    let plan = quick(LOST).set("gateway.key_ttl", "\"8s\"").set("sweep.doubts", "\"2s, 20s\"");
+    let world = World::new(plan);
+    let processor = world.start_warm("one");
+    world.gateway_link.hold(ToClient);
+    world.publish(0, &["tx-charged", "tx-not"]);
+    world.wait_done();
+    for id in ["tx-charged", "tx-not"] {
+        assert_eq!(world.fates(id), ["in_doubt"], "{id}");
+    }
+    world.gateway_link.release(ToClient);
+    wait("what was charged to be told", || {
+        sorted(&world, "tx-charged") == ["archived", "in_doubt"]
+    });
+    // That it was never seen is not believed before the whole schedule has passed.
+    wait("what was not charged to be told", || {
+        sorted(&world, "tx-not") == ["declined", "in_doubt"]
+    });
+    for id in ["tx-charged", "tx-not"] {
+        resolution_of(&world, id);
+    }
+    let audit =
+        "SELECT transaction_id || ' ' || finding || ' ' || resolved_by FROM resolutions ORDER BY 1";
+    assert_eq!(world.sql(audit), "tx-charged charged tollbridge\ntx-not not_charged tollbridge");
+    wait("the notes", || world.sql("SELECT count(*) FROM told_resolutions") == "2");
+    assert_eq!((world.charged("tx-charged"), world.charged("tx-not")), (1, 0));
+
+    world.restart_gateway("");
+    world.publish(0, &["tx-not"]);
+    world.wait_done();
+    assert_eq!(sorted(&world, "tx-not"), ["archived", "declined", "in_doubt"]);
+    assert_eq!(processor.terminate(), Some(0));
+    world.balance();
+}
+
+/// It died between the row and the event: the next one to speak tells the event, and of those that were told it tells
+/// none again.
+#[test]
+fn a_doubt_whose_event_was_not_told_is_told_by_the_next_owner() {
+    const AWAY: &str = "[[fault]]\nkind = 'timeout-after'\nattempts = 'all'\nmatch = ['tx-']\n\
+         [[fault]]\nkind = 'error-before'\non = 'lookup'\nattempts = 'all'\nmatch = ['tx-']\n";
+    let plan = Plan { postgres: true, ..quick(AWAY) };
+    let plan = plan.set("gateway.key_ttl", "\"8s\"").set("sweep.doubts", "\"1h\"");
+    let world = World::new(plan);
+    let processor = world.start_warm("one");
+    world.publish(0, &["tx-told", "tx-untold"]);
+    world.wait_done();
+    assert_eq!(processor.terminate(), Some(0));
+    let resolve = ["tx-told", "--charged", "ch_1", "--by", "tollbridge"];
+    world.command("resolve", "resolve", &resolve).run(LIMIT).unwrap();
+    // As a processor leaves it that dies in between.
+    world.sql(
+        "UPDATE transactions SET fate = 'archived', gateway_id = 'ch_2', code = NULL, decided_at = to_timestamp(1700000000)
+         WHERE transaction_id = 'tx-untold';
+         INSERT INTO resolutions (transaction_id, finding, gateway_id, resolved_by, resolved_at, source_topic,
+             source_partition, source_offset, before_gateway_id, before_code, before_decided_at)
+         SELECT transaction_id, 'charged', 'ch_2', 'tollbridge', decided_at, source_topic, source_partition,
+             source_offset, NULL, 'key_expired', to_timestamp(1600000000)
+         FROM transactions WHERE transaction_id = 'tx-untold'",
+    );
+    let processor = world.start("two");
+    wait("the notes", || world.sql("SELECT count(*) FROM told_resolutions") == "2");
+    for id in ["tx-told", "tx-untold"] {
+        assert_eq!(sorted(&world, id), ["archived", "in_doubt"], "{id}");
+    }
+    assert_eq!(processor.terminate(), Some(0));
+    world.balance();
+}
+
+/// They stand on several topics, which have no common order.
+fn sorted(world: &World, id: &str) -> Vec<String> {
+    let mut fates = world.fates(id);
+    fates.sort();
+    fates
 }

@@ -38,6 +38,8 @@ pub struct Written<'a> {
     pub key: Option<&'a [u8]>,
     pub value: Option<&'a [u8]>,
     pub headers: Vec<(&'a str, Option<&'a [u8]>)>,
+    /// Milliseconds since 1970; `None`: now.
+    pub timestamp_ms: Option<i64>,
 }
 
 impl<'a> Written<'a> {
@@ -99,6 +101,7 @@ impl World {
                 .partition(i32::try_from(partition).unwrap())
                 .headers(headers);
             (record.key, record.payload) = (written.key, written.value);
+            record.timestamp = written.timestamp_ms;
             producer.send(record).map_err(|(error, _)| error).unwrap();
         }
         producer.flush(LIMIT).unwrap();

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::Value;
-use tollbridge::config::alerts::Rule as Levels;
+use tollbridge::config::units::Period;
 use tollbridge::config::{Config, Sources};
+use tollbridge::domain::alerts::{Levels, Rule, Side};
 use tollbridge::domain::classify::RequestKind;
 use tollbridge::domain::outcome::Fate;
 use tollbridge::telemetry::label::{Commit, Label, Meaning, Pause, Queue};
@@ -74,7 +75,7 @@ fn every_rule_is_raised_by_a_test_and_not_by_another() {
     }
     let both = BTreeSet::from([false, true]);
     let alerts = alerts();
-    assert!(alerts.len() >= 27);
+    assert!(alerts.len() >= 34);
     for alert in &alerts {
         let name = text(alert, "alert");
         assert_eq!(seen.remove(name), Some(both.clone()), "{name}: not raised, and raised");
@@ -108,29 +109,60 @@ fn every_rule_has_a_row_that_it_links_to_and_every_row_a_rule() {
     assert!(rows.iter().all(|row| row.len() == 4 && row.iter().all(|cell| cell.len() > 4)));
 }
 
-/// What an operator of the defaults is told on `tx-alerts` is told here, at the same levels.
+/// What an operator of the defaults is told on `tx-alerts` is told here, by the same name and at the same levels.
 #[test]
-fn both_depths_have_the_levels_of_the_configuration() {
+fn every_rule_of_the_alerts_is_one_for_prometheus_with_the_levels_of_the_configuration() {
     let set = ["kafka.brokers=k:1", "gateway.url=http://g", "gateway.key_ttl=24h"];
     let overrides = set.iter().map(|text| text.parse().unwrap()).collect();
     let sources = Sources { overrides, ..Sources::default() };
-    let defaults = Config::from_sources(&sources).unwrap().alerts;
+    let defaults = Config::from_sources(&sources).unwrap().alerts.levels;
     let alerts = alerts();
-    let check = |queue: &str, levels: Levels| {
-        let name = format!("{queue}_queue_depth");
-        let alert = alerts.iter().find(|alert| alert["alert"] == name.as_str()).unwrap();
-        let depth = format!("job_queue:tollbridge_queue_depth:max{{queue=\"{queue}\"}}");
-        let firing = format!("ALERTS{{alertname=\"{name}\", alertstate=\"firing\"}}");
-        let wanted = format!(
-            "{depth} >= {} or {depth} > {} and on (job) {firing}",
-            levels.raise, levels.clear
-        );
+    for rule in Rule::ALL {
+        let name = rule.name();
+        let alert = alerts.iter().find(|alert| alert["alert"] == name);
+        let alert = alert.unwrap_or_else(|| panic!("no rule {name}"));
         let expr: Vec<&str> = text(alert, "expr").split_whitespace().collect();
-        assert_eq!(expr.join(" "), wanted);
-        assert_eq!(text(alert, "for"), format!("{}s", levels.lasting.as_secs()));
+        let Levels { raise, clear, lasting } = defaults[&rule];
+        assert_eq!(text(&alert["labels"], "severity"), rule.severity().as_str(), "{name}");
+        let (wanted, lasting) = match (number(rule), rule) {
+            // Of every process, not only of the one that speaks.
+            (Ok(age), Rule::TempAge | Rule::ArchiveAge) => (format!("{age} > {raise}"), lasting),
+            (Ok(open), Rule::BreakerOpen) => (format!("{open} > 0"), Duration::from_secs(raise)),
+            (Ok(number), _) => (levels(name, &number, [">=", ">"], [raise, clear]), lasting),
+            (Err(number), _) => (levels(name, &number, ["<=", "<"], [raise, clear]), lasting),
+        };
+        assert_eq!(expr.join(" "), wanted, "{name}");
+        let told = alert["for"].as_str().unwrap_or("0s");
+        assert_eq!(told.parse::<Period>().unwrap().0, lasting, "{name}");
+    }
+}
+
+/// At one level, and while it fires up to the other one.
+fn levels(name: &str, number: &str, signs: [&str; 2], levels: [u64; 2]) -> String {
+    let firing = format!("ALERTS{{alertname=\"{name}\", alertstate=\"firing\"}}");
+    let ([at, beyond], [raise, clear]) = (signs, levels);
+    format!("{number} {at} {raise} or {number} {beyond} {clear} and on (job) {firing}")
+}
+
+/// What the rule reads; `Err` where less of it is worse.
+fn number(rule: Rule) -> Result<String, String> {
+    let reading = |worst: &str| {
+        let name = rule.name();
+        format!("{worst} by (job) (tollbridge_alert_reading{{rule=\"{name}\"}})")
     };
-    check("temp", defaults.temp_depth);
-    check("archive", defaults.archive_depth);
+    let oldest = |queue: &str| {
+        format!("max by (job) (tollbridge_queue_oldest_seconds{{queue=\"{queue}\"}})")
+    };
+    let depth = |queue: &str| format!("job_queue:tollbridge_queue_depth:max{{queue=\"{queue}\"}}");
+    match rule {
+        Rule::TempDepth => Ok(depth("temp")),
+        Rule::ArchiveDepth => Ok(depth("archive")),
+        Rule::TempAge => Ok(oldest("temp")),
+        Rule::ArchiveAge => Ok(oldest("archive")),
+        Rule::BreakerOpen => Ok("max by (job, instance) (tollbridge_breaker_open)".to_owned()),
+        _ if rule.side() == Side::Below => Err(reading("min")),
+        _ => Ok(reading("max")),
+    }
 }
 
 /// A metric's name and what stands behind it in braces.
@@ -138,7 +170,7 @@ type Selector<'a> = (&'a str, &'a str);
 
 /// The metrics of an expression. Knows the words and the few forms that the rules are written in.
 fn selectors(expr: &str) -> Vec<Selector<'_>> {
-    const WORDS: [&str; 6] = ["and", "or", "unless", "sum", "max", "count"];
+    const WORDS: [&str; 7] = ["and", "or", "unless", "sum", "max", "min", "count"];
     let mut found: Vec<Selector<'_>> = Vec::new();
     let mut rest = expr;
     while let Some(first) = rest.chars().next() {
@@ -173,6 +205,7 @@ fn is_value(label: &str, value: &str) -> bool {
         "fate" => Fate::parse(value).is_some(),
         "result" => Commit::parse(value).is_some(),
         "queue" => Queue::parse(value).is_some(),
+        "rule" => Rule::parse(value).is_some(),
         "reason" => Pause::parse(value).is_some(),
         "partition" => value.parse::<u32>().is_ok(),
         other => panic!("{other}: its values are not known here"),

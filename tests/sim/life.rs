@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
+use std::time::Duration;
 
+use tollbridge::domain::alerts::{Board, Levels, Rule, Speaker};
 use tollbridge::domain::id::RecipeHash;
 use tollbridge::pipeline::{CallId, Effect, Engine, Event, Formats, Reply};
 use tollbridge::ports::publisher::Committing;
@@ -17,6 +19,9 @@ use crate::plan::{GROUP, MS};
 use crate::plants::Plant;
 use crate::process::{Client, Life, Running};
 use crate::world::{Command, Happening, World, cut};
+
+/// Low enough to be reached now and then.
+const DEPTH: Levels = Levels { raise: 20, clear: 5, lasting: Duration::from_secs(1) };
 
 impl World {
     pub fn start(&mut self, process: usize) {
@@ -65,6 +70,7 @@ impl World {
             stopping: false,
             is_paused,
             committing: false,
+            board: Board::default(),
             epochs: BTreeMap::new(),
             saying: Vec::new(),
             said: BTreeMap::new(),
@@ -186,7 +192,23 @@ impl World {
                 }
             }
         }
+        let counted = matches!(reply, Reply::Depths(_));
         self.tell(life, Event::Reply(id, reply));
+        if counted {
+            self.speak(life);
+        }
+    }
+
+    /// Alerts of the group's rules go with the transactions, as in the real process.
+    fn speak(&mut self, life: Life) {
+        let now = self.processes[life.process].now(self.now);
+        let Some(up) = self.running_mut(life) else { return };
+        let Some(depth) = up.engine.gauges().group_depth else { return };
+        let speaker = Speaker { group: String::new(), instance: String::new() };
+        let told = up.board.observe(Rule::TempDepth, depth.temp, &DEPTH, now, &speaker);
+        if let Some(alert) = told {
+            self.tell(life, Event::Alert(Box::new(alert)));
+        }
     }
 
     fn plant_in_reply(&self, plant: Plant, (life, id): (Life, CallId), reply: &mut Reply) {

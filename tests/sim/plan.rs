@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use tollbridge::domain::alerts::Levels;
 use tollbridge::domain::gate::Bounds;
 use tollbridge::domain::id::{Partition, StoreId};
 use tollbridge::domain::retry::{FRUITLESS_LOOKUPS_MAX, KeyLife, Lookup};
@@ -206,7 +205,6 @@ fn shape(dice: &mut fastrand::Rng) -> Shape {
 }
 
 fn settings(dice: &mut fastrand::Rng, key_life: KeyLife, session: Micros) -> Settings {
-    let levels = Levels { raise: 20, clear: 5, lasting: Duration::from_secs(1) };
     let ask_store = if dice.u8(0..4) == 0 { AskStore::WhenAvailable } else { AskStore::Always };
     let rows = dice.usize(1..=8);
     let in_flight = dice.usize(1..=16);
@@ -252,6 +250,6 @@ fn settings(dice: &mut fastrand::Rng, key_life: KeyLife, session: Micros) -> Set
         retry_base: span(dice.u64(20..=200) * MS),
         retry_cap: span(dice.u64(500..=5_000) * MS),
         shutdown_timeout: Duration::from_secs(20),
-        tuned: Tuned { gate, pause: false, temp_depth: levels, archive_depth: levels },
+        tuned: Tuned { gate, pause: false },
     }
 }

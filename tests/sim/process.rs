@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use tollbridge::domain::alerts::Board;
 use tollbridge::domain::id::{Epoch, Offset, Partition, Version};
 use tollbridge::domain::time::{Boot, Now, Wall};
 use tollbridge::pipeline::{CallId, Engine};
@@ -78,6 +79,8 @@ pub struct Running {
     pub runs_since: Micros,
     /// A commit of it is under way.
     pub committing: bool,
+    /// What it tells of the rules of the group.
+    pub board: Board,
 }
 
 /// What the consumer client knows of the group.

@@ -14,10 +14,13 @@ use crate::ports::store::{Migrated, SourceStart, StoreError, StoreHealth, StoreI
 use super::{ClickhouseStore, errors};
 
 /// The steps of the schema. The position is the version, from 1.
-const STEPS: &[&str] = &[include_str!("../../../schemas/clickhouse/0001_transactions.sql")];
+const STEPS: &[&str] = &[
+    include_str!("../../../schemas/clickhouse/0001_transactions.sql"),
+    include_str!("../../../schemas/clickhouse/0002_doubts.sql"),
+];
 
 /// The schema's version that this program writes.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// The oldest version whose programs still work with tables of [`SCHEMA_VERSION`].
 const READABLE_FROM: u32 = 1;
@@ -289,9 +292,9 @@ mod tests {
     #[test]
     fn a_step_is_taken_apart_into_its_statements() {
         let all: Vec<&str> = STEPS.iter().flat_map(|step| statements(step)).collect();
-        assert_eq!(all.iter().filter(|one| one.contains("CREATE TABLE IF NOT EXISTS")).count(), 4);
+        assert_eq!(all.iter().filter(|one| one.contains("CREATE TABLE IF NOT EXISTS")).count(), 5);
         assert_eq!(all.iter().filter(|one| one.contains("CREATE VIEW IF NOT EXISTS")).count(), 3);
-        assert_eq!(all.len(), 7);
+        assert_eq!(all.len(), 8);
     }
 
     #[test]

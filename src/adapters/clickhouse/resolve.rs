@@ -1,4 +1,4 @@
-//! Resolving an `in_doubt`, and reading every row of a topic: what the commands ask, not the pipeline.
+//! Counting and resolving what is `in_doubt`, and reading every row of a topic: what is asked beside the pipeline.
 
 use clickhouse::Row;
 use serde::Deserialize;
@@ -25,6 +25,30 @@ struct Line {
     before_gateway_id: Option<String>,
     before_code: Option<String>,
     before_decided_at: Option<i64>,
+}
+
+/// A line of the audit whose event may be missing.
+#[derive(Debug, Row, Deserialize)]
+struct Untold {
+    transaction_id: String,
+    finding: String,
+    gateway_id: Option<String>,
+    resolved_by: String,
+    resolved_at: i64,
+}
+
+impl TryFrom<Untold> for Resolution {
+    type Error = StoreError;
+
+    fn try_from(line: Untold) -> Result<Self, StoreError> {
+        let id = TransactionId::parse(&line.transaction_id);
+        Ok(Self {
+            id: id.map_err(|error| StoreError::Permanent(error.to_string()))?,
+            finding: Finding::of(&line.finding, line.gateway_id),
+            by: line.resolved_by,
+            at: Wall(line.resolved_at),
+        })
+    }
 }
 
 impl ClickhouseStore {
@@ -54,6 +78,13 @@ impl ClickhouseStore {
         Err(errors::outrun(ROUNDS).into())
     }
 
+    /// How many doubts are open.
+    pub async fn count_doubts(&self) -> Result<u64, StoreError> {
+        let question = include_str!("sql/count_doubts.sql");
+        let count = self.connections.run(|client| client.query(question).fetch_one::<u64>());
+        count.await.map_err(errors::of_reading)
+    }
+
     /// At most `limit` rows of a topic, in the order of their ids, after `after`.
     pub async fn page(
         &self,
@@ -61,13 +92,50 @@ impl ClickhouseStore {
         after: Option<&TransactionId>,
         limit: u32,
     ) -> Result<Vec<Outcome>, StoreError> {
+        self.page_of(include_str!("sql/page.sql"), topic, after, limit).await
+    }
+
+    /// The same of open doubts.
+    pub async fn doubts(
+        &self,
+        topic: &str,
+        after: Option<&TransactionId>,
+        limit: u32,
+    ) -> Result<Vec<Outcome>, StoreError> {
+        self.page_of(include_str!("sql/doubts.sql"), topic, after, limit).await
+    }
+
+    async fn page_of(
+        &self,
+        question: &str,
+        topic: &str,
+        after: Option<&TransactionId>,
+        limit: u32,
+    ) -> Result<Vec<Outcome>, StoreError> {
         let after = after.map_or("", TransactionId::as_str);
-        let question = include_str!("sql/page.sql");
         let found = self.connections.run(|client| {
             client.query(question).bind(topic).bind(after).bind(limit).fetch_all::<Found>()
         });
         let found = found.await.map_err(errors::of_reading)?;
         found.into_iter().map(|found| Ok(Standing::try_from(found)?.row)).collect()
+    }
+
+    /// Resolutions by `by` of a topic's rows whose event was not noted as told.
+    pub async fn untold(&self, by: &str, topic: &str) -> Result<Vec<Resolution>, StoreError> {
+        let question = include_str!("sql/untold.sql");
+        let lines = self
+            .connections
+            .run(|client| client.query(question).bind(by).bind(topic).fetch_all::<Untold>());
+        let lines = lines.await.map_err(errors::of_reading)?;
+        lines.into_iter().map(Resolution::try_from).collect()
+    }
+
+    /// Notes that the event of a resolution stands on Kafka.
+    pub async fn note_told(&self, resolution: &Resolution) -> Result<(), StoreError> {
+        const STATEMENT: &str = "INSERT INTO told_resolutions (transaction_id, resolved_at)
+             SELECT ?, fromUnixTimestamp64Micro(?, 'UTC')";
+        let (id, at) = (resolution.id.as_str(), resolution.at.0);
+        self.connections.run(|client| client.query(STATEMENT).bind(id).bind(at).execute()).await
     }
 
     /// The resolution that made the row what it is, else the last one.
@@ -108,10 +176,7 @@ impl ClickhouseStore {
 }
 
 fn past_of(id: &TransactionId, line: Line) -> Past {
-    let finding = match (line.finding.as_str(), line.gateway_id) {
-        ("charged", Some(gateway_id)) => Finding::Charged { gateway_id },
-        _ => Finding::NotCharged,
-    };
+    let finding = Finding::of(&line.finding, line.gateway_id);
     Past {
         resolution: Resolution {
             id: id.clone(),

@@ -133,20 +133,20 @@ impl Admin {
         Ok(found)
     }
 
-    /// Which of these rights this user lacks, given that one first without which the topic is of no use; none where the
-    /// brokers don't tell. Blocks, as [`Admin::brokers`].
+    /// Which of these rights this user lacks; none where the brokers don't tell, and the first where they don't even
+    /// tell that there is a topic. Blocks, as [`Admin::brokers`].
     ///
     /// # Errors
     /// As for [`Admin::brokers`].
-    pub fn lacks(&self, topic: &str, wanted: [Right; 2]) -> Result<Vec<Right>, AskError> {
+    pub fn lacks(&self, topic: &str, wanted: &[Right]) -> Result<Vec<Right>, AskError> {
         let rights = match ffi::topic_rights(self.client.inner(), topic, self.timeout) {
             // Who may do neither this nor anything else is not even told what there is.
             Err(KafkaError::MetadataFetch(Code::TopicAuthorizationFailed)) => {
-                return Ok(wanted[..1].to_vec());
+                return Ok(wanted.iter().take(1).copied().collect());
             }
             rights => rights.map_err(|e| AskError::of(&format!("topic {topic}"), &e))?,
         };
-        Ok(wanted.into_iter().filter(|right| rights.lack(*right)).collect())
+        Ok(wanted.iter().copied().filter(|right| rights.lack(*right)).collect())
     }
 
     /// Whether this user may be a member of the group; where the brokers don't tell, it may. Blocks, as

@@ -13,10 +13,13 @@ use super::rows::Stamp;
 use super::{PostgresStore, errors};
 
 /// The steps of the schema. The position is the version, from 1.
-const STEPS: &[&str] = &[include_str!("../../../schemas/postgres/0001_transactions.sql")];
+const STEPS: &[&str] = &[
+    include_str!("../../../schemas/postgres/0001_transactions.sql"),
+    include_str!("../../../schemas/postgres/0002_doubts.sql"),
+];
 
 /// The schema's version that this program writes.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// The oldest server that the statements work with.
 const OLDEST_SERVER: i32 = 130_000;

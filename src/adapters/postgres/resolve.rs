@@ -1,4 +1,4 @@
-//! Resolving an `in_doubt`, and reading every row of a topic: what the commands ask, not the pipeline.
+//! Counting and resolving what is `in_doubt`, and reading every row of a topic: what is asked beside the pipeline.
 
 use sqlx::postgres::PgRow;
 use sqlx::{Connection, PgConnection, Row as _};
@@ -23,6 +23,17 @@ impl PostgresStore {
         Ok(resolved)
     }
 
+    /// How many doubts are open.
+    pub async fn count_doubts(&self) -> Result<u64, StoreError> {
+        let mut lease = self.connections.lease().await?;
+        let question = sqlx::query_scalar(
+            "SELECT count(*) FROM transactions WHERE fate = 'in_doubt' AND code <> 'not_charged'",
+        );
+        let answer = timeout(self.timeout, question.fetch_one(&mut lease.connection)).await;
+        let count: i64 = self.finish(lease, answer).map_err(errors::of_reading)?;
+        Ok(u64::try_from(count).unwrap_or_default())
+    }
+
     /// At most `limit` rows of a topic, in the order of their ids, after `after`.
     pub async fn page(
         &self,
@@ -30,14 +41,57 @@ impl PostgresStore {
         after: Option<&TransactionId>,
         limit: u32,
     ) -> Result<Vec<Outcome>, StoreError> {
+        self.page_of(include_str!("sql/page.sql"), topic, after, limit).await
+    }
+
+    /// The same of open doubts.
+    pub async fn doubts(
+        &self,
+        topic: &str,
+        after: Option<&TransactionId>,
+        limit: u32,
+    ) -> Result<Vec<Outcome>, StoreError> {
+        self.page_of(include_str!("sql/doubts.sql"), topic, after, limit).await
+    }
+
+    async fn page_of(
+        &self,
+        question: &'static str,
+        topic: &str,
+        after: Option<&TransactionId>,
+        limit: u32,
+    ) -> Result<Vec<Outcome>, StoreError> {
         let mut lease = self.connections.lease().await?;
-        let question = sqlx::query(include_str!("sql/page.sql"))
+        let question = sqlx::query(question)
             .bind(topic)
             .bind(after.map_or("", TransactionId::as_str))
             .bind(i64::from(limit));
         let answer = timeout(self.timeout, question.fetch_all(&mut lease.connection)).await;
         let found = self.finish(lease, answer).map_err(errors::of_reading)?;
         found.iter().map(outcome).collect()
+    }
+
+    /// Resolutions by `by` of a topic's rows whose event was not noted as told.
+    pub async fn untold(&self, by: &str, topic: &str) -> Result<Vec<Resolution>, StoreError> {
+        let mut lease = self.connections.lease().await?;
+        let question = sqlx::query(include_str!("sql/untold.sql")).bind(by).bind(topic);
+        let answer = timeout(self.timeout, question.fetch_all(&mut lease.connection)).await;
+        let lines = self.finish(lease, answer).map_err(errors::of_reading)?;
+        let read = lines.iter().map(untold_of).collect::<Result<_, _>>();
+        read.map_err(|error| errors::under_way(&error))
+    }
+
+    /// Notes that the event of a resolution stands on Kafka.
+    pub async fn note_told(&self, resolution: &Resolution) -> Result<(), StoreError> {
+        let mut lease = self.connections.lease().await?;
+        let statement = sqlx::query(
+            "INSERT INTO told_resolutions (transaction_id, resolved_at) VALUES ($1, $2)
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(resolution.id.as_str())
+        .bind(Stamp(resolution.at));
+        let answer = timeout(self.timeout, statement.execute(&mut lease.connection)).await;
+        self.finish(lease, answer).map(|_| ())
     }
 }
 
@@ -100,12 +154,7 @@ async fn write(
 }
 
 fn past_of(id: &TransactionId, line: &PgRow) -> Result<Past, sqlx::Error> {
-    let finding: String = line.try_get(0)?;
-    let gateway_id: Option<String> = line.try_get(1)?;
-    let finding = match (finding.as_str(), gateway_id) {
-        ("charged", Some(gateway_id)) => Finding::Charged { gateway_id },
-        _ => Finding::NotCharged,
-    };
+    let finding = Finding::of(line.try_get(0)?, line.try_get(1)?);
     let Stamp(at) = line.try_get(3)?;
     let topic: String = line.try_get(4)?;
     Ok(Past {
@@ -118,5 +167,16 @@ fn past_of(id: &TransactionId, line: &PgRow) -> Result<Past, sqlx::Error> {
         before_gateway_id: line.try_get(7)?,
         before_code: line.try_get(8)?,
         before_decided_at: line.try_get::<Option<Stamp>, _>(9)?.map(|Stamp(at)| at),
+    })
+}
+
+fn untold_of(line: &PgRow) -> Result<Resolution, sqlx::Error> {
+    let id: String = line.try_get(0)?;
+    let Stamp(at) = line.try_get(4)?;
+    Ok(Resolution {
+        id: TransactionId::parse(&id).map_err(|error| sqlx::Error::Decode(error.into()))?,
+        finding: Finding::of(line.try_get(1)?, line.try_get(2)?),
+        by: line.try_get(3)?,
+        at,
     })
 }

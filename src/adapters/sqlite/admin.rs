@@ -15,10 +15,13 @@ use super::slot::open;
 use super::{SqliteStore, errors};
 
 /// The steps of the schema. The position is the version, from 1.
-const STEPS: &[&str] = &[include_str!("../../../schemas/sqlite/0001_transactions.sql")];
+const STEPS: &[&str] = &[
+    include_str!("../../../schemas/sqlite/0001_transactions.sql"),
+    include_str!("../../../schemas/sqlite/0002_doubts.sql"),
+];
 
 /// The schema's version that this program writes.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 impl SqliteStore {
     /// Makes the file and the tables, or brings them to [`SCHEMA_VERSION`], in one transaction; does nothing where

@@ -1,7 +1,8 @@
-//! Resolving an `in_doubt`, and reading every row of a topic: what the commands ask, not the pipeline.
+//! Counting and resolving what is `in_doubt`, and reading every row of a topic: what is asked beside the pipeline.
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Connection, Row as _, SqliteConnection};
+use sqlx::query::Query;
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{Connection, Row as _, Sqlite, SqliteConnection};
 use tokio::time::timeout;
 
 use crate::domain::id::{Offset, Partition, Place, TransactionId};
@@ -25,6 +26,17 @@ impl SqliteStore {
         answer
     }
 
+    /// How many doubts are open.
+    pub async fn count_doubts(&self) -> Result<u64, StoreError> {
+        let question = sqlx::query(
+            "SELECT count(*) FROM transactions WHERE fate = 'in_doubt' AND code <> 'not_charged'",
+        );
+        let found = self.read(question).await?;
+        let count = found.first().map(|row| row.try_get::<i64, _>(0)).transpose();
+        let count = count.map_err(|error| errors::under_way(&error))?;
+        Ok(count.and_then(|count| u64::try_from(count).ok()).unwrap_or_default())
+    }
+
     /// At most `limit` rows of a topic, in the order of their ids, after `after`.
     pub async fn page(
         &self,
@@ -32,16 +44,64 @@ impl SqliteStore {
         after: Option<&TransactionId>,
         limit: u32,
     ) -> Result<Vec<Outcome>, StoreError> {
-        let mut lease = self.reader.lease().await?;
-        let question = sqlx::query(include_str!("sql/page.sql"))
+        self.page_of(include_str!("sql/page.sql"), topic, after, limit).await
+    }
+
+    /// The same of open doubts.
+    pub async fn doubts(
+        &self,
+        topic: &str,
+        after: Option<&TransactionId>,
+        limit: u32,
+    ) -> Result<Vec<Outcome>, StoreError> {
+        self.page_of(include_str!("sql/doubts.sql"), topic, after, limit).await
+    }
+
+    async fn page_of(
+        &self,
+        question: &'static str,
+        topic: &str,
+        after: Option<&TransactionId>,
+        limit: u32,
+    ) -> Result<Vec<Outcome>, StoreError> {
+        let question = sqlx::query(question)
             .bind(topic)
             .bind(after.map_or("", TransactionId::as_str))
-            .bind(i64::from(limit))
-            .fetch_all(&mut lease.connection);
-        let answer = timeout(self.timeout, question).await;
+            .bind(i64::from(limit));
+        self.read(question).await?.iter().map(outcome).collect()
+    }
+
+    /// Resolutions by `by` of a topic's rows whose event was not noted as told.
+    pub async fn untold(&self, by: &str, topic: &str) -> Result<Vec<Resolution>, StoreError> {
+        let question = sqlx::query(include_str!("sql/untold.sql")).bind(by).bind(topic);
+        let lines = self.read(question).await?;
+        let read = lines.iter().map(untold_of).collect::<Result<_, _>>();
+        read.map_err(|error| errors::under_way(&error))
+    }
+
+    /// Notes that the event of a resolution stands on Kafka.
+    pub async fn note_told(&self, resolution: &Resolution) -> Result<(), StoreError> {
+        let mut lease = self.writer.lease().await?;
+        let statement = sqlx::query(
+            "INSERT INTO told_resolutions (transaction_id, resolved_at) VALUES (?1, ?2)
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(resolution.id.as_str())
+        .bind(resolution.at.0)
+        .execute(&mut lease.connection);
+        let answer = timeout(self.timeout, statement).await;
+        let answer = answer.map(|answer| answer.map_err(|error| errors::committing(&error)));
+        self.finish(lease, answer).map(|_| ())
+    }
+
+    async fn read(
+        &self,
+        question: Query<'_, Sqlite, SqliteArguments>,
+    ) -> Result<Vec<SqliteRow>, StoreError> {
+        let mut lease = self.reader.lease().await?;
+        let answer = timeout(self.timeout, question.fetch_all(&mut lease.connection)).await;
         let answer = answer.map(|answer| answer.map_err(|error| errors::under_way(&error)));
-        let found = self.finish(lease, answer).map_err(errors::of_reading)?;
-        found.iter().map(outcome).collect()
+        self.finish(lease, answer).map_err(errors::of_reading)
     }
 }
 
@@ -99,12 +159,7 @@ async fn write(
 }
 
 fn past_of(id: &TransactionId, line: &SqliteRow) -> Result<Past, sqlx::Error> {
-    let finding: String = line.try_get(0)?;
-    let gateway_id: Option<String> = line.try_get(1)?;
-    let finding = match (finding.as_str(), gateway_id) {
-        ("charged", Some(gateway_id)) => Finding::Charged { gateway_id },
-        _ => Finding::NotCharged,
-    };
+    let finding = Finding::of(line.try_get(0)?, line.try_get(1)?);
     let topic: String = line.try_get(4)?;
     Ok(Past {
         resolution: Resolution {
@@ -121,5 +176,15 @@ fn past_of(id: &TransactionId, line: &SqliteRow) -> Result<Past, sqlx::Error> {
         before_gateway_id: line.try_get(7)?,
         before_code: line.try_get(8)?,
         before_decided_at: line.try_get::<Option<i64>, _>(9)?.map(Wall),
+    })
+}
+
+fn untold_of(line: &SqliteRow) -> Result<Resolution, sqlx::Error> {
+    let id: String = line.try_get(0)?;
+    Ok(Resolution {
+        id: TransactionId::parse(&id).map_err(|error| sqlx::Error::Decode(error.into()))?,
+        finding: Finding::of(line.try_get(1)?, line.try_get(2)?),
+        by: line.try_get(3)?,
+        at: Wall(line.try_get(4)?),
     })
 }

@@ -1,3 +1,3 @@
 SELECT name, engine_full AS engine
 FROM system.tables
-WHERE database = currentDatabase() AND name IN ('transactions', 'resolutions', 'sources', 'tollbridge_meta')
+WHERE database = currentDatabase() AND name IN ('transactions', 'resolutions', 'sources', 'told_resolutions', 'tollbridge_meta')
