@@ -97,6 +97,7 @@ impl<'a> Input<'a> {
             let due = Duration::from_secs_f64(f64::from(next - from) / f64::from(rate));
             std::thread::sleep(due.saturating_sub(start.elapsed()));
         }
+        self.producer.flush(FLUSH_LIMIT).map_err(|e| failed("flush", &e))?;
         Ok(next)
     }
 
