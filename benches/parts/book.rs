@@ -121,20 +121,19 @@ impl Book {
 
     /// One line an id: the id and how often it was charged.
     pub fn listing(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(self.charges.len() * 32);
-        for (id, charge) in &self.charges {
-            out.extend_from_slice(id);
-            out.extend_from_slice(format!(" {}\n", charge.times).as_bytes());
-        }
-        out
+        self.lines(|charge| charge.times.into())
     }
 
     /// One line an id: the id and when it was first asked for.
     pub fn arrivals(&self) -> Vec<u8> {
+        self.lines(|charge| charge.first_us)
+    }
+
+    fn lines(&self, number: impl Fn(&Charge) -> u64) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.charges.len() * 32);
         for (id, charge) in &self.charges {
             out.extend_from_slice(id);
-            out.extend_from_slice(format!(" {}\n", charge.first_us).as_bytes());
+            out.extend_from_slice(format!(" {}\n", number(charge)).as_bytes());
         }
         out
     }

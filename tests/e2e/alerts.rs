@@ -192,9 +192,7 @@ fn a_redis_that_fills_up_is_told_before_it_is_full() {
     let plan = Plan { own_redis: true, ..plan().quick() };
     let world = World::new(plan.set("alerts.redis_memory.for", "\"0s\""));
     let processor = world.start_warm("one");
-    let info = world.redis().command(&["INFO", "memory"]).unwrap().text();
-    let used = info.lines().find_map(|line| line.trim().strip_prefix("used_memory:")).unwrap();
-    let used: u64 = used.parse().unwrap();
+    let used = world.redis().used_memory().unwrap();
     let set_max = |bytes: u64| {
         world.redis().command(&["CONFIG", "SET", "maxmemory", &bytes.to_string()]).unwrap();
     };

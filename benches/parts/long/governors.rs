@@ -77,10 +77,10 @@ fn lanes(lasting: Duration, verdicts: &mut Verdicts) -> Result<()> {
     let firsts =
         || course.metric("tollbridge_gateway_answers_total", "still_running") >= f64::from(STUCK);
     wait_until("what is stuck to be asked for", LIMIT, firsts)?;
-    let before = course.stub.seconds()?.iter().map(|count| u64::from(*count)).sum::<u64>();
+    let asked = || -> Result<u64> { Ok(course.stub.seconds()?.into_iter().map(u64::from).sum()) };
+    let before = asked()?;
     let (next, beside) = fresh(&course, stuck.end, lasting)?;
-    let after = course.stub.seconds()?.iter().map(|count| u64::from(*count)).sum::<u64>();
-    let repeats = (after - before).saturating_sub(u64::from(next - stuck.end));
+    let repeats = (asked()? - before).saturating_sub(u64::from(next - stuck.end));
     let figure = format!(
         "{:.1} ms alone, {:.1} ms beside {repeats} repeats in {:.0} s",
         alone / 1e3,

@@ -108,14 +108,7 @@ impl Course {
             memory_now(pid)
         };
         let resident = self.processors.iter().map(of).collect::<Result<_>>()?;
-        Ok(Standing { resident, redis: self.redis_memory()? })
-    }
-
-    pub fn redis_memory(&self) -> Result<u64> {
-        let info = self.stack.redis.command(&["INFO", "memory"])?.text();
-        let used = info.lines().find_map(|line| line.trim().strip_prefix("used_memory:"));
-        let used = used.and_then(|used| used.parse().ok());
-        used.ok_or_else(|| Error::new("Redis does not say what it uses"))
+        Ok(Standing { resident, redis: self.stack.redis.used_memory()? })
     }
 
     /// Of all processors; those that don't answer count as 0.

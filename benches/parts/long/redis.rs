@@ -18,7 +18,7 @@ pub fn full(lasting: Duration) -> Result<()> {
     let more = [("redis", "max_archive", "1000000"), ("store", "timeout", "\"5s\"")];
     let course = Course::start(("redis-full", 2), None, &more)?;
     course.start_processors()?;
-    let most = course.redis_memory()? + ROOM;
+    let most = course.stack.redis.used_memory()? + ROOM;
     course.stack.redis.command(&["CONFIG", "SET", "maxmemory", &most.to_string()])?;
     let flag = AtomicBool::new(false);
     let mut verdicts = Verdicts::default();

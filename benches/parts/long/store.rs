@@ -1,13 +1,11 @@
 //! A store that is down, slow, read-only or full for many minutes, with both ways to ask it before a first attempt.
 
-use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
-use std::path::PathBuf;
+use std::fs;
 use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Duration;
 
-use tollbridge_rig::{Error, Postgres, Result};
+use tollbridge_rig::{Error, Postgres, Result, disk};
 
 use super::{Course, Verdicts, joined, stop, watch};
 
@@ -143,7 +141,8 @@ fn strike(postgres: &Postgres, mode: Mode) -> Result<Undo> {
             Ok(Box::new(|postgres| read_only(postgres, "off")))
         }
         Mode::Full => {
-            let filler = fill(postgres.disk_path())?;
+            let folder = postgres.disk_path();
+            let filler = disk::fill(&folder.ok_or_else(|| Error::new("PostgreSQL does not run"))?)?;
             Ok(Box::new(move |_| {
                 fs::remove_file(&filler).map_err(|e| Error::new(format!("make room: {e}")))
             }))
@@ -160,24 +159,4 @@ fn read_only(postgres: &Postgres, state: &str) -> Result<()> {
          WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
     );
     postgres.psql(&sql).map(drop)
-}
-
-/// Fills the disk below this folder to its last byte.
-fn fill(folder: Option<PathBuf>) -> Result<PathBuf> {
-    let failed = |e: std::io::Error| Error::new(format!("fill a disk: {e}"));
-    let folder = folder.ok_or_else(|| Error::new("PostgreSQL does not run"))?;
-    let path = folder.join("filler");
-    let mut file = File::create(&path).map_err(failed)?;
-    let chunk = [b'x'; 64 * 1024];
-    for size in [chunk.len(), 1] {
-        loop {
-            match file.write(&chunk[..size]) {
-                Ok(0) => break,
-                Ok(_) => {}
-                Err(e) if e.kind() == ErrorKind::StorageFull => break,
-                Err(e) => return Err(failed(e)),
-            }
-        }
-    }
-    Ok(path)
 }

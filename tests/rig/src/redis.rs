@@ -258,6 +258,17 @@ impl Redis {
         command(self.port, database.unwrap_or(0), words)
     }
 
+    /// The bytes that it uses, as it counts them.
+    ///
+    /// # Errors
+    /// When the server does not answer, or does not say it.
+    pub fn used_memory(&self) -> Result<u64> {
+        let info = self.command(&["INFO", "memory"])?.text();
+        let used = info.lines().find_map(|line| line.trim().strip_prefix("used_memory:"));
+        let used = used.and_then(|used| used.parse().ok());
+        used.ok_or_else(|| Error::new("Redis does not say what it uses"))
+    }
+
     /// SIGKILL; returns once it is gone.
     pub fn kill(&self) {
         lock(&self.process).take();

@@ -3,14 +3,12 @@
 use super::{Fault, STORE_RETRIES, Seen};
 use crate::dice::Dice;
 use crate::world::{World, failed, holds_within};
-use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tollbridge_rig::{Error, Reply, Result};
+use tollbridge_rig::{Error, Reply, Result, disk};
 
 const EFFECT_LIMIT: Duration = Duration::from_secs(15);
-static CHUNK: [u8; 64 * 1024] = [b'x'; 64 * 1024];
 
 /// The append-only file cannot be written; Redis refuses to write anything then.
 pub const REDIS_FULL: Fault = Fault { name: "redis-disk-full", strike: redis_full };
@@ -19,20 +17,7 @@ pub const STORE_FULL: Fault = Fault { name: "store-disk-full", strike: store_ful
 
 /// Fills the disk below this folder to its last byte.
 fn fill(folder: Option<PathBuf>) -> Result<PathBuf> {
-    let folder = folder.ok_or_else(|| Error::new("the service to fill does not run"))?;
-    let path = folder.join("filler");
-    let mut file = File::create(&path).map_err(|e| failed("fill a disk", e))?;
-    for size in [CHUNK.len(), 1] {
-        loop {
-            match file.write(&CHUNK[..size]) {
-                Ok(0) => break,
-                Ok(_) => {}
-                Err(e) if e.kind() == ErrorKind::StorageFull => break,
-                Err(e) => return Err(failed("fill a disk", e)),
-            }
-        }
-    }
-    Ok(path)
+    disk::fill(&folder.ok_or_else(|| Error::new("the service to fill does not run"))?)
 }
 
 fn empty(filler: &Path) -> Result<()> {
