@@ -10,8 +10,8 @@ use crate::domain::id::TransactionId;
 use crate::domain::outcome::Outcome;
 use crate::domain::resolution::{Resolution, Resolved};
 use crate::ports::store::{
-    Batch, Migrated, ResolveError, SourceStart, Store, StoreError, StoreHealth, StoreIdentity,
-    Stored,
+    Batch, Migrated, ResolveError, Rows, SourceStart, Store, StoreError, StoreHealth,
+    StoreIdentity, Stored,
 };
 
 /// What any store needs to be told.
@@ -135,19 +135,6 @@ impl AnyStore {
         }
     }
 
-    /// Some open doubts of a topic, in the order of their ids, after `after`; none: there are no more.
-    pub async fn doubts(
-        &self,
-        topic: &str,
-        after: Option<&TransactionId>,
-    ) -> Result<Vec<Outcome>, StoreError> {
-        match self {
-            Self::Sqlite(store) => store.doubts(topic, after, PAGE_ROWS).await,
-            Self::Postgres(store) => store.doubts(topic, after, PAGE_ROWS).await,
-            Self::Clickhouse(store) => store.doubts(topic, after, PAGE_ROWS).await,
-        }
-    }
-
     /// Resolutions by `by` of a topic's rows whose event was not noted as told, the oldest first.
     pub async fn untold(&self, by: &str, topic: &str) -> Result<Vec<Resolution>, StoreError> {
         match self {
@@ -166,19 +153,34 @@ impl AnyStore {
         }
     }
 
-    /// Hands every row of a topic to `each`, in the order of the ids. Not one snapshot: a row that is stored
-    /// meanwhile may or may not be among them.
-    pub async fn rows(&self, topic: &str, mut each: impl FnMut(Outcome)) -> Result<(), StoreError> {
+    /// Hands rows of a topic to `each`, in the order of the ids. Not one snapshot: a row that is stored meanwhile may
+    /// or may not be among them.
+    pub async fn rows(
+        &self,
+        rows: Rows,
+        topic: &str,
+        mut each: impl FnMut(Outcome),
+    ) -> Result<(), StoreError> {
         let mut after: Option<TransactionId> = None;
         loop {
-            let page = match self {
-                Self::Sqlite(store) => store.page(topic, after.as_ref(), PAGE_ROWS).await?,
-                Self::Postgres(store) => store.page(topic, after.as_ref(), PAGE_ROWS).await?,
-                Self::Clickhouse(store) => store.page(topic, after.as_ref(), PAGE_ROWS).await?,
-            };
+            let page = self.page(rows, topic, after.as_ref()).await?;
             let Some(last) = page.last() else { return Ok(()) };
             after = Some(last.transaction_id.clone());
             page.into_iter().for_each(&mut each);
+        }
+    }
+
+    /// Some of them, after `after`; none: there are no more.
+    pub async fn page(
+        &self,
+        rows: Rows,
+        topic: &str,
+        after: Option<&TransactionId>,
+    ) -> Result<Vec<Outcome>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.page(rows, topic, after, PAGE_ROWS).await,
+            Self::Postgres(store) => store.page(rows, topic, after, PAGE_ROWS).await,
+            Self::Clickhouse(store) => store.page(rows, topic, after, PAGE_ROWS).await,
         }
     }
 

@@ -43,6 +43,13 @@ pub struct SourceStart {
     pub start: Offset,
 }
 
+/// Which rows of a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rows {
+    All,
+    OpenDoubts,
+}
+
 /// What a migration did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Migrated {

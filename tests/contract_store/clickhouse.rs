@@ -8,7 +8,7 @@ use tollbridge::app::store::{AnyStore, StoreSettings};
 use tollbridge::domain::outcome::{Fate, NOT_CHARGED, Outcome};
 use tollbridge::domain::resolution::{Finding, Refusal, Resolution};
 use tollbridge::domain::time::Wall;
-use tollbridge::ports::store::{Batch, ResolveError, Store, StoreError, Stored};
+use tollbridge::ports::store::{Batch, ResolveError, Rows, Store, StoreError, Stored};
 use tollbridge_rig::{Clickhouse, Proxy, shared_clickhouse};
 
 use crate::outcomes::{TOPIC, batch, id, ids, outcome, with};
@@ -356,6 +356,6 @@ async fn a_row_that_the_table_refuses_is_poison() {
     assert_eq!(store.ask(&[id("even"), id("odd")]).await.unwrap(), []);
     assert_eq!(store.store(&batch([outcome("even", 0, 1)])).await.unwrap(), [Stored::New]);
     let mut rows = 0;
-    store.rows(TOPIC, |_| rows += 1).await.unwrap();
+    store.rows(Rows::All, TOPIC, |_| rows += 1).await.unwrap();
     assert_eq!(rows, 1);
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tollbridge::app::store::{AnyStore, StoreSettings};
 use tollbridge::domain::outcome::{Fate, Outcome};
-use tollbridge::ports::store::{Batch, Store, StoreError, Stored};
+use tollbridge::ports::store::{Batch, Rows, Store, StoreError, Stored};
 
 use crate::outcomes::{TOPIC, batch, ids, outcome, with};
 use crate::subject::{PATIENCE, clickhouse, postgres, settings, sqlite, sqlite_url};
@@ -150,7 +150,7 @@ async fn compete(url: &str) -> (Vec<Told>, Vec<Outcome>, usize) {
     }
     let store = AnyStore::connect(url, &settings()).unwrap();
     let mut standing = Vec::new();
-    store.rows(TOPIC, |row| standing.push(row)).await.unwrap();
+    store.rows(Rows::All, TOPIC, |row| standing.push(row)).await.unwrap();
     (told, standing, races)
 }
 

@@ -4,7 +4,7 @@ use tollbridge::domain::id::TransactionId;
 use tollbridge::domain::outcome::{Fate, NOT_CHARGED, Outcome};
 use tollbridge::domain::resolution::{Finding, Refusal, Resolution, Resolved};
 use tollbridge::domain::time::Wall;
-use tollbridge::ports::store::{ResolveError, Stored};
+use tollbridge::ports::store::{ResolveError, Rows, Stored};
 
 use crate::outcomes::{TOPIC, batch, id, outcome, with};
 use crate::subject::{Subject, all};
@@ -56,7 +56,7 @@ async fn open_doubts_are_found_and_so_are_resolutions_without_their_event() {
     for subject in all().await {
         let Some(store) = subject.real() else { continue };
         let open = async |wanted: &[&str]| {
-            let found = store.doubts(TOPIC, None).await.unwrap();
+            let found = store.page(Rows::OpenDoubts, TOPIC, None).await.unwrap();
             let ids: Vec<&str> = found.iter().map(|row| row.transaction_id.as_str()).collect();
             assert_eq!(ids, wanted, "{}", subject.name());
             assert_eq!(store.count_doubts().await.unwrap(), wanted.len() as u64);
@@ -67,9 +67,9 @@ async fn open_doubts_are_found_and_so_are_resolutions_without_their_event() {
         subject.store(&batch([other, outcome("archived", 0, 3)])).await.unwrap();
         doubt(&subject).await;
         open(&["doubt", "other"]).await;
-        let after = store.doubts(TOPIC, Some(&id("doubt"))).await.unwrap();
+        let after = store.page(Rows::OpenDoubts, TOPIC, Some(&id("doubt"))).await.unwrap();
         assert_eq!(after.len(), 1, "{}", subject.name());
-        assert_eq!(store.doubts("elsewhere", None).await.unwrap(), []);
+        assert_eq!(store.page(Rows::OpenDoubts, "elsewhere", None).await.unwrap(), []);
 
         assert_eq!(untold().await, []);
         let first = resolution(id("doubt"), charged(), 5);

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 use tollbridge::adapters::sqlite::{Settings, SqliteStore};
 use tollbridge::app::store::{AnyStore, StoreSettings};
-use tollbridge::ports::store::{Batch, Store, StoreError, Stored};
+use tollbridge::ports::store::{Batch, Rows, Store, StoreError, Stored};
 
 use crate::outcomes::{TOPIC, batch, id, ids, outcome};
 use crate::subject::{PATIENCE, settings, sqlite_url};
@@ -256,7 +256,7 @@ async fn a_killed_process_leaves_whole_batches_and_stops_nobody() {
         assert_eq!(store.store(&batch_of(0, 100 + i64::from(writer), 1)).await.unwrap().len(), 1);
     }
     let mut rows = 0;
-    store.rows(TOPIC, |_| rows += 1).await.unwrap();
+    store.rows(Rows::All, TOPIC, |_| rows += 1).await.unwrap();
     assert!(rows >= 15 * 50, "{rows}");
     let mut other = SqliteConnection::connect(&url).await.unwrap();
     let sound: String =

@@ -9,7 +9,7 @@ use tollbridge::domain::id::{StoreId, TransactionId};
 use tollbridge::domain::outcome::Outcome;
 use tollbridge::domain::resolution::{Resolution, Resolved};
 use tollbridge::ports::store::{
-    Batch, ResolveError, SourceStart, Store, StoreError, StoreIdentity, Stored,
+    Batch, ResolveError, Rows, SourceStart, Store, StoreError, StoreIdentity, Stored,
 };
 use tollbridge_rig::{shared_clickhouse, shared_postgres};
 
@@ -146,7 +146,7 @@ impl Subject {
             Self::Memory(store) => store.tables().page(topic, None, u32::MAX),
             Self::Sqlite(store, _) | Self::Postgres(store) | Self::Clickhouse(store) => {
                 let mut rows = Vec::new();
-                store.rows(topic, |row| rows.push(row)).await.unwrap();
+                store.rows(Rows::All, topic, |row| rows.push(row)).await.unwrap();
                 rows
             }
         }

@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use crate::domain::id::{Offset, Partition, Place, TransactionId};
 use crate::domain::outcome::Outcome;
 use crate::domain::resolution::{Finding, Past, Resolution, Resolved};
-use crate::ports::store::{ResolveError, StoreError};
+use crate::ports::store::{ResolveError, Rows, StoreError};
 
 use super::rows::{Stamp, outcome};
 use super::{PostgresStore, errors};
@@ -37,30 +37,15 @@ impl PostgresStore {
     /// At most `limit` rows of a topic, in the order of their ids, after `after`.
     pub async fn page(
         &self,
+        rows: Rows,
         topic: &str,
         after: Option<&TransactionId>,
         limit: u32,
     ) -> Result<Vec<Outcome>, StoreError> {
-        self.page_of(include_str!("sql/page.sql"), topic, after, limit).await
-    }
-
-    /// The same of open doubts.
-    pub async fn doubts(
-        &self,
-        topic: &str,
-        after: Option<&TransactionId>,
-        limit: u32,
-    ) -> Result<Vec<Outcome>, StoreError> {
-        self.page_of(include_str!("sql/doubts.sql"), topic, after, limit).await
-    }
-
-    async fn page_of(
-        &self,
-        question: &'static str,
-        topic: &str,
-        after: Option<&TransactionId>,
-        limit: u32,
-    ) -> Result<Vec<Outcome>, StoreError> {
+        let question = match rows {
+            Rows::All => include_str!("sql/page.sql"),
+            Rows::OpenDoubts => include_str!("sql/doubts.sql"),
+        };
         let mut lease = self.connections.lease().await?;
         let question = sqlx::query(question)
             .bind(topic)

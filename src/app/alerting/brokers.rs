@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::super::reconcile::span;
 use super::Asking;
 use crate::adapters::kafka::{Admin, AskError, Reader, Settings};
 use crate::adapters::system::SystemClock;
@@ -25,13 +26,13 @@ pub(super) async fn follow(
     // Connections of their own, once they are needed.
     let mut clients = None;
     while asking.is_wanted().await {
-        if clients.is_none() {
-            clients = open(&settings);
+        let mut looked = None;
+        if asking.is_on(Rule::ConsumerLag) || asking.is_on(Rule::WatermarkRetention) {
+            clients = clients.or_else(|| open(&settings));
+            if let Some((reader, admin)) = &clients {
+                looked = look(&settings, reader, admin, &partitions).await;
+            }
         }
-        let looked = match &clients {
-            Some((reader, admin)) => look(&settings, reader, admin, &partitions).await,
-            None => None,
-        };
         asking.set(Rule::ConsumerLag, looked.map(|looked| looked.0));
         asking.set(Rule::WatermarkRetention, looked.and_then(|looked| looked.1));
         tokio::time::sleep(LOOK_EVERY).await;
@@ -67,10 +68,6 @@ async fn look(
 fn behind(c: &Committed) -> Option<(Offset, Offset)> {
     let watermark = c.point.as_ref().map_or(c.low, |(watermark, _)| *watermark).max(c.low);
     (watermark < c.high).then_some((watermark, c.high))
-}
-
-fn span(from: Offset, to: Offset) -> u64 {
-    u64::try_from(to.0 - from.0).unwrap_or_default()
 }
 
 /// Percent of `retention` milliseconds, of the partition where it is most; 0 where nothing is ever deleted.

@@ -7,6 +7,8 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::anyhow;
+
 use super::super::schemas::SourceDecoder;
 use super::super::store::AnyStore;
 use super::{Asking, Parts};
@@ -18,7 +20,6 @@ use crate::domain::id::{Offset, Partition, Place, TransactionId};
 use crate::domain::time::Wall;
 use crate::ports::store::Store;
 use crate::ports::time::Clock;
-use anyhow::anyhow;
 
 /// One partition each time.
 const LOOK_EVERY: Duration = Duration::from_secs(10);

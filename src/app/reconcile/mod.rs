@@ -27,7 +27,7 @@ use crate::domain::outcome::EventId;
 use crate::domain::record::Record;
 use crate::domain::transaction::PayloadHash;
 use crate::ports::source::Committed;
-use crate::ports::store::{SourceStart, Store, StoreError};
+use crate::ports::store::{Rows, SourceStart, Store, StoreError};
 use crate::ports::time::Clock;
 use crate::wire::metadata::Metadata;
 
@@ -109,7 +109,7 @@ impl Books<'_> {
             })?;
         }
         watch.begin("reading rows", records);
-        let rows = self.store.rows(self.topic(), |row| {
+        let rows = self.store.rows(Rows::All, self.topic(), |row| {
             watch.add(1);
             balance.row(&row);
         });
