@@ -11,6 +11,7 @@
 //!
 //! Deliberately it judges only a run that is over.
 
+use crate::attempts;
 use crate::fates::{self, Payloads};
 use crate::gone;
 use crate::readers::Readers;
@@ -74,7 +75,7 @@ pub fn audit(world: &World, readers: &Readers) -> Result<Audit> {
     fates::repeats(&evidence, &mut found);
     charged_keys(stack, &mut found)?;
     hashes(stack, &records, &mut found)?;
-    attempts(stack, setup, &fates::payloads(&records.source), &mut found)?;
+    requests(stack, setup, &fates::payloads(&records.source), &mut found)?;
     bounds(&world.watched(), &mut found);
     left_over(world, &mut found)?;
     secrets(world, &records, &mut found)?;
@@ -103,7 +104,7 @@ fn vanished(
     found.extend(more);
     found.extend(readers.findings(&records.outcomes)?);
     charged_keys(&world.stack, &mut found)?;
-    attempts(&world.stack, world.setup, &fates::payloads(&records.source), &mut found)?;
+    requests(&world.stack, world.setup, &fates::payloads(&records.source), &mut found)?;
     bounds(&world.watched(), &mut found);
     left_over(world, &mut found)?;
     secrets(world, records, &mut found)?;
@@ -161,18 +162,16 @@ fn hashes(stack: &Stack, records: &Records, found: &mut Vec<String>) -> Result<(
 }
 
 /// Each payload of an id has one body; few ids have more than one payload.
-fn attempts(
+fn requests(
     stack: &Stack,
     setup: &Setup,
     payloads: &Payloads,
     found: &mut Vec<String>,
 ) -> Result<()> {
-    let mut beside = stack.ledger().into_os_string();
-    beside.push(".attempts");
     let mut bodies: BTreeMap<String, (BTreeSet<String>, usize)> = BTreeMap::new();
     let mut firsts: BTreeMap<String, i64> = BTreeMap::new();
     let usable = setup.key_life.map(fates::usable).map(|life| life + ON_THE_WAY);
-    for line in lines(Path::new(&beside))? {
+    for line in attempts::all(stack)? {
         let text = |field: &str| line[field].as_str().unwrap_or_default().to_owned();
         let key = text("key");
         let (several, count) = bodies.entry(key.clone()).or_default();
@@ -247,7 +246,8 @@ fn json(record: &Record) -> Result<Value> {
 }
 
 /// A file's lines. One that was torn by a kill of its writer cannot be read, and is passed over.
-fn lines(file: &Path) -> Result<Vec<Value>> {
+/// One JSON value a line.
+pub(crate) fn lines(file: &Path) -> Result<Vec<Value>> {
     let text = fs::read_to_string(file).map_err(|e| failed("read the gateway's file", e))?;
     Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
 }

@@ -117,6 +117,12 @@ impl Book {
         written.map_err(|e| failed("write the ledger of runs", e))
     }
 
+    /// The page beside it that says why what was not `ok` was not; empty where there is none.
+    #[must_use]
+    pub fn explanations(&self) -> String {
+        fs::read_to_string(self.path.with_file_name("README.md")).unwrap_or_default()
+    }
+
     /// All lines.
     ///
     /// # Errors

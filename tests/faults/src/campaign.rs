@@ -113,7 +113,7 @@ impl Campaign {
 pub fn claim_of(book: &Book) -> Result<String> {
     let (all, mut core) = (book.entries()?, Core::now()?);
     let runs: Vec<&Entry> = all.iter().filter(|entry| core.is_of(&entry.commit)).collect();
-    Ok(claim(&core.commit, &runs))
+    Ok(claim(&core.commit, &runs, &book.explanations()))
 }
 
 fn summary(ended: &[(Entry, f64)], took: Duration) -> bool {

@@ -69,11 +69,14 @@ fn need(scenario: &Scenario) -> usize {
 }
 
 /// What these runs show. The rule of three: where no failure was seen in so many runs, the rate is below 3/n with 95 %
-/// confidence; runs that came to nothing show nothing.
+/// confidence; runs that came to nothing show nothing, and neither do those of which `readme`, which explains whatever
+/// was not `ok`, says that the suite judged wrongly.
 #[must_use]
-pub fn claim(commit: &str, runs: &[&Entry]) -> String {
-    let of = |verdict| runs.iter().filter(|run| run.verdict == verdict).count();
-    let (violations, errors) = (of(Verdict::Violation), of(Verdict::Error));
+pub fn claim(commit: &str, runs: &[&Entry], readme: &str) -> String {
+    let of = |verdict| runs.iter().filter(move |run| run.verdict == verdict);
+    let mistakes = of(Verdict::Violation).filter(|run| was_the_suite(readme, run)).count();
+    let violations = of(Verdict::Violation).count() - mistakes;
+    let errors = of(Verdict::Error).count();
     let transactions: usize = runs.iter().map(|run| run.transactions).sum();
     let landed: usize = runs.iter().map(|run| run.landed).sum();
     let mut said = format!(
@@ -84,7 +87,12 @@ pub fn claim(commit: &str, runs: &[&Entry]) -> String {
     if errors > 0 {
         said += &format!(", {errors} runs that came to nothing");
     }
-    let judged = runs.len() - errors;
+    if mistakes > 0 {
+        said += &format!(
+            ", {mistakes} that the suite judged wrongly, as tests/faults/README.md explains"
+        );
+    }
+    let judged = runs.len() - errors - mistakes;
     if violations == 0 && judged > 0 {
         said += &format!(
             "; zero failures in {judged} runs bounds the failure rate at 3/{judged} = {:.4}",
@@ -102,6 +110,21 @@ pub fn claim(commit: &str, runs: &[&Entry]) -> String {
         );
     }
     said
+}
+
+/// Whether a line of the table of what was not `ok` names this run and begins its reason with the suite.
+fn was_the_suite(readme: &str, run: &Entry) -> bool {
+    let name = format!("`{}` ", run.scenario);
+    let seed = run.seed.to_string();
+    readme.lines().any(|line| {
+        let mut cells = line.split(" | ");
+        let (runs, why) = (cells.next().unwrap_or_default(), cells.next().unwrap_or_default());
+        let mut words = runs.split([' ', ',']);
+        runs.contains(&name)
+            && words.clone().any(|word| word == seed)
+            && words.any(|word| word == run.commit)
+            && why.starts_with("the suite")
+    })
 }
 
 #[cfg(test)]
@@ -159,17 +182,40 @@ mod tests {
             [ran("a", 1, Verdict::Ok), ran("a", 2, Verdict::Ok), ran("a", 3, Verdict::Error)];
         let [first, second, third] = &runs;
         assert_eq!(
-            claim("abc", &[first, second]),
+            claim("abc", &[first, second], ""),
             "commit abc: 2 runs, 5000 transactions, 12 faults landed, 0 violations of I1–I9; zero failures in 2 runs \
              bounds the failure rate at 3/2 = 1.5000"
         );
-        let said = claim("abc", &[first, third]);
+        let said = claim("abc", &[first, third], "");
         assert!(said.contains("1 runs that came to nothing; zero failures in 1 runs"), "{said}");
         let bad = ran("a", 4, Verdict::Violation);
-        let said = claim("abc", &[first, &bad]);
+        let said = claim("abc", &[first, &bad], "");
         assert!(said.contains("1 violations") && !said.contains("zero failures"), "{said}");
         let poor = Entry { landed: 4, ..ran("a", 5, Verdict::Ok) };
-        assert!(claim("abc", &[&poor]).contains("1 of them with fewer than"));
-        assert!(!claim("abc", &[]).contains("zero failures"));
+        assert!(claim("abc", &[&poor], "").contains("1 of them with fewer than"));
+        assert!(!claim("abc", &[], "").contains("zero failures"));
+    }
+
+    #[test]
+    fn what_the_suite_judged_wrongly_is_told_apart() {
+        let commit = "abc".to_owned();
+        let bad = Entry { commit, ..ran("a", 4, Verdict::Violation) };
+        let good = ran("a", 5, Verdict::Ok);
+        let claimed = |readme: &str| claim("abc", &[&bad, &good], readme);
+        let said = claimed("| `a` 3 and 4 at abc | the suite, which |");
+        assert!(
+            said.contains("0 violations") && said.contains("1 that the suite judged"),
+            "{said}"
+        );
+        assert!(said.contains("zero failures in 1 runs"), "{said}");
+        for other in [
+            "| `a` 4 at abc | **the product** |",
+            "| `a` 4 at abcd | the suite |",
+            "| `a` 44 at abc | the suite |",
+            "| `b` 4 at abc | the suite |",
+            "",
+        ] {
+            assert!(claimed(other).contains("1 violations"), "{other}");
+        }
     }
 }

@@ -15,6 +15,7 @@
 //! - [`campaign`]: many runs; [`lack`]: which; [`history`]: of what; [`spent`]: how much they take.
 //! - [`book`]: the ledger of runs. [`dice`]: what a seed moves.
 
+mod attempts;
 pub mod audit;
 pub mod book;
 pub mod campaign;

@@ -2,15 +2,18 @@
 
 use super::crossings::{end_all, start_all};
 use super::{FATES, Fault, REQUESTS, Seen, UNCLEAR_CALLS, hold_some};
+use crate::attempts;
 use crate::dice::Dice;
 use crate::world::{Counts, World};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use tollbridge_rig::{Direction, Result};
 
 const EFFECT_LIMIT: Duration = Duration::from_secs(8);
 /// In which calls pile up that are not answered.
 const GATHERING: Duration = Duration::from_millis(700);
 const BACK_LIMIT: Duration = Duration::from_secs(40);
+/// How old what a processor shows of its requests may be.
+const SHOWN_LATE: Duration = Duration::from_secs(1);
 /// For how long it is away the first time, in milliseconds.
 const A_MINUTE: (u64, u64) = (40_000, 55_000);
 const LONG: (u64, u64) = (600_000, 610_000);
@@ -70,7 +73,8 @@ fn late(world: &World, dice: &mut Dice) -> Result<Seen> {
 
 fn down(world: &World, dice: &mut Dice, first: (u64, u64)) -> Result<Seen> {
     let link = &world.links().gateway;
-    let (before, requests) = (world.counts(UNCLEAR_CALLS), world.counts(REQUESTS));
+    let before = world.counts(UNCLEAR_CALLS);
+    let (requests, shown) = (world.counts(REQUESTS), SystemTime::now() - SHOWN_LATE);
     let turn = world.turn();
     let refuses = turn.is_multiple_of(2);
     let how = if refuses { "refused connections" } else { "closed connections" };
@@ -86,6 +90,9 @@ fn down(world: &World, dice: &mut Dice, first: (u64, u64)) -> Result<Seen> {
         dice.pause(10_000, 20_000)
     }
     let (away, asked) = (start.elapsed().as_secs_f64(), world.growth(&requests));
+    // Those that the gateway took while it was there, but had not been shown yet, were not asked of one that is away.
+    let taken = attempts::since(&world.stack, shown)?;
+    let asked = (asked - f64::from(u32::try_from(taken).unwrap_or(u32::MAX))).max(0.0);
     if asked > STORM_START + STORM_RATE * away {
         let said = format!("I8: {asked} requests to a gateway that {how} for {away:.0} s");
         world.breach(said);
