@@ -96,6 +96,10 @@ impl Engine {
         if entry.step != Step::Due {
             return;
         }
+        if !is_below_bound {
+            p.short_of_bound = p.short_of_bound.into_iter().chain([slot.offset]).min();
+            p.stale = true;
+        }
         // Redis has lost it, or the bound has not been raised over it yet: a little later.
         if !is_running || entry.queue != InQueue::Temp || entry.queue_busy || !is_below_bound {
             return self.wait_until(slot, now.boot + self.set.retry_base);

@@ -63,6 +63,8 @@ pub struct Owned {
     pub lines: BTreeMap<Bytes, Line>,
     /// Waiting for their first attempt.
     pub fresh: Offsets,
+    /// The lowest that is due to be asked for and still lies above the dispatch bound.
+    pub short_of_bound: Option<Offset>,
     /// Their fate is safe; to be published.
     pub ready: Offsets,
     /// Approved ones of `ready` that can't be told yet: the list of what is unfinished below them is full.
@@ -127,9 +129,11 @@ impl Owned {
         self.has_leftovers |= is_still && held_by_redis > self.entries.len() as u64;
     }
 
-    /// The first offset that waits for its first attempt, as far as is known; else the next one to be read.
+    /// The first offset that waits for its first request by us, as far as is known; else the next one to be read. Those
+    /// that wait for others of their id or key don't count: what they wait for may be what the bound has to rise over.
     #[must_use]
     pub fn frontier(&self) -> Offset {
-        self.fresh.first().unwrap_or_else(|| self.tracker.frontier())
+        let waiting = self.fresh.first().into_iter().chain(self.short_of_bound).min();
+        waiting.unwrap_or_else(|| self.tracker.frontier())
     }
 }

@@ -314,6 +314,7 @@ impl Engine {
             return;
         };
         p.tracker.tell(&said.plan);
+        p.short_of_bound.take_if(|offset| p.tracker.is_below_bound(*offset));
         p.told_at = now;
         if p.phase == Phase::Claiming && p.epoch == said.epoch {
             p.phase = Phase::Entering;

@@ -150,6 +150,7 @@ pub(super) fn new_owned(
         entries: Window::default(),
         lines: BTreeMap::new(),
         fresh: Offsets::default(),
+        short_of_bound: None,
         ready: Offsets::default(),
         held_back: 0,
         to_admit: Offsets::default(),

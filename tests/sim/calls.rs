@@ -91,7 +91,7 @@ impl World {
                 self.check_held_by_redis(life, charge, place);
             }
             Call::Store(batch) => {
-                self.check_archived(life, &batch.rows);
+                self.check_archived(life, batch);
                 if self.plan.plant == Some(Plant::RemovedTooEarly) {
                     self.remove_too_early(life, &batch.rows);
                 }

@@ -74,6 +74,7 @@ impl World {
             epochs: BTreeMap::new(),
             saying: Vec::new(),
             said: BTreeMap::new(),
+            sent_at: BTreeMap::new(),
             runs_since: self.now,
         }));
         self.say(|| format!("{life:?} starts"));

@@ -111,6 +111,12 @@ impl World {
     pub fn sync(&mut self, assignment: Assignment) {
         let is_incremental = self.plan.shape.is_incremental;
         let Assignment { life, generation, partitions } = assignment;
+        for partition in &partitions {
+            let (owner, since) = self.given.entry(*partition).or_insert((life, self.now));
+            if *owner != life {
+                (*owner, *since) = (life, self.now);
+            }
+        }
         let Some(up) = self.running_mut(life) else { return };
         let id = up.client.member_id.clone();
         let is_current = generation == self.brokers.group.epoch_of(&id);

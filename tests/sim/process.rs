@@ -75,6 +75,8 @@ pub struct Running {
     /// What its latest commit says, and what its last clean one said: for planted bugs.
     pub saying: Vec<CommitPoint>,
     pub said: BTreeMap<Partition, CommitPoint>,
+    /// When each batch was first sent to the store.
+    pub sent_at: BTreeMap<String, Micros>,
     /// Since when it runs without a break.
     pub runs_since: Micros,
     /// A commit of it is under way.

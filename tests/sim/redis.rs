@@ -8,6 +8,7 @@ use tollbridge::domain::outcome::{Fate, Outcome};
 use tollbridge::pipeline::{Call, CallId, Reply};
 use tollbridge::ports::gateway::Charge;
 use tollbridge::ports::queue::{EntryKey, QueueError};
+use tollbridge::ports::store::Batch;
 
 use crate::calls::{Apply, epoch_of, failed_in_redis};
 use crate::faults::Kind;
@@ -134,7 +135,11 @@ impl World {
     }
 
     /// What is approved goes to the store only from the archive queue, as long as Redis keeps what it was given.
-    pub fn check_archived(&mut self, life: Life, rows: &[Arc<Outcome>]) {
+    pub fn check_archived(&mut self, life: Life, batch: &Batch) {
+        let now = self.now;
+        let Some(up) = self.running_mut(life) else { return };
+        let first_sent = *up.sent_at.entry(batch.token.clone()).or_insert(now);
+        // One that was sent before its partition was lost is sent again even when the partition has come back since.
         let late = |kind: &Kind| matches!(kind, Kind::QueueSlow);
         let is_late = self.active.iter().any(|i| late(&self.plan.faults[*i].kind));
         // What was lost is put back once Redis takes it.
@@ -146,8 +151,12 @@ impl World {
         if self.now <= self.redis_lost_at.max(runs_since) + self.refilling() {
             return;
         }
-        for row in rows.iter().filter(|row| row.fate == Fate::Archived) {
+        let rows = batch.rows.iter().filter(|row| row.fate == Fate::Archived);
+        for row in rows {
             let (partition, offset) = (row.source.partition, row.source.offset);
+            if self.given.get(&partition).is_some_and(|(_, since)| *since > first_sent) {
+                continue;
+            }
             let held = self.queue.find(partition, &row.transaction_id);
             // A batch that was on its way when its partition was lost arrives all the same.
             let is_owner = self.brokers.group.owner(partition) == Some(life)

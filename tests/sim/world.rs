@@ -91,6 +91,8 @@ pub struct World {
     pub redis_failed_at: Micros,
     /// When it last lost something, or a late request may have taken it away.
     pub redis_lost_at: Micros,
+    /// To whom the group last gave each partition, and since when.
+    pub given: BTreeMap<Partition, (Life, Micros)>,
     /// What stood where others have committed, and when the last of it was brought back.
     pub tampered: BTreeMap<Partition, Point>,
     pub mended_at: Micros,
@@ -150,6 +152,7 @@ impl World {
             workload,
             redis_failed_at: 0,
             redis_lost_at: 0,
+            given: BTreeMap::new(),
             tampered: BTreeMap::new(),
             mended_at: 0,
             held_until: 0,
