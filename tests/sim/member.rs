@@ -111,17 +111,17 @@ impl World {
     pub fn sync(&mut self, assignment: Assignment) {
         let is_incremental = self.plan.shape.is_incremental;
         let Assignment { life, generation, partitions } = assignment;
-        for partition in &partitions {
-            let (owner, since) = self.given.entry(*partition).or_insert((life, self.now));
-            if *owner != life {
-                (*owner, *since) = (life, self.now);
-            }
-        }
         let Some(up) = self.running_mut(life) else { return };
         let id = up.client.member_id.clone();
         let is_current = generation == self.brokers.group.epoch_of(&id);
         if !is_current || !self.brokers.group.members.contains_key(&id) {
             return self.after(MS, Happening::Heartbeat(life));
+        }
+        for partition in &partitions {
+            let (owner, since) = self.given.entry(*partition).or_insert((life, self.now));
+            if *owner != life {
+                (*owner, *since) = (life, self.now);
+            }
         }
         let Some(up) = self.running_mut(life) else { return };
         let client = &mut up.client;

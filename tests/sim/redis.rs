@@ -139,7 +139,7 @@ impl World {
         let now = self.now;
         let Some(up) = self.running_mut(life) else { return };
         let first_sent = *up.sent_at.entry(batch.token.clone()).or_insert(now);
-        // One that was sent before its partition was lost is sent again even when the partition has come back since.
+        let runs_since = up.runs_since;
         let late = |kind: &Kind| matches!(kind, Kind::QueueSlow);
         let is_late = self.active.iter().any(|i| late(&self.plan.faults[*i].kind));
         // What was lost is put back once Redis takes it.
@@ -147,19 +147,18 @@ impl World {
         if is_late || is_refilling && self.is_redis_failing() {
             self.redis_lost_at = self.now;
         }
-        let Some(runs_since) = self.running(life).map(|up| up.runs_since) else { return };
         if self.now <= self.redis_lost_at.max(runs_since) + self.refilling() {
             return;
         }
-        let rows = batch.rows.iter().filter(|row| row.fate == Fate::Archived);
-        for row in rows {
+        for row in batch.rows.iter().filter(|row| row.fate == Fate::Archived) {
             let (partition, offset) = (row.source.partition, row.source.offset);
-            if self.given.get(&partition).is_some_and(|(_, since)| *since > first_sent) {
-                continue;
-            }
             let held = self.queue.find(partition, &row.transaction_id);
-            // A batch that was on its way when its partition was lost arrives all the same.
+            // A batch that was on its way when its partition was lost arrives all the same, and is sent again even where
+            // the partition has come back since.
+            let is_of_before =
+                self.given.get(&partition).is_some_and(|(_, since)| *since > first_sent);
             let is_owner = self.brokers.group.owner(partition) == Some(life)
+                && !is_of_before
                 && !self.oracle.is_finished(partition, offset);
             if is_owner && held != Some((offset, true)) {
                 let place = format!("{} at {partition}@{offset}", row.transaction_id);

@@ -11,7 +11,7 @@
 //!
 //! Deliberately it judges only a run that is over.
 
-use crate::attempts;
+use crate::attempts::{self, lines};
 use crate::fates::{self, Payloads};
 use crate::gone;
 use crate::readers::Readers;
@@ -21,7 +21,6 @@ use crate::{offsets, world::Watched};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
 use std::time::Duration;
 use tollbridge_rig::kafka::Record;
 use tollbridge_rig::oracle::{self, Evidence, Place, Records};
@@ -243,11 +242,4 @@ fn secrets(world: &World, records: &Records, found: &mut Vec<String>) -> Result<
 fn json(record: &Record) -> Result<Value> {
     let value = record.value.as_deref().unwrap_or_default();
     serde_json::from_slice(value).map_err(|e| failed("read an event", e))
-}
-
-/// A file's lines. One that was torn by a kill of its writer cannot be read, and is passed over.
-/// One JSON value a line.
-pub(crate) fn lines(file: &Path) -> Result<Vec<Value>> {
-    let text = fs::read_to_string(file).map_err(|e| failed("read the gateway's file", e))?;
-    Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
 }
