@@ -153,8 +153,8 @@ impl World {
         for row in batch.rows.iter().filter(|row| row.fate == Fate::Archived) {
             let (partition, offset) = (row.source.partition, row.source.offset);
             let held = self.queue.find(partition, &row.transaction_id);
-            // A batch that was on its way when its partition was lost arrives all the same, and is sent again even where
-            // the partition has come back since.
+            // A batch that was on its way when its partition was lost arrives all the same, and is sent again even
+            // where the partition has come back since.
             let is_of_before =
                 self.given.get(&partition).is_some_and(|(_, since)| *since > first_sent);
             let is_owner = self.brokers.group.owner(partition) == Some(life)
