@@ -153,9 +153,11 @@ impl Admin {
     /// [`Admin::brokers`].
     ///
     /// # Errors
-    /// As for [`Admin::brokers`].
+    /// As for [`Admin::brokers`]; transient, too, while the group has no coordinator.
     pub fn may_join(&self, group: &str) -> Result<bool, AskError> {
-        for _ in 0..ASKED_OF_GROUPS_MAX {
+        let mut asked = 0;
+        loop {
+            asked += 1;
             match ffi::group_rights(self.client.inner(), group, self.timeout) {
                 Ok(rights) => return Ok(!rights.lack(Right::Read)),
                 Err(KafkaError::MetadataFetch(Code::GroupAuthorizationFailed)) => return Ok(false),
@@ -164,11 +166,10 @@ impl Admin {
                     Code::NotCoordinator
                     | Code::CoordinatorNotAvailable
                     | Code::CoordinatorLoadInProgress,
-                )) => std::thread::sleep(COORDINATOR_PAUSE),
+                )) if asked < ASKED_OF_GROUPS_MAX => std::thread::sleep(COORDINATOR_PAUSE),
                 Err(error) => return Err(AskError::of(&format!("group {group}"), &error)),
             }
         }
-        Ok(true)
     }
 
     /// The topic's limits.

@@ -29,7 +29,8 @@ pub(super) async fn look(config: &Config, each: &mut impl FnMut(Finding)) {
             return each(Finding::wrong(part, error, remedy));
         }
     }
-    each(of_group(&admin, &config.kafka.group_id));
+    let group = &config.kafka.group_id;
+    each(of_group(group, admin.may_join(group)));
     for (key, topic) in names(config) {
         let received_max = (key == "transactions").then(|| settings.received_bytes_max());
         each(of_topic(&admin, key, topic, received_max).await);
@@ -50,13 +51,24 @@ fn names(config: &Config) -> [(&'static str, &str); 5] {
     ]
 }
 
-/// A member that may not join says nothing and waits.
-fn of_group(admin: &Admin, group: &str) -> Finding {
+/// A member that may not join says nothing and waits. A coordinator may be long in coming, as with the first group of a
+/// cluster; a process that runs waits for it.
+fn of_group(group: &str, may_join: Result<bool, AskError>) -> Finding {
     let part = format!("group {group} (kafka.group_id)");
-    match admin.may_join(group) {
+    match may_join {
         Ok(true) => Finding::fine(part, "may be joined"),
         Ok(false) => {
             Finding::wrong(part, "this user may not join it", &grant(Right::Read, "group"))
+        }
+        Err(error @ AskError::Transient(_)) => {
+            let remark = format!(
+                "it has no coordinator yet, so whether this user may join is not known: {error}"
+            );
+            Finding::remark(
+                part,
+                remark,
+                "It is waited for. If it does not come: are the brokers well?",
+            )
         }
         Err(error) => denied(part, &error),
     }
@@ -170,7 +182,17 @@ fn denied(part: String, error: &AskError) -> Finding {
 
 #[cfg(test)]
 mod tests {
+    use super::super::State;
     use super::*;
+
+    #[test]
+    fn a_coordinator_that_is_long_in_coming_ends_no_start() {
+        let wrong = |answer| matches!(of_group("g", answer).state, State::Wrong(..));
+        assert!(!wrong(Ok(true)));
+        assert!(!wrong(Err(AskError::Transient("timed out".to_owned()))));
+        assert!(wrong(Ok(false)));
+        assert!(wrong(Err(AskError::Permanent("not authorised".to_owned()))));
+    }
 
     #[test]
     fn a_dead_letter_topic_takes_what_the_source_takes() {
