@@ -90,8 +90,13 @@ impl<'a> SessionEnd<'a> {
         });
         dice.pause(0, 2_000);
         let returned = returns();
-        world.thaw(victim)?;
+        let thawed = world.thaw(victim);
         returned?;
+        if thawed.is_err() && victim.pid().is_none() {
+            // Another lane has taken it away meanwhile: a guest that left, a resident that was killed.
+            return Ok(None);
+        }
+        thawed?;
         holds_within(TAKE_OVER_LIMIT, || !world.owned(victim).is_empty());
         let live = !owned.is_empty() && (in_flight > 0 || queued > 0);
         let name = &victim.name;
