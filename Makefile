@@ -17,7 +17,7 @@ SERVICELESS_HERE := $(foreach name,$(SERVICELESS),$(if $(call IS_THERE,$(name)),
 
 .NOTPARALLEL:
 .PHONY: help install check format lint test test-claims clients foreign sim sim-test sim-pairs plants plants-real fuzz-all release up down \
-	demo soak-demo before failpoints suite faults faults-check faults-claim campaign recover bench long build-cold
+	demo soak-demo before failpoints suite faults faults-check faults-claim campaign recover bench bench-all long build-cold
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-24s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -137,9 +137,13 @@ faults-claim: ## What the ledger shows of the product since its core last change
 recover: suite ## Medians of RUNS= times to go on after a processor, Redis, the broker or PostgreSQL was killed
 	@$(TARGET)/debug/faults recover $(or $(RUNS),5)
 
-bench: install ## Measurements; ITEM= picks one
-	@tests/rig/install.sh wrk
-	$(CARGO) bench --locked $(foreach item,$(or $(ITEM),stub route50 route0),--bench $(item))
+bench: install ## Measurements side by side: ITEM= picks one; ITEM="look a2" only tries it. Results: benches/results
+	@tests/rig/install.sh wrk strace
+	$(CARGO) build --locked --release --package tollbridge-naive
+	$(CARGO) bench --locked --bench suite -- $(ITEM)
+
+bench-all: ## All of them; those that this commit has figures of are left out
+	@$(MAKE) --no-print-directory bench ITEM=all
 
 long: install ## Outages of MINUTES= (10) under load: ITEM=gateway-outage, store-outage, redis-full, governors
 	$(CARGO) bench --locked --bench long -- $(or $(ITEM),none) $(or $(MINUTES),10)

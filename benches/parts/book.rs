@@ -52,8 +52,31 @@ pub fn read(bytes: &[u8]) -> Read<'_> {
 struct Charge {
     times: u32,
     number: usize,
+    amount: u64,
+    currency: [u8; 3],
     /// When it was first asked for; microseconds since 1970.
     first_us: u64,
+}
+
+impl Charge {
+    fn tell(&self, id: &[u8], replayed: bool, out: &mut Vec<u8>) {
+        let Self { number, amount, currency: [a, b, c], .. } = self;
+        let mut body = [0_u8; 512];
+        let room = body.len();
+        let mut rest = &mut body[..];
+        let written = write!(rest, "{{\"id\":\"ch_{number}\",\"transaction_id\":\"")
+            .and_then(|()| rest.write_all(id))
+            .and_then(|()| {
+                write!(rest, "\",\"status\":\"approved\",\"amount\":{amount},\"currency\":\"")
+            })
+            .and_then(|()| rest.write_all(&[*a, *b, *c]))
+            .and_then(|()| rest.write_all(b"\"}"));
+        let left = rest.len();
+        match written {
+            Ok(()) => answer(out, "200 OK", replayed, &body[..room - left]),
+            Err(_) => answer(out, "400 Bad Request", false, b"{}"),
+        }
+    }
 }
 
 /// All charges so far.
@@ -70,7 +93,8 @@ impl Book {
         let fields = (
             after(request.body, b"\"transaction_id\":\"", |byte| byte != b'"'),
             after(request.body, b"\"amount\":", |byte| byte.is_ascii_digit()),
-            after(request.body, b"\"currency\":\"", |byte| byte != b'"'),
+            after(request.body, b"\"currency\":\"", |byte| byte != b'"')
+                .filter(|code| code.len() == 3),
         );
         let (Some(id), Some(amount), Some(currency)) = fields else {
             return answer(
@@ -88,34 +112,24 @@ impl Book {
                 b"{\"error\":{\"code\":\"key_reused\"}}",
             );
         }
+        let (amount, currency) = (number(amount) as u64, [currency[0], currency[1], currency[2]]);
         let next = self.charges.len();
         let charge = match self.charges.get_mut(id) {
             Some(charge) => charge,
-            None => self.charges.entry(id.into()).or_insert(Charge {
-                times: 0,
-                number: next,
-                first_us: now_us,
-            }),
+            None => {
+                let charge = Charge { times: 0, number: next, amount, currency, first_us: now_us };
+                self.charges.entry(id.into()).or_insert(charge)
+            }
         };
         charge.times += 1;
-        let mut body = [0_u8; 512];
-        let room = body.len();
-        let mut rest = &mut body[..];
-        let parts: [&[u8]; 6] = [
-            b",\"transaction_id\":\"",
-            id,
-            b"\",\"status\":\"approved\",\"amount\":",
-            amount,
-            b",\"currency\":\"",
-            currency,
-        ];
-        let written = write!(rest, "{{\"id\":\"ch_{}\"", charge.number)
-            .and_then(|()| parts.iter().try_for_each(|part| rest.write_all(part)))
-            .and_then(|()| rest.write_all(b"\"}"));
-        let left = rest.len();
-        match written {
-            Ok(()) => answer(out, "200 OK", charge.times > 1, &body[..room - left]),
-            Err(_) => answer(out, "400 Bad Request", false, b"{}"),
+        charge.tell(id, charge.times > 1, out);
+    }
+
+    /// Tells what became of an id, without charging it. Appends the whole response.
+    pub fn look_up(&self, id: &[u8], out: &mut Vec<u8>) {
+        match self.charges.get(id) {
+            Some(charge) => charge.tell(id, false, out),
+            None => answer(out, "404 Not Found", false, b"{\"error\":{\"code\":\"not_found\"}}"),
         }
     }
 

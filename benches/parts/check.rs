@@ -50,8 +50,9 @@ impl Met {
     }
 }
 
-/// Fails where a transaction was not charged, stored and reported exactly once.
-pub fn exactly_once(stack: &Stack, stub: &Stub, count: u32) -> Result<()> {
+/// Fails where a transaction was not charged, stored and reported exactly once. When each was reported, in milliseconds
+/// since 1970.
+pub fn exactly_once(stack: &Stack, stub: &Stub, count: u32) -> Result<Vec<u64>> {
     let mut charges = Met::none(count);
     for line in stub.charges()?.lines() {
         let (id, times) = line.split_once(' ').unwrap_or((line, ""));
@@ -68,7 +69,9 @@ pub fn exactly_once(stack: &Stack, stub: &Stub, count: u32) -> Result<()> {
     // Alerts are no outcomes: a queue may well become deep.
     let [archived, others @ .., _alerts] = OUTCOMES;
     let mut events = Met::none(count);
-    read_committed(stack, archived, |value| {
+    let mut reported = Vec::with_capacity(count as usize);
+    read_committed(stack, archived, |value, at_ms| {
+        reported.push(at_ms);
         let event: Event = serde_json::from_slice(value).unwrap_or_default();
         let id = if event.fate == "archived" { event.transaction_id } else { "" };
         events.note(id, 1);
@@ -76,10 +79,11 @@ pub fn exactly_once(stack: &Stack, stub: &Stub, count: u32) -> Result<()> {
     events.judge("events")?;
     for topic in others {
         let mut records = 0_u64;
-        read_committed(stack, topic, |_| records += 1)?;
+        read_committed(stack, topic, |_, _| records += 1)?;
         nothing_else(&records.to_string(), topic)?;
     }
-    nothing_in_redis(stack)
+    nothing_in_redis(stack)?;
+    Ok(reported)
 }
 
 fn nothing_else(count: &str, what: &str) -> Result<()> {
@@ -106,7 +110,7 @@ struct Event<'a> {
 }
 
 /// Every record that a read_committed consumer sees, to the end of each partition.
-fn read_committed(stack: &Stack, topic: &str, mut each: impl FnMut(&[u8])) -> Result<()> {
+fn read_committed(stack: &Stack, topic: &str, mut each: impl FnMut(&[u8], u64)) -> Result<()> {
     let failed = |e: KafkaError| Error::new(format!("read {topic}: {e}"));
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", stack.kafka.bootstrap())
@@ -128,7 +132,10 @@ fn read_committed(stack: &Stack, topic: &str, mut each: impl FnMut(&[u8])) -> Re
             None => return Err(Error::new(format!("read {topic}: nothing for {READ_LIMIT:?}"))),
             Some(Err(KafkaError::PartitionEOF(_))) => open -= 1,
             Some(Err(error)) => return Err(failed(error)),
-            Some(Ok(message)) => each(message.payload().unwrap_or_default()),
+            Some(Ok(message)) => {
+                let at_ms = message.timestamp().to_millis().unwrap_or_default();
+                each(message.payload().unwrap_or_default(), at_ms.cast_unsigned());
+            }
         }
     }
     Ok(())

@@ -1,5 +1,5 @@
 //! Transactions on the source topic: made from their number, so that the whole set is known without being kept. All
-//! are good ones, in JSON, of the size that `tollbridge generate` makes, spread evenly over the partitions.
+//! are good ones, of the size that `tollbridge generate` makes, in JSON or Avro, spread evenly over the partitions.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,37 +25,118 @@ pub fn number(id: &str) -> Option<u32> {
     id.strip_prefix(PREFIX)?.parse().ok()
 }
 
-/// Half of them with a description and two pieces of metadata.
-fn value(number: u32) -> String {
-    // Spreads neighbours over accounts and amounts.
-    let mixed = number.wrapping_mul(2_654_435_761);
-    let currency = CURRENCIES[usize::from(mixed.to_le_bytes()[3] & 3)];
-    let more = match number.is_multiple_of(2) {
-        true => {
-            r#","description":"Order 4711, two items","metadata":{"channel":"web","shop":"terminal"}"#
-        }
-        false => "",
-    };
-    format!(
-        r#"{{"transaction_id":"{}","account_id":"acct-{:06}","amount":{},"currency":"{currency}","payment_method":"pm_card_{mixed:016x}","created_at":{}{more}}}"#,
-        id(number),
-        mixed % 100_000,
-        100 + mixed % 1_000_000,
-        1_767_225_600_000_000_u64 + u64::from(number) * 1000,
-    )
+/// What producers write with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    Json,
+    /// Framed as with a schema registry; the schema is that of the product.
+    Avro,
 }
 
-/// Produces transactions 0 to `count`, and waits until Kafka has them.
-pub fn produce(stack: &Stack, count: u32) -> Result<()> {
-    let input = Input::of(stack)?;
-    input.send(0..count)?;
-    input.end(count)
+/// Half of them have a description and two pieces of metadata.
+struct Transaction {
+    number: u32,
+    id: String,
+    account: String,
+    amount: u32,
+    currency: &'static str,
+    method: String,
+    created_us: u64,
+    is_long: bool,
+}
+
+const DESCRIPTION: &str = "Order 4711, two items";
+const METADATA: [(&str, &str); 2] = [("channel", "web"), ("shop", "terminal")];
+
+impl Transaction {
+    fn of(number: u32) -> Self {
+        // Spreads neighbours over accounts and amounts.
+        let mixed = number.wrapping_mul(2_654_435_761);
+        Self {
+            number,
+            id: id(number),
+            account: format!("acct-{:06}", mixed % 100_000),
+            amount: 100 + mixed % 1_000_000,
+            currency: CURRENCIES[usize::from(mixed.to_le_bytes()[3] & 3)],
+            method: format!("pm_card_{mixed:016x}"),
+            created_us: 1_767_225_600_000_000 + u64::from(number) * 1000,
+            is_long: number.is_multiple_of(2),
+        }
+    }
+
+    /// The members that gateways are told, too.
+    fn members(&self) -> String {
+        let Self { id, account, amount, currency, method, .. } = self;
+        let [(channel, web), (shop, terminal)] = METADATA;
+        let more = match self.is_long {
+            true => format!(
+                r#","description":"{DESCRIPTION}","metadata":{{"{channel}":"{web}","{shop}":"{terminal}"}}"#
+            ),
+            false => String::new(),
+        };
+        let who = format!(r#""transaction_id":"{id}","account_id":"{account}""#);
+        format!(
+            r#"{who},"amount":{amount},"currency":"{currency}","payment_method":"{method}"{more}"#
+        )
+    }
+
+    fn json(&self) -> Vec<u8> {
+        format!(r#"{{{},"created_at":{}}}"#, self.members(), self.created_us).into_bytes()
+    }
+
+    /// By hand, as the schema in schemas/avro/transaction.avsc says, behind a frame with schema id 1.
+    fn avro(&self) -> Vec<u8> {
+        let mut out = vec![0, 0, 0, 0, 1];
+        [&self.id, &self.account].into_iter().for_each(|text| avro_text(text, &mut out));
+        avro_long(i64::from(self.amount), &mut out);
+        [self.currency, &self.method].into_iter().for_each(|text| avro_text(text, &mut out));
+        avro_long(self.created_us.cast_signed(), &mut out);
+        if self.is_long {
+            avro_long(1, &mut out);
+            avro_text(DESCRIPTION, &mut out);
+            avro_long(2, &mut out);
+            METADATA.iter().flat_map(|(k, v)| [k, v]).for_each(|text| avro_text(text, &mut out));
+        } else {
+            avro_long(0, &mut out);
+        }
+        avro_long(0, &mut out);
+        out
+    }
+}
+
+fn avro_text(text: &str, out: &mut Vec<u8>) {
+    avro_long(i64::try_from(text.len()).unwrap_or(0), out);
+    out.extend_from_slice(text.as_bytes());
+}
+
+/// Zigzag, then seven bits a byte.
+fn avro_long(value: i64, out: &mut Vec<u8>) {
+    let mut left = ((value << 1) ^ (value >> 63)).cast_unsigned();
+    while left > 0x7f {
+        out.push(left.to_le_bytes()[0] | 0x80);
+        left >>= 7;
+    }
+    out.push(left.to_le_bytes()[0]);
+}
+
+/// The body of its charge, of the size that the product sends.
+pub fn charge(number: u32) -> Vec<u8> {
+    format!("{{{}}}", Transaction::of(number).members()).into_bytes()
+}
+
+/// Produces transactions 0 to `count`, and waits until Kafka has them. How many bytes their values have.
+pub fn produce(stack: &Stack, format: Format, count: u32) -> Result<u64> {
+    let input = Input { format, ..Input::of(stack)? };
+    let bytes = input.send(0..count)?;
+    input.end(count)?;
+    Ok(bytes)
 }
 
 /// Puts transactions on the source topic.
 pub struct Input<'a> {
     stack: &'a Stack,
     producer: ThreadedProducer<DefaultProducerContext>,
+    format: Format,
 }
 
 impl<'a> Input<'a> {
@@ -67,24 +148,41 @@ impl<'a> Input<'a> {
             .set("queue.buffering.max.messages", "100000")
             .create()
             .map_err(|e| failed("a producer", &e))?;
-        Ok(Self { stack, producer })
+        Ok(Self { stack, producer, format: Format::Json })
     }
 
-    pub fn send(&self, numbers: Range<u32>) -> Result<()> {
+    /// How many bytes their values have.
+    pub fn send(&self, numbers: Range<u32>) -> Result<u64> {
+        let mut bytes = 0;
         for number in numbers {
-            let (key, value) = (id(number), value(number));
-            let partition = (number % self.stack.partitions()).cast_signed();
-            let mut record =
-                BaseRecord::to(TRANSACTIONS).partition(partition).key(&key).payload(&value);
-            while let Err((error, again)) = self.producer.send(record) {
-                let KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) = error else {
-                    return Err(failed("produce", &error));
-                };
-                std::thread::sleep(Duration::from_millis(5));
-                record = again;
-            }
+            bytes += self.send_at(number, None)?;
         }
-        Ok(())
+        Ok(bytes)
+    }
+
+    /// The moment is that for which it was meant, in milliseconds since 1970; none: now.
+    fn send_at(&self, number: u32, meant_ms: Option<i64>) -> Result<u64> {
+        let transaction = Transaction::of(number);
+        let value = match self.format {
+            Format::Json => transaction.json(),
+            Format::Avro => transaction.avro(),
+        };
+        let partition = (transaction.number % self.stack.partitions()).cast_signed();
+        let mut record = BaseRecord::to(TRANSACTIONS)
+            .partition(partition)
+            .key(&transaction.account)
+            .payload(&value);
+        if let Some(meant_ms) = meant_ms {
+            record = record.timestamp(meant_ms);
+        }
+        while let Err((error, again)) = self.producer.send(record) {
+            let KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) = error else {
+                return Err(failed("produce", &error));
+            };
+            std::thread::sleep(Duration::from_millis(5));
+            record = again;
+        }
+        Ok(value.len() as u64)
     }
 
     /// Sends so many a second, a piece every 20 ms, until it is told to stop; returns the first number not sent.

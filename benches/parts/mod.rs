@@ -1,19 +1,28 @@
-//! What the measurements of the route are made of. Each bench takes what it needs:
+//! What measurements are made of:
 //!
 //! - [`input`]: transactions on the source topic, before anything is measured; their ids.
-//! - [`stub`]: a gateway that costs next to nothing, and [`book`], what it remembers.
-//! - [`cost`]: CPU time and memory of processes.
+//! - [`stub`]: a gateway that costs next to nothing; [`book`], what it remembers; [`delay`], how long it takes.
+//! - [`bare`]: the product's HTTP client with nothing around it, and [`wrk`], a witness from outside.
+//! - [`cost`]: CPU time and memory of processes; [`steady`]: rates and medians.
 //! - [`check`]: every transaction charged, stored and reported exactly once; else there is no number.
 //! - [`route`]: a run of the whole route, from its start to its figures.
-//! - [`long`]: outages of many minutes under load.
+//! - [`pairs`]: two sides in turn; [`findings`]: what came of it, as a table and a file.
+//! - [`items`]: all that is measured; [`long`]: outages of many minutes under load.
 //!
-//! Services and the processor are real, started by the rig. Nothing here is shared with the product.
+//! Services and the processor are real, started by the rig. Nothing but the HTTP client is shared with the product.
 #![allow(dead_code, reason = "each bench uses some of the parts")]
 
+pub mod bare;
 pub mod book;
 pub mod check;
 pub mod cost;
+pub mod delay;
+pub mod findings;
 pub mod input;
+pub mod items;
 pub mod long;
+pub mod pairs;
 pub mod route;
+pub mod steady;
 pub mod stub;
+pub mod wrk;

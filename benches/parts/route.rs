@@ -1,159 +1,194 @@
 //! A run of the whole route: input first, then one processor against real services and the stub, until Kafka has the
-//! last offset committed. Figures come out only after the gate; what misses its target ends the bench with an error.
+//! last offset committed. Figures come out only after the gate.
 
-use std::process::ExitCode;
+use std::fs;
 use std::time::Duration;
 
 use tollbridge_rig::stack::{GROUP, TRANSACTIONS, wait_worked_off};
 use tollbridge_rig::{Error, Processor, Result, Stack, StackOptions, Store, wait_until};
 
-use super::cost::{Spent, Watched, machine_in_words, memory_peak};
-use super::stub::{Stub, is_asked_for, now_us};
+use super::cost::{Spent, Watched, memory_peak};
+use super::delay::Delay;
+use super::input::Format;
+use super::steady::steady_rate;
+use super::stub::Stub;
 use super::{check, input};
 
-const RUN_LIMIT: Duration = Duration::from_secs(200);
+const RUN_LIMIT: Duration = Duration::from_secs(300);
 const STOP_LIMIT: Duration = Duration::from_secs(30);
-const MIB: u64 = 1 << 20;
+/// What the rig sets for tests, which want everything to be over soon; users have the defaults.
+const OF_TESTS: [(&str, &str); 7] = [
+    ("kafka", "session_timeout"),
+    ("kafka", "transaction_timeout"),
+    ("gateway", "connect_timeout"),
+    ("gateway", "timeout"),
+    ("sweep", "interval"),
+    ("sweep", "min_age"),
+    ("log", "format"),
+];
+/// The README's example: what stands there is not told again.
+const EXAMPLE: &str = include_str!("../../README.md");
 
-/// What is run, and what is asked of it.
-#[derive(Debug)]
-pub struct Item {
-    pub name: &'static str,
+/// What is run.
+#[derive(Debug, Clone)]
+pub struct Setup {
     pub transactions: u32,
     pub partitions: u32,
-    pub latency: Duration,
     pub in_flight: u32,
-    pub rate_min: f64,
-    /// Of the processor, a transaction; microseconds.
-    pub cpu_max_us: Option<f64>,
-    /// Of the processor.
-    pub memory_max_mib: Option<u64>,
+    pub delay: Delay,
+    pub format: Format,
+    /// Further keys: section, key, value.
+    pub more: Vec<(&'static str, &'static str, String)>,
 }
 
-struct Figures {
-    rate: f64,
-    spent: Spent,
-    memory: u64,
+/// What came of it.
+#[derive(Debug)]
+pub struct Run {
+    pub transactions: u32,
+    /// Reported transactions a second, between the first and the last twentieth.
+    pub rate: f64,
+    /// From the processor's start to the last offset committed.
+    pub spent: Spent,
+    /// Of the processor, bytes.
+    pub memory: u64,
+    /// Bytes to and from Redis over those of the records' values.
+    pub redis_bytes: f64,
+    /// Keys that differ from the README's example.
+    pub differs: Vec<String>,
 }
 
-/// The whole bench, as a program. A number as its argument is another number of transactions, for a short look.
-pub fn main(item: &Item) -> ExitCode {
-    if let Some(ended) = is_asked_for() {
-        return ended;
+impl Run {
+    /// CPU time of a process, microseconds a transaction.
+    pub fn each(&self, name: &str) -> f64 {
+        self.spent.of(name).as_secs_f64() * 1e6 / f64::from(self.transactions)
     }
-    let count = std::env::args().nth(1).and_then(|count| count.parse().ok());
-    let item = &Item { transactions: count.unwrap_or(item.transactions), ..*item };
-    match measure(item).and_then(|figures| report(item, &figures)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{}: {error}", item.name);
-            ExitCode::FAILURE
+
+    /// What processes that are none of ours had of the CPU time meanwhile, in percent.
+    pub fn others(&self) -> f64 {
+        100.0 * self.spent.others().as_secs_f64() / self.spent.machine.as_secs_f64().max(0.01)
+    }
+}
+
+/// Everything but the processor, which does not run yet.
+pub struct Route {
+    pub stack: Stack,
+    pub stub: Stub,
+    pub processor: Processor,
+    pub payload: u64,
+}
+
+impl Route {
+    /// Starts the services and produces the input.
+    pub fn ready(setup: &Setup) -> Result<Self> {
+        let stub = Stub::start(setup.delay)?;
+        let setting = |section: &str, key: &str, value: String| (section.into(), key.into(), value);
+        let gateway = format!("\"http://127.0.0.1:{}\"", stub.port);
+        let mut settings: Vec<_> =
+            OF_TESTS.iter().map(|(section, key)| setting(section, key, String::new())).collect();
+        settings.push(setting("gateway", "url", gateway));
+        settings.push(setting("kafka", "group_id", String::new()));
+        if setup.in_flight != 256 {
+            settings.push(setting("gateway", "max_in_flight", setup.in_flight.to_string()));
         }
+        settings.extend(setup.more.iter().map(|(s, k, value)| setting(s, k, value.clone())));
+        let stack = Stack::start(StackOptions {
+            store: Store::Postgres,
+            partitions: setup.partitions,
+            settings,
+            ..StackOptions::new(env!("CARGO_BIN_EXE_tollbridge"))
+        })?;
+        // The stub stands in its place.
+        stack.kill_simulator();
+        let payload = input::produce(&stack, setup.format, setup.transactions)?;
+        let processor = stack.processor("measured")?;
+        Ok(Self { stack, stub, processor, payload })
+    }
+
+    /// The services' processes, by name.
+    pub fn services(&self) -> Result<Watched> {
+        let pid = |pid: Option<u32>| pid.ok_or_else(|| Error::new("a part does not run"));
+        let postgres = self.stack.postgres.as_ref().and_then(|postgres| postgres.pid());
+        Ok(Watched(vec![
+            ("stub", self.stub.pid()),
+            ("redis", pid(self.stack.redis.pid())?),
+            ("kafka", pid(self.stack.kafka.pid())?),
+            ("postgres", pid(postgres)?),
+        ]))
+    }
+
+    /// Until Kafka has the last offset committed.
+    pub fn wait_committed(&self, count: u32) -> Result<()> {
+        let partitions = self.stack.partitions();
+        let committed = || -> Result<i64> {
+            let offsets = self.stack.kafka.group_offsets(GROUP, TRANSACTIONS, partitions)?;
+            Ok(offsets.iter().map(|offset| (*offset).max(0)).sum())
+        };
+        let waited = wait_until("the last offset", RUN_LIMIT, || {
+            self.processor.check().is_err()
+                || committed().is_ok_and(|offset| offset >= i64::from(count))
+        });
+        self.processor.check()?;
+        waited
+    }
+
+    /// The processor ends in order, and the gate is passed. When each was reported.
+    pub fn end(&self, count: u32) -> Result<Vec<u64>> {
+        wait_worked_off(&self.stack, Duration::ZERO)?;
+        let ended = self.processor.terminate(STOP_LIMIT)?;
+        if !ended.success() {
+            return Err(Error::new(format!("the processor ended with {ended}")));
+        }
+        check::exactly_once(&self.stack, &self.stub, count)
+    }
+
+    /// Keys of the processor's configuration that do not stand so in the README's example.
+    pub fn differs(&self) -> Result<Vec<String>> {
+        let text = fs::read_to_string(&self.processor.config)
+            .map_err(|e| Error::new(format!("the configuration: {e}")))?;
+        let mut section = "";
+        let mut found = Vec::new();
+        for line in text.lines() {
+            match line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+                Some(name) => section = name,
+                None if line.is_empty() || EXAMPLE.lines().any(|known| known == line) => {}
+                None => found.push(format!("{section}.{line}")),
+            }
+        }
+        Ok(found)
     }
 }
 
-fn measure(item: &Item) -> Result<Figures> {
-    println!(
-        "{}: {} transactions, {} partition(s), {} in flight, gateway at {:?}; {}",
-        item.name,
-        item.transactions,
-        item.partitions,
-        item.in_flight,
-        item.latency,
-        machine_in_words()
-    );
-    let stub = Stub::start(item.latency)?;
-    let stack = start(item, &stub)?;
-    input::produce(&stack, item.transactions)?;
-    let processor = stack.processor("measured")?;
-    let figures = run(item, &stack, &stub, &processor)?;
-    let ended = processor.terminate(STOP_LIMIT)?;
-    if !ended.success() {
-        return Err(Error::new(format!("the processor ended with {ended}")));
-    }
-    check::exactly_once(&stack, &stub, item.transactions)?;
-    Ok(figures)
-}
-
-fn start(item: &Item, stub: &Stub) -> Result<Stack> {
-    let setting = |section: &str, key: &str, value: String| (section.into(), key.into(), value);
-    let gateway = format!("\"http://127.0.0.1:{}\"", stub.port);
-    let stack = Stack::start(StackOptions {
-        store: Store::Postgres,
-        partitions: item.partitions,
-        settings: vec![
-            setting("gateway", "url", gateway),
-            setting("gateway", "max_in_flight", item.in_flight.to_string()),
-            // On a crowded machine a repeat would spoil the run, which shall have none.
-            setting("gateway", "timeout", "\"10s\"".into()),
-            setting("sweep", "interval", "\"5s\"".into()),
-            setting("sweep", "min_age", "\"60s\"".into()),
-        ],
-        ..StackOptions::new(env!("CARGO_BIN_EXE_tollbridge"))
-    })?;
-    // The stub stands in its place.
-    stack.kill_simulator();
-    Ok(stack)
-}
-
-/// From the first request to the last committed offset; CPU time and memory from the processor's start.
-fn run(item: &Item, stack: &Stack, stub: &Stub, processor: &Processor) -> Result<Figures> {
-    let pid = |pid: Option<u32>| pid.ok_or_else(|| Error::new("a part does not run"));
-    let mut watched = Watched(vec![
-        ("gateway stub", stub.pid()),
-        ("redis", pid(stack.redis.pid())?),
-        ("kafka", pid(stack.kafka.pid())?),
-        ("postgres", pid(stack.postgres.as_ref().and_then(|postgres| postgres.pid()))?),
-    ]);
-    let before = watched.spent()?;
-    processor.start()?;
-    let measured = pid(processor.pid())?;
+/// One run, from fresh services to its figures.
+pub fn run(setup: &Setup) -> Result<Run> {
+    let route = Route::ready(setup)?;
+    let mut watched = route.services()?;
+    let (before, redis_before) = (watched.spent()?, redis_bytes(&route.stack)?);
+    route.processor.start()?;
+    let measured = route.processor.pid().ok_or_else(|| Error::new("the processor does not run"))?;
     watched.0.insert(0, ("processor", measured));
-    let wanted = i64::from(item.transactions);
-    let committed = || -> Result<i64> {
-        let offsets = stack.kafka.group_offsets(GROUP, TRANSACTIONS, item.partitions)?;
-        Ok(offsets.iter().map(|offset| (*offset).max(0)).sum())
-    };
-    let waited = wait_until("the last offset", RUN_LIMIT, || {
-        processor.check().is_err() || committed().is_ok_and(|offset| offset >= wanted)
-    });
-    let end_us = now_us();
+    route.wait_committed(setup.transactions)?;
     let spent = watched.spent()?.since(&before);
-    processor.check()?;
-    waited.and_then(|()| wait_worked_off(stack, Duration::ZERO))?;
-    let took_us = end_us.saturating_sub(stub.totals()?.first_us);
-    let rate = f64::from(item.transactions) / Duration::from_micros(took_us).as_secs_f64();
-    Ok(Figures { rate, spent, memory: memory_peak(measured)? })
+    let redis_bytes = redis_bytes(&route.stack)? - redis_before;
+    let memory = memory_peak(measured)?;
+    let reported = route.end(setup.transactions)?;
+    let rate = steady_rate(reported.into_iter().map(|at_ms| at_ms * 1_000).collect());
+    Ok(Run {
+        transactions: setup.transactions,
+        rate: rate.ok_or_else(|| Error::new("too few transactions for a rate"))?,
+        spent,
+        memory,
+        redis_bytes: redis_bytes / route.payload as f64,
+        differs: route.differs()?,
+    })
 }
 
-fn report(item: &Item, figures: &Figures) -> Result<()> {
-    let each = |spent: Duration| spent.as_secs_f64() * 1e6 / f64::from(item.transactions);
-    let mut missed = Vec::new();
-    let mut line = |name: &str, value: f64, unit: &str, target: String, met: bool| {
-        println!("  {name:<22} {value:>9.1} {unit:<6} {target}");
-        if !met {
-            missed.push(name.to_owned());
-        }
+/// To and from Redis so far.
+fn redis_bytes(stack: &Stack) -> Result<f64> {
+    let info = stack.redis.command(&["INFO", "stats"])?.text();
+    let of = |name: &str| {
+        let line = info.lines().find_map(|line| line.strip_prefix(name));
+        let bytes = line.and_then(|line| line.trim().parse::<f64>().ok());
+        bytes.ok_or_else(|| Error::new(format!("Redis tells no {name}")))
     };
-    let rate = figures.rate;
-    line("rate", rate, "tx/s", format!("(at least {})", item.rate_min), rate >= item.rate_min);
-    for (name, spent) in &figures.spent.each {
-        let most = item.cpu_max_us.filter(|_| *name == "processor");
-        let target = most.map_or(String::new(), |most| format!("(at most {most})"));
-        let met = most.is_none_or(|most| each(*spent) <= most);
-        line(name, each(*spent), "µs/tx", target, met);
-    }
-    let mib = |bytes: u64| f64::from(u32::try_from(bytes * 10 / MIB).unwrap_or(u32::MAX)) / 10.0;
-    let most = item.memory_max_mib;
-    let target = most.map_or(String::new(), |most| format!("(at most {most})"));
-    let met = most.is_none_or(|most| figures.memory <= most * MIB);
-    line("processor memory peak", mib(figures.memory), "MiB", target, met);
-    let others = figures.spent.others().as_secs_f64();
-    let machine = figures.spent.machine.as_secs_f64().max(0.01);
-    println!("  every transaction charged, stored and reported exactly once");
-    println!("  of the CPU time meanwhile, others had {:.0} %", 100.0 * others / machine);
-    match missed.is_empty() {
-        true => Ok(()),
-        false => Err(Error::new(format!("misses its target: {}", missed.join(", ")))),
-    }
+    Ok(of("total_net_input_bytes:")? + of("total_net_output_bytes:")?)
 }

@@ -1,5 +1,5 @@
 //! A gateway for measurements: HTTP/1.1 by hand, one thread over epoll, one request at a time on a connection, an
-//! optional delay by a wheel of one-millisecond slots. It speaks the charge of the generic profile and nothing else.
+//! optional delay by a wheel of one-millisecond slots. It speaks charge and lookup of the generic profile.
 //!
 //! It runs as a process of its own (the bench starts itself anew), so that its CPU time can be told apart.
 
@@ -15,6 +15,7 @@ use rustix::fd::OwnedFd;
 use tollbridge_rig::{Error, Launch, Process, Result, free_port, http, wait_until};
 
 use super::book::{Book, Read as Got, answer, read};
+use super::delay::{Delay, Dice, LONGEST_MS};
 use super::input;
 
 /// What it says of those that are still running.
@@ -26,8 +27,10 @@ const AWAY: &[u8] = b"{\"error\":{\"code\":\"unavailable\"}}";
 /// The listener's token; connections are counted from 0.
 const LISTENER: u64 = u64::MAX;
 const EVENTS_MAX: usize = 256;
-/// Slots of the wheel: longer delays than this many milliseconds are refused.
-const SLOTS: usize = 4096;
+/// Of one charge; what follows is its id.
+const CHARGE: &[u8] = b"/charges/";
+/// Slots of the wheel; with room for what is a little late.
+const SLOTS: usize = LONGEST_MS + 96;
 
 /// A stub that runs; it ends with its handle.
 #[derive(Debug)]
@@ -46,10 +49,10 @@ pub struct Totals {
 
 impl Stub {
     /// Starts this very program as a stub.
-    pub fn start(latency: Duration) -> Result<Self> {
+    pub fn start(delay: Delay) -> Result<Self> {
         let program = std::env::current_exe().map_err(|e| Error::new(format!("who am I: {e}")))?;
         let port = free_port();
-        let arguments = ["stub".to_owned(), port.to_string(), latency.as_millis().to_string()];
+        let arguments = ["stub".to_owned(), port.to_string(), delay.to_string()];
         let process = Launch::new(program).args(arguments).start()?;
         let stub = Self { process, port };
         wait_until("the stub", Duration::from_secs(5), || stub.totals().is_ok())?;
@@ -105,13 +108,13 @@ impl Stub {
 /// Where the arguments say so, this process is the stub; it then never comes back.
 pub fn is_asked_for() -> Option<ExitCode> {
     let arguments: Vec<String> = std::env::args().collect();
-    let [_, word, port, latency_ms] = arguments.as_slice() else { return None };
+    let [_, word, port, delay] = arguments.as_slice() else { return None };
     if word != "stub" {
         return None;
     }
-    let served = match (port.parse(), latency_ms.parse()) {
-        (Ok(port), Ok(latency_ms)) if latency_ms < SLOTS => serve(port, latency_ms),
-        _ => Err(std::io::Error::other("stub PORT MILLISECONDS")),
+    let served = match (port.parse(), delay.parse()) {
+        (Ok(port), Ok(delay)) => serve(port, delay),
+        _ => Err(std::io::Error::other("stub PORT DELAY")),
     };
     match served {
         Ok(()) => Some(ExitCode::SUCCESS),
@@ -150,7 +153,7 @@ struct Server {
     /// Transactions that are still running, whenever they are asked for.
     stuck: Range<u32>,
     start: Instant,
-    latency_ms: usize,
+    dice: Dice,
     /// Responses by the millisecond in which they are due.
     wheel: Vec<Vec<Late>>,
     /// The next millisecond to be looked at.
@@ -159,7 +162,7 @@ struct Server {
     out: Vec<u8>,
 }
 
-fn serve(port: u16, latency_ms: usize) -> std::io::Result<()> {
+fn serve(port: u16, delay: Delay) -> std::io::Result<()> {
     let listener = TcpListener::bind(("127.0.0.1", port))?;
     listener.set_nonblocking(true)?;
     let poll = epoll::create(CreateFlags::CLOEXEC)?;
@@ -176,7 +179,7 @@ fn serve(port: u16, latency_ms: usize) -> std::io::Result<()> {
         is_away: false,
         stuck: 0..0,
         start: Instant::now(),
-        latency_ms,
+        dice: Dice::new(delay),
         wheel: (0..SLOTS).map(|_| Vec::new()).collect(),
         turned: 0,
         waiting: 0,
@@ -252,7 +255,14 @@ impl Server {
                 self.reply(token, &out);
                 self.keep(token, got, true);
             }
-            Got::Whole(request) => self.tell(token, request.path),
+            Got::Whole(request) => match request.path.strip_prefix(CHARGE) {
+                Some(id) => {
+                    self.book.look_up(id, &mut out);
+                    self.reply(token, &out);
+                    self.keep(token, got, true);
+                }
+                None => self.tell(token, request.path),
+            },
             Got::More => self.keep(token, got, false),
             Got::Nonsense => self.hang_up(token),
         }
@@ -289,11 +299,12 @@ impl Server {
     }
 
     fn reply(&mut self, token: usize, out: &[u8]) {
-        if self.latency_ms == 0 {
+        let delay_ms = self.dice.draw();
+        if delay_ms == 0 {
             return self.send(token, out);
         }
         // Never early: a millisecond that has begun counts as a whole one.
-        let due = self.elapsed_ms() + 1 + self.latency_ms;
+        let due = self.elapsed_ms() + 1 + delay_ms;
         let Some(number) = self.number(token) else { return };
         self.wheel[due % SLOTS].push(Late { token, number, response: out.to_owned() });
         self.waiting += 1;

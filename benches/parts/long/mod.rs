@@ -16,6 +16,7 @@ use tollbridge_rig::{Error, Processor, Result, Stack, StackOptions, Store};
 
 use super::check;
 use super::cost::{machine_in_words, memory_now};
+use super::delay::Delay;
 use super::input::Input;
 use super::stub::Stub;
 
@@ -47,7 +48,7 @@ impl Course {
         more: &[(&str, &str, &str)],
     ) -> Result<Self> {
         println!("{name}; {}", machine_in_words());
-        let stub = Stub::start(Duration::ZERO)?;
+        let stub = Stub::start(Delay::None)?;
         let gateway = format!("\"http://127.0.0.1:{}\"", stub.port);
         let own = [
             ("gateway", "url", gateway.as_str()),
@@ -118,7 +119,7 @@ impl Course {
     }
 
     pub fn exactly_once(&self, count: u32) -> Result<()> {
-        check::exactly_once(&self.stack, &self.stub, count)
+        check::exactly_once(&self.stack, &self.stub, count).map(drop)
     }
 }
 
