@@ -8,7 +8,7 @@ use tollbridge_rig::{Error, Result};
 /// `/proc` counts in these; on Linux always 100 a second.
 const TICK: Duration = Duration::from_millis(10);
 
-/// Processes that are told apart, by name; a process stands for its children too.
+/// Processes, by name; a process stands for its children too. New ones come at the end.
 #[derive(Debug, Clone)]
 pub struct Watched(pub Vec<(&'static str, u32)>);
 
@@ -31,18 +31,21 @@ impl Watched {
 }
 
 impl Spent {
-    /// What was spent since.
+    /// What was spent since; of processes that were not watched then, all of it.
     pub fn since(&self, before: &Self) -> Self {
-        let earlier = |name| before.each.iter().find(|(n, _)| *n == name).map(|(_, spent)| *spent);
+        let earlier =
+            before.each.iter().map(|(_, spent)| *spent).chain(std::iter::repeat(Duration::ZERO));
         let each = self
             .each
             .iter()
-            .map(|(name, spent)| (*name, spent.saturating_sub(earlier(*name).unwrap_or_default())));
+            .zip(earlier)
+            .map(|((name, spent), earlier)| (*name, spent.saturating_sub(earlier)));
         Self { each: each.collect(), machine: self.machine.saturating_sub(before.machine) }
     }
 
+    /// Of all processes of this name.
     pub fn of(&self, name: &str) -> Duration {
-        self.each.iter().find(|(n, _)| *n == name).map_or(Duration::ZERO, |(_, spent)| *spent)
+        self.each.iter().filter(|(n, _)| *n == name).map(|(_, spent)| *spent).sum()
     }
 
     /// By processes that are none of ours; the bench's own waiting is in it.

@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
 
 use tollbridge_rig::Error;
+
+use super::steady::whole;
 
 /// Longer ones are cut to this: about two in ten thousand where the median is 500 ms and the p99 2 s.
 pub const LONGEST_MS: usize = 4_000;
@@ -78,8 +79,7 @@ impl Dice {
                 let (median, p99) = (f64::from(median), f64::from(p99));
                 let sigma = (p99 / median).ln() / P99;
                 let drawn = median * (sigma * self.normal()).exp();
-                let drawn = Duration::from_secs_f64(drawn / 1e3).as_millis();
-                usize::try_from(drawn).unwrap_or(LONGEST_MS).min(LONGEST_MS)
+                (whole(drawn) as usize).min(LONGEST_MS)
             }
         }
     }

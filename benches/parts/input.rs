@@ -11,6 +11,8 @@ use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedPr
 use tollbridge_rig::stack::{Stack, TRANSACTIONS};
 use tollbridge_rig::{Error, Result};
 
+use super::stub::now_us;
+
 const FLUSH_LIMIT: Duration = Duration::from_secs(60);
 const CURRENCIES: [&str; 4] = ["EUR", "USD", "GBP", "CHF"];
 const PREFIX: &str = "bench-";
@@ -139,12 +141,38 @@ pub struct Input<'a> {
     format: Format,
 }
 
+/// What was sent by the clock.
+#[derive(Debug, Clone, Copy)]
+pub struct Poured {
+    /// When the first was meant to be sent, microseconds since 1970.
+    start_us: u64,
+    rate: u32,
+    pub count: u32,
+    pub bytes: u64,
+}
+
+impl Poured {
+    /// When it was meant to be sent, microseconds since 1970.
+    pub fn meant_us(&self, number: u32) -> u64 {
+        self.start_us + u64::from(number) * 1_000_000 / u64::from(self.rate)
+    }
+}
+
 impl<'a> Input<'a> {
     pub fn of(stack: &'a Stack) -> Result<Self> {
+        Self::lingering(stack, "20")
+    }
+
+    /// A producer that hardly waits for company.
+    pub fn prompt(stack: &'a Stack) -> Result<Self> {
+        Self::lingering(stack, "1")
+    }
+
+    fn lingering(stack: &'a Stack, linger_ms: &str) -> Result<Self> {
         let producer = ClientConfig::new()
             .set("bootstrap.servers", stack.kafka.bootstrap())
             .set("enable.idempotence", "true")
-            .set("linger.ms", "20")
+            .set("linger.ms", linger_ms)
             .set("queue.buffering.max.messages", "100000")
             .create()
             .map_err(|e| failed("a producer", &e))?;
@@ -197,6 +225,23 @@ impl<'a> Input<'a> {
         }
         self.producer.flush(FLUSH_LIMIT).map_err(|e| failed("flush", &e))?;
         Ok(next)
+    }
+
+    /// Sends transactions 0 to `count`, each at its moment or as soon after it as may be; its moment is its timestamp.
+    pub fn pour_by_clock(&self, rate: u32, count: u32) -> Result<Poured> {
+        let mut poured = Poured { start_us: now_us(), rate, count, bytes: 0 };
+        for number in 0..count {
+            let meant_us = poured.meant_us(number);
+            let early = Duration::from_micros(meant_us.saturating_sub(now_us()));
+            if !early.is_zero() {
+                // Waking up a thousand times a second is enough; those of one millisecond go together.
+                std::thread::sleep(early.max(Duration::from_millis(1)));
+            }
+            let meant_ms = i64::try_from(meant_us / 1_000).unwrap_or(i64::MAX);
+            poured.bytes += self.send_at(number, Some(meant_ms))?;
+        }
+        self.end(count)?;
+        Ok(poured)
     }
 
     /// Waits until Kafka has all of `count`.

@@ -1,7 +1,8 @@
 //! What measurements are made of:
 //!
 //! - [`input`]: transactions on the source topic, before anything is measured; their ids.
-//! - [`stub`]: a gateway that costs next to nothing; [`book`], what it remembers; [`delay`], how long it takes.
+//! - [`stub`]: a gateway that costs next to nothing; [`server`], what it does; [`book`], what it remembers; [`delay`],
+//!   how long it takes.
 //! - [`bare`]: the product's HTTP client with nothing around it, and [`wrk`], a witness from outside.
 //! - [`cost`]: CPU time and memory of processes; [`steady`]: rates and medians.
 //! - [`check`]: every transaction charged, stored and reported exactly once; else there is no number.
@@ -23,6 +24,7 @@ pub mod items;
 pub mod long;
 pub mod pairs;
 pub mod route;
+pub mod server;
 pub mod steady;
 pub mod stub;
 pub mod wrk;

@@ -1,5 +1,5 @@
-//! A run of the whole route: input first, then one processor against real services and the stub, until Kafka has the
-//! last offset committed. Figures come out only after the gate.
+//! A run of the whole route: processors against real services and the stub, over a backlog or at a steady rate, until
+//! Kafka has the last offset committed. Figures come out only after the gate.
 
 use std::fs;
 use std::time::Duration;
@@ -9,15 +9,20 @@ use tollbridge_rig::{Error, Processor, Result, Stack, StackOptions, Store, wait_
 
 use super::cost::{Spent, Watched, memory_peak};
 use super::delay::Delay;
-use super::input::Format;
+use super::input::{Format, Input};
 use super::steady::steady_rate;
 use super::stub::Stub;
 use super::{check, input};
 
-const RUN_LIMIT: Duration = Duration::from_secs(300);
+const RUN_LIMIT: Duration = Duration::from_secs(200);
+/// Transactions a millisecond below which it is not waited any longer.
+const SLOWEST: u64 = 5;
+const NAMES: [&str; 4] = ["measured", "second", "third", "fourth"];
+const PROCESSOR: &str = "processor";
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 /// What the rig sets for tests, which want everything to be over soon; users have the defaults.
-const OF_TESTS: [(&str, &str); 7] = [
+const OF_TESTS: [(&str, &str); 8] = [
+    ("kafka", "group_id"),
     ("kafka", "session_timeout"),
     ("kafka", "transaction_timeout"),
     ("gateway", "connect_timeout"),
@@ -34,6 +39,7 @@ const EXAMPLE: &str = include_str!("../../README.md");
 pub struct Setup {
     pub transactions: u32,
     pub partitions: u32,
+    pub processors: usize,
     pub in_flight: u32,
     pub delay: Delay,
     pub format: Format,
@@ -49,7 +55,7 @@ pub struct Run {
     pub rate: f64,
     /// From the processor's start to the last offset committed.
     pub spent: Spent,
-    /// Of the processor, bytes.
+    /// Of the largest processor, bytes.
     pub memory: u64,
     /// Bytes to and from Redis over those of the records' values.
     pub redis_bytes: f64,
@@ -69,24 +75,45 @@ impl Run {
     }
 }
 
-/// Everything but the processor, which does not run yet.
+impl Setup {
+    /// As the README's example has it: a gateway that answers at once, 256 in flight; four partitions.
+    pub fn at_once(transactions: u32) -> Self {
+        Self {
+            transactions,
+            partitions: 4,
+            processors: 1,
+            in_flight: 256,
+            delay: Delay::None,
+            format: Format::Json,
+            more: Vec::new(),
+        }
+    }
+}
+
+/// Everything but the processors, which do not run yet.
 pub struct Route {
     pub stack: Stack,
     pub stub: Stub,
-    pub processor: Processor,
+    pub processors: Vec<Processor>,
     pub payload: u64,
 }
 
 impl Route {
     /// Starts the services and produces the input.
     pub fn ready(setup: &Setup) -> Result<Self> {
+        let mut route = Self::empty(setup)?;
+        route.payload = input::produce(&route.stack, setup.format, setup.transactions)?;
+        Ok(route)
+    }
+
+    /// Starts the services.
+    pub fn empty(setup: &Setup) -> Result<Self> {
         let stub = Stub::start(setup.delay)?;
         let setting = |section: &str, key: &str, value: String| (section.into(), key.into(), value);
         let gateway = format!("\"http://127.0.0.1:{}\"", stub.port);
         let mut settings: Vec<_> =
             OF_TESTS.iter().map(|(section, key)| setting(section, key, String::new())).collect();
         settings.push(setting("gateway", "url", gateway));
-        settings.push(setting("kafka", "group_id", String::new()));
         if setup.in_flight != 256 {
             settings.push(setting("gateway", "max_in_flight", setup.in_flight.to_string()));
         }
@@ -95,13 +122,15 @@ impl Route {
             store: Store::Postgres,
             partitions: setup.partitions,
             settings,
+            // When each row was committed is asked for afterwards.
+            postgres: vec![("track_commit_timestamp".into(), "on".into())],
             ..StackOptions::new(env!("CARGO_BIN_EXE_tollbridge"))
         })?;
         // The stub stands in its place.
         stack.kill_simulator();
-        let payload = input::produce(&stack, setup.format, setup.transactions)?;
-        let processor = stack.processor("measured")?;
-        Ok(Self { stack, stub, processor, payload })
+        let names = NAMES.iter().take(setup.processors);
+        let processors = names.map(|name| stack.processor(name)).collect::<Result<_>>()?;
+        Ok(Self { stack, stub, processors, payload: 0 })
     }
 
     /// The services' processes, by name.
@@ -116,6 +145,29 @@ impl Route {
         ]))
     }
 
+    /// Starts all processors. Their processes.
+    pub fn start(&self) -> Result<Vec<u32>> {
+        self.processors.iter().try_for_each(Processor::start)?;
+        let pid = |p: &Processor| p.pid().ok_or_else(|| Error::new("a processor does not run"));
+        self.processors.iter().map(pid).collect()
+    }
+
+    /// Until all that run are ready and each partition has an owner.
+    pub fn wait_owned(&self) -> Result<()> {
+        let running = || self.processors.iter().filter(|processor| processor.pid().is_some());
+        running().try_for_each(Processor::wait_ready)?;
+        let owned = || -> Result<usize> {
+            let members = self.stack.kafka.members(GROUP)?;
+            let busy = members.iter().filter(|member| !member.owns.is_empty()).count();
+            let all: usize = members.iter().map(|member| member.owns.len()).sum();
+            Ok(if busy == running().count() { all } else { 0 })
+        };
+        let wanted = usize::try_from(self.stack.partitions()).unwrap_or(usize::MAX);
+        wait_until("an owner for each partition", RUN_LIMIT, || {
+            owned().is_ok_and(|all| all == wanted)
+        })
+    }
+
     /// Until Kafka has the last offset committed.
     pub fn wait_committed(&self, count: u32) -> Result<()> {
         let partitions = self.stack.partitions();
@@ -123,27 +175,37 @@ impl Route {
             let offsets = self.stack.kafka.group_offsets(GROUP, TRANSACTIONS, partitions)?;
             Ok(offsets.iter().map(|offset| (*offset).max(0)).sum())
         };
-        let waited = wait_until("the last offset", RUN_LIMIT, || {
-            self.processor.check().is_err()
+        let running = || self.processors.iter().filter(|processor| processor.pid().is_some());
+        let limit = RUN_LIMIT + Duration::from_millis(u64::from(count) / SLOWEST);
+        let waited = wait_until("the last offset", limit, || {
+            running().any(|processor| processor.check().is_err())
                 || committed().is_ok_and(|offset| offset >= i64::from(count))
         });
-        self.processor.check()?;
+        running().try_for_each(Processor::check)?;
         waited
     }
 
-    /// The processor ends in order, and the gate is passed. When each was reported.
+    /// The processors end in order, and the gate is passed. When each was reported, in milliseconds since 1970.
     pub fn end(&self, count: u32) -> Result<Vec<u64>> {
+        self.end_but_for_repeats(count, 0)
+    }
+
+    /// The same where processors were killed.
+    pub fn end_but_for_repeats(&self, count: u32, repeats_max: usize) -> Result<Vec<u64>> {
         wait_worked_off(&self.stack, Duration::ZERO)?;
-        let ended = self.processor.terminate(STOP_LIMIT)?;
-        if !ended.success() {
-            return Err(Error::new(format!("the processor ended with {ended}")));
+        for processor in self.processors.iter().filter(|processor| processor.pid().is_some()) {
+            let ended = processor.terminate(STOP_LIMIT)?;
+            if !ended.success() {
+                return Err(Error::new(format!("a processor ended with {ended}")));
+            }
         }
-        check::exactly_once(&self.stack, &self.stub, count)
+        check::once_but_for_repeats(&self.stack, &self.stub, count, repeats_max)
     }
 
     /// Keys of the processor's configuration that do not stand so in the README's example.
     pub fn differs(&self) -> Result<Vec<String>> {
-        let text = fs::read_to_string(&self.processor.config)
+        let first = self.processors.first().ok_or_else(|| Error::new("no processor"))?;
+        let text = fs::read_to_string(&first.config)
             .map_err(|e| Error::new(format!("the configuration: {e}")))?;
         let mut section = "";
         let mut found = Vec::new();
@@ -158,25 +220,51 @@ impl Route {
     }
 }
 
-/// One run, from fresh services to its figures.
+/// One run over a backlog, from fresh services to its figures. CPU time is from the processors' start.
 pub fn run(setup: &Setup) -> Result<Run> {
     let route = Route::ready(setup)?;
     let mut watched = route.services()?;
     let (before, redis_before) = (watched.spent()?, redis_bytes(&route.stack)?);
-    route.processor.start()?;
-    let measured = route.processor.pid().ok_or_else(|| Error::new("the processor does not run"))?;
-    watched.0.insert(0, ("processor", measured));
+    let processors = route.start()?;
+    watched.0.extend(processors.iter().map(|pid| (PROCESSOR, *pid)));
     route.wait_committed(setup.transactions)?;
     let spent = watched.spent()?.since(&before);
+    told(setup, &route, &processors, spent, redis_before)
+}
+
+/// One run at a steady rate, sent by the clock. CPU time is from when all processors are ready; that of the producer,
+/// which is a thread of this process, counts among the others'.
+pub fn steady(setup: &Setup, rate: u32) -> Result<Run> {
+    let mut route = Route::empty(setup)?;
+    let mut watched = route.services()?;
+    let processors = route.start()?;
+    watched.0.extend(processors.iter().map(|pid| (PROCESSOR, *pid)));
+    route.wait_owned()?;
+    let (before, redis_before) = (watched.spent()?, redis_bytes(&route.stack)?);
+    let input = Input::prompt(&route.stack)?;
+    let poured = input.pour_by_clock(rate, setup.transactions)?;
+    route.payload = poured.bytes;
+    route.wait_committed(setup.transactions)?;
+    let spent = watched.spent()?.since(&before);
+    told(setup, &route, &processors, spent, redis_before)
+}
+
+fn told(
+    setup: &Setup,
+    route: &Route,
+    processors: &[u32],
+    spent: Spent,
+    redis_before: f64,
+) -> Result<Run> {
     let redis_bytes = redis_bytes(&route.stack)? - redis_before;
-    let memory = memory_peak(measured)?;
+    let memory = processors.iter().map(|pid| memory_peak(*pid)).collect::<Result<Vec<_>>>()?;
     let reported = route.end(setup.transactions)?;
     let rate = steady_rate(reported.into_iter().map(|at_ms| at_ms * 1_000).collect());
     Ok(Run {
         transactions: setup.transactions,
         rate: rate.ok_or_else(|| Error::new("too few transactions for a rate"))?,
         spent,
-        memory,
+        memory: memory.into_iter().max().unwrap_or_default(),
         redis_bytes: redis_bytes / route.payload as f64,
         differs: route.differs()?,
     })

@@ -1,5 +1,7 @@
 //! The rate of what has settled: without the first and the last twentieth, in which a run gets under way and runs dry.
 
+use std::time::Duration;
+
 /// A second, from moments in microseconds of any origin; `None` where there are too few, or all at once.
 pub fn steady_rate(mut moments: Vec<u64>) -> Option<f64> {
     moments.sort_unstable();
@@ -30,6 +32,12 @@ impl Spread {
         };
         Some(Self { median, low, high })
     }
+}
+
+/// Without what is behind the point; none below zero.
+pub fn whole(value: f64) -> u32 {
+    let seconds = Duration::try_from_secs_f64(value).unwrap_or_default().as_secs();
+    u32::try_from(seconds).unwrap_or(u32::MAX)
 }
 
 /// The value that so many of a thousand do not exceed.

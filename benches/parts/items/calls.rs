@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use tollbridge_rig::{Error, Launch, Result};
 
-use super::{Size, at_once};
+use super::Size;
 use crate::parts::findings::{Finding, Report, Target};
-use crate::parts::route::Route;
+use crate::parts::route::{Route, Setup};
 
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 
 pub(super) fn c4(size: Size) -> Result<Report> {
-    let setup = at_once(size.count(100_000));
+    let setup = Setup::at_once(size.count(100_000));
     let count = f64::from(setup.transactions);
     let route = Route::ready(&setup)?;
     let (summary, said) = (route.stack.file("strace.txt"), route.stack.file("monitor.txt"));
@@ -22,8 +22,7 @@ pub(super) fn c4(size: Size) -> Result<Report> {
         .args(["-u", url.as_str(), "MONITOR"])
         .stdout(said.clone())
         .start()?;
-    route.processor.start()?;
-    let pid = route.processor.pid().ok_or_else(|| Error::new("the processor does not run"))?;
+    let pid = *route.start()?.first().ok_or_else(|| Error::new("the processor does not run"))?;
     let strace = Launch::new("strace")
         .args(["-f", "-c", "-o"])
         .arg(&summary)

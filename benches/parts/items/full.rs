@@ -3,7 +3,7 @@
 
 use tollbridge_rig::{Error, Result};
 
-use super::{Size, against_bare, at_once, note_run, rates};
+use super::{Size, against_bare, note_run, rates};
 use crate::parts::bare::Bare;
 use crate::parts::findings::{Finding, Report, Target};
 use crate::parts::input::Format;
@@ -35,7 +35,7 @@ pub(super) fn stub(size: Size) -> Result<Report> {
 }
 
 pub(super) fn a2(size: Size) -> Result<Report> {
-    let setup = at_once(size.count(600_000));
+    let setup = Setup::at_once(size.count(600_000));
     let witness = wrk::run(256, if matches!(size, Size::Full) { 10 } else { 1 })?;
     let pairs = against_bare(size.pairs(5), size.count(1_200_000), &setup)?;
     let mut report = Report::default();
@@ -93,7 +93,7 @@ fn all(run: &Run) -> f64 {
 }
 
 pub(super) fn avro(size: Size) -> Result<Report> {
-    let json = at_once(size.count(600_000));
+    let json = Setup::at_once(size.count(600_000));
     let framed = [("transactions", "format", "\"avro-confluent\"".to_owned())];
     let avro = Setup { format: Format::Avro, more: framed.into(), ..json.clone() };
     let pairs = interleaved(size.pairs(5), || run(&json), || run(&avro))?;

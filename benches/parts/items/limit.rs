@@ -5,7 +5,6 @@ use tollbridge_rig::Result;
 use super::{Size, against_bare, note_run, rates};
 use crate::parts::delay::Delay;
 use crate::parts::findings::{Report, Target};
-use crate::parts::input::Format;
 use crate::parts::route::Setup;
 
 pub(super) fn a1(size: Size) -> Result<Report> {
@@ -28,14 +27,7 @@ pub(super) fn a3(size: Size) -> Result<Report> {
 
 fn measure(pairs: usize, load: (u32, u32, Delay), target: Target) -> Result<Report> {
     let (transactions, in_flight, delay) = load;
-    let setup = Setup {
-        transactions,
-        partitions: 4,
-        in_flight,
-        delay,
-        format: Format::Json,
-        more: Vec::new(),
-    };
+    let setup = Setup { in_flight, delay, ..Setup::at_once(transactions) };
     let pairs = against_bare(pairs, transactions, &setup)?;
     let mut report = Report::default();
     rates(&mut report, &pairs, target)?;

@@ -1,16 +1,19 @@
 //! What is measured, by the names under which the results stand.
 
 mod calls;
+mod change;
+mod flush;
 mod full;
+mod late;
 mod limit;
+mod memory;
 mod naive;
+mod spread;
 
 use tollbridge_rig::{Error, Result};
 
 use super::bare::{self, Bare};
-use super::delay::Delay;
 use super::findings::{Finding, Report, Target};
-use super::input::Format;
 use super::pairs::{Pairs, interleaved};
 use super::route::{self, Run, Setup};
 
@@ -45,54 +48,38 @@ pub struct Item {
     pub measure: fn(Size) -> Result<Report>,
 }
 
-pub const ITEMS: [Item; 9] = [
-    Item {
-        name: "stub",
-        what: "what the gateway stub itself costs",
-        usual: true,
-        measure: full::stub,
-    },
-    Item {
-        name: "a1",
-        what: "at the limit of 256 calls of 50 ms",
-        usual: true,
-        measure: limit::a1,
-    },
-    Item { name: "a1-1024", what: "at that of 1,024 calls", usual: false, measure: limit::a1_1024 },
-    Item {
-        name: "a2",
-        what: "a gateway that answers at once: rate, c0 to c3",
-        usual: true,
-        measure: full::a2,
-    },
-    Item { name: "a2-avro", what: "Avro against JSON", usual: false, measure: full::avro },
-    Item { name: "a3", what: "4,096 calls of 500 ms and more", usual: false, measure: limit::a3 },
-    Item {
-        name: "b5",
-        what: "a task a message, without protection",
-        usual: false,
-        measure: naive::spawning,
-    },
-    Item {
-        name: "b5-each",
-        what: "one message at a time",
-        usual: false,
-        measure: naive::one_at_a_time,
-    },
-    Item { name: "c4", what: "system calls, and calls of Redis", usual: true, measure: calls::c4 },
-];
-
-/// A2's load: the gateway answers at once, and everything shares the machine.
-fn at_once(transactions: u32) -> Setup {
-    Setup {
-        transactions,
-        partitions: 4,
-        in_flight: 256,
-        delay: Delay::None,
-        format: Format::Json,
-        more: Vec::new(),
-    }
+const fn usual(
+    name: &'static str,
+    what: &'static str,
+    measure: fn(Size) -> Result<Report>,
+) -> Item {
+    Item { name, what, usual: true, measure }
 }
+
+const fn more(name: &'static str, what: &'static str, measure: fn(Size) -> Result<Report>) -> Item {
+    Item { name, what, usual: false, measure }
+}
+
+pub const ITEMS: [Item; 18] = [
+    usual("stub", "what the gateway stub itself costs", full::stub),
+    usual("a1", "at the limit of 256 calls of 50 ms", limit::a1),
+    more("a1-1024", "at that of 1,024 calls", limit::a1_1024),
+    usual("a2", "a gateway that answers at once: rate, c0 to c3", full::a2),
+    more("a2-avro", "Avro against JSON", full::avro),
+    more("a3", "4,096 calls of 500 ms and more", limit::a3),
+    more("b5", "a task a message, without protection", naive::spawning),
+    more("b5-each", "one message at a time, without protection", naive::one_at_a_time),
+    usual("c4", "system calls, and calls of Redis", calls::c4),
+    more("d", "how late gateway, row and event are: d1, d2", late::late),
+    more("e1", "one partition against sixteen", spread::e1),
+    more("e2", "four processes against one", spread::e2),
+    more("e3", "a process joins and leaves", change::e3),
+    more("f1", "memory over a backlog of ten million", memory::f1),
+    more("g1", "a process is killed and comes back", change::g1),
+    more("h1", "flushing to PostgreSQL against psql \\copy", flush::h1),
+    more("h2-sqlite", "flushing to SQLite against sqlite3 .import", flush::h2_sqlite),
+    more("h2-clickhouse", "flushing to ClickHouse against its client alone", flush::h2_clickhouse),
+];
 
 /// The bare loop and the route in turn.
 fn against_bare(pairs: usize, requests: u32, setup: &Setup) -> Result<Pairs<Bare, Run>> {

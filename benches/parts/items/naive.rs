@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tollbridge_rig::{Error, Launch, Result, wait_until};
 
-use super::{Size, at_once};
+use super::Size;
 use crate::parts::delay::Delay;
 use crate::parts::findings::{Finding, Report, Target};
 use crate::parts::pairs::interleaved;
@@ -15,13 +15,13 @@ const LIMIT: Duration = Duration::from_secs(300);
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 
 pub(super) fn spawning(size: Size) -> Result<Report> {
-    let ours = at_once(size.count(600_000));
-    let theirs = at_once(size.count(100_000));
+    let ours = Setup::at_once(size.count(600_000));
+    let theirs = Setup::at_once(size.count(100_000));
     against("task", size.pairs(5), (&theirs, &ours), Target::AtLeast(5.0, 3.0))
 }
 
 pub(super) fn one_at_a_time(size: Size) -> Result<Report> {
-    let ours = Setup { delay: Delay::Always(50), ..at_once(size.count(120_000)) };
+    let ours = Setup { delay: Delay::Always(50), ..Setup::at_once(size.count(120_000)) };
     let theirs = Setup { transactions: size.count(2_000), ..ours.clone() };
     against("each", size.pairs(5), (&theirs, &ours), Target::AtLeast(50.0, 30.0))
 }

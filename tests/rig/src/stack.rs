@@ -50,6 +50,8 @@ pub struct StackOptions {
     pub secured: Option<Secured>,
     /// Whether brokers spend less on starting, at the cost of their speed later.
     pub thrifty_broker: bool,
+    /// Lines for PostgreSQL's `postgresql.conf`.
+    pub postgres: Vec<(String, String)>,
     /// The size of a small disk for PostgreSQL, such as `256m`. Only root can have one.
     pub store_disk: Option<String>,
     /// How Redis is started.
@@ -78,6 +80,7 @@ impl StackOptions {
             kafka: Vec::new(),
             secured: None,
             thrifty_broker: false,
+            postgres: Vec::new(),
             store_disk: None,
             redis: RedisOptions::default(),
             queues: Queues::Single,
@@ -140,8 +143,10 @@ impl Stack {
             let kafka = scope.spawn(|| start_kafka(&options));
             let redis = scope.spawn(|| queues::start(options.queues, &options.redis));
             let disk = options.store_disk.as_deref();
+            let lines: Vec<_> =
+                options.postgres.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
             let is = |store| options.store == store;
-            let postgres = is(Store::Postgres).then(|| Postgres::start_on(disk, &[]));
+            let postgres = is(Store::Postgres).then(|| Postgres::start_on(disk, &lines));
             let clickhouse = is(Store::Clickhouse).then(Clickhouse::start);
             (kafka.join(), redis.join(), postgres, clickhouse)
         });
