@@ -21,8 +21,9 @@ const NAMES: [&str; 4] = ["measured", "second", "third", "fourth"];
 const PROCESSOR: &str = "processor";
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 /// What the rig sets for tests, which want everything to be over soon; users have the defaults.
-const OF_TESTS: [(&str, &str); 8] = [
+const OF_TESTS: [(&str, &str); 9] = [
     ("kafka", "group_id"),
+    ("kafka", "instance_id"),
     ("kafka", "session_timeout"),
     ("kafka", "transaction_timeout"),
     ("gateway", "connect_timeout"),

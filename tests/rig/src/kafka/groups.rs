@@ -109,6 +109,8 @@ pub(super) fn group_offsets(
 /// A member of a consumer group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
+    /// What the coordinator calls it: another for each life.
+    pub member_id: String,
     /// `group.instance.id`, where it has one.
     pub instance_id: Option<String>,
     /// `client.id`.
@@ -134,12 +136,13 @@ pub(super) fn members(port: u16, group: &str) -> Result<Told<Vec<Member>>> {
             answer.text()?;
         }
         for _ in 0..answer.int32()? {
-            answer.text()?; // member id
+            let member_id = answer.text()?.unwrap_or_default();
             let instance_id = answer.text()?;
             let client_id = answer.text()?.unwrap_or_default();
             answer.text()?; // host
             answer.nested()?; // subscription
-            members.push(Member { instance_id, client_id, owns: assignment(answer.nested()?)? });
+            let owns = assignment(answer.nested()?)?;
+            members.push(Member { member_id, instance_id, client_id, owns });
         }
         answer.int32()?; // operations
     }
