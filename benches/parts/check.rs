@@ -119,8 +119,8 @@ struct Event<'a> {
     transaction_id: &'a str,
 }
 
-/// Every record that a read_committed consumer sees, to the end of each partition.
-fn read_committed(stack: &Stack, topic: &str, mut each: impl FnMut(&[u8], u64)) -> Result<()> {
+/// A read_committed consumer of all partitions from their beginning, which is told where each ends.
+pub fn reader(stack: &Stack, topic: &str) -> Result<BaseConsumer> {
     let failed = |e: KafkaError| Error::new(format!("read {topic}: {e}"));
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", stack.kafka.bootstrap())
@@ -136,6 +136,13 @@ fn read_committed(stack: &Stack, topic: &str, mut each: impl FnMut(&[u8], u64)) 
         added.map_err(failed)?;
     }
     consumer.assign(&list).map_err(failed)?;
+    Ok(consumer)
+}
+
+/// Every record that a read_committed consumer sees, to the end of each partition.
+fn read_committed(stack: &Stack, topic: &str, mut each: impl FnMut(&[u8], u64)) -> Result<()> {
+    let failed = |e: KafkaError| Error::new(format!("read {topic}: {e}"));
+    let consumer = reader(stack, topic)?;
     let mut open = stack.partitions();
     while open > 0 {
         match consumer.poll(READ_LIMIT) {

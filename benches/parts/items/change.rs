@@ -187,8 +187,9 @@ fn killed(size: Size) -> Result<(f64, f64)> {
         moments.partition_point(|at| *at < from + length) - moments.partition_point(|at| *at < from)
     };
     let before = within(killed_us - 3_000_000, 3_000_000) / 12;
-    let windows = (0..LIMIT.as_secs() * 1_000_000 / WINDOW_US).map(|n| started_us + n * WINDOW_US);
-    let back = windows.clone().find(|from| within(*from, WINDOW_US) * 100 >= before * 95);
+    let mut windows =
+        (0..LIMIT.as_secs() * 1_000_000 / WINDOW_US).map(|n| started_us + n * WINDOW_US);
+    let back = windows.find(|from| within(*from, WINDOW_US) * 100 >= before * 95);
     let back = back.ok_or_else(|| Error::new("the rate never came back"))?;
     let seconds = |until_us: u64| until_us.saturating_sub(started_us) as f64 / 1e6;
     Ok((seconds(first_us), seconds(back + WINDOW_US)))

@@ -1,6 +1,7 @@
 //! Our flush against the store's own way to take rows in, with the same rows, in transactions of the same size. What a
 //! flush does beyond that is its promise: it finds out what stood there, and says so of each row.
 
+use std::cell::Cell;
 use std::fmt::Write as _;
 use std::fs;
 use std::future::Future;
@@ -17,8 +18,8 @@ use tollbridge::domain::transaction::PayloadHash;
 use tollbridge::ports::store::{Batch, Store};
 use tollbridge_rig::{Clickhouse, Error, Launch, Postgres, Result, TempDir};
 
-use super::Size;
-use crate::parts::findings::{Finding, Report, Target};
+use super::{Size, sides};
+use crate::parts::findings::{Report, Target};
 use crate::parts::input;
 use crate::parts::pairs::{Pairs, interleaved};
 
@@ -139,14 +140,8 @@ fn report(
     target: Target,
 ) -> Result<Report> {
     let rate = |rate: &f64| *rate;
-    let mut findings = vec![
-        Finding::new(what, pairs.ratio(rate, rate), "", target)?,
-        Finding::new("our flush", pairs.of_b(rate), "rows/s", Target::Told)?,
-        Finding::new("the store's own way", pairs.of_a(rate), "rows/s", Target::Told)?,
-    ];
-    if let Some(same) = pairs.same(rate, rate) {
-        findings.push(Finding::new("the same side again / before", Some(same), "", Target::Told)?);
-    }
+    let names = ("the store's own way", "our flush", "rows/s");
+    let findings = sides(pairs, (rate, rate), (what, target), names)?;
     Ok(Report {
         findings,
         notes: vec![format!("{count} rows in transactions of {rows}, {WORKERS} flush workers")],
@@ -235,19 +230,13 @@ impl Flush {
         timed(self.count, || self.run())
     }
 
-    /// As the processor does: so many workers, each with one batch after another.
     fn run(&self) -> Result<()> {
         block_on(async {
             let store = self.store()?;
-            let next = std::cell::Cell::new(0);
-            let worker = async || -> Result<()> {
-                while let Some(batch) = self.batches.get(next.replace(next.get() + 1)) {
-                    store.store(batch).await.map_err(failed)?;
-                }
-                Ok(())
-            };
-            let workers: [_; WORKERS] = std::array::from_fn(|_| worker());
-            let ended = futures_util::future::try_join_all(workers).await.map(drop);
+            let ended = by_workers(&self.batches, async |batch| {
+                store.store(batch).await.map(drop).map_err(failed)
+            });
+            let ended = ended.await;
             store.close().await;
             ended
         })
@@ -329,14 +318,22 @@ impl<'a> From<&'a Outcome> for Given<'a> {
 
 /// By as many as there are workers.
 async fn insert_all(client: &clickhouse::Client, batches: &[Batch]) -> Result<()> {
-    let next = std::cell::Cell::new(0);
+    let insert = async |batch: &Batch| {
+        let mut insert = client.insert::<Given<'_>>("transactions").await.map_err(failed)?;
+        for row in &batch.rows {
+            insert.write(&Given::from(&**row)).await.map_err(failed)?;
+        }
+        insert.end().await.map_err(failed)
+    };
+    by_workers(batches, insert).await
+}
+
+/// As the processor does: so many workers, each with one batch after another.
+async fn by_workers(batches: &[Batch], put: impl AsyncFn(&Batch) -> Result<()>) -> Result<()> {
+    let next = Cell::new(0);
     let worker = async || -> Result<()> {
         while let Some(batch) = batches.get(next.replace(next.get() + 1)) {
-            let mut insert = client.insert::<Given<'_>>("transactions").await.map_err(failed)?;
-            for row in &batch.rows {
-                insert.write(&Given::from(&**row)).await.map_err(failed)?;
-            }
-            insert.end().await.map_err(failed)?;
+            put(batch).await?;
         }
         Ok(())
     };

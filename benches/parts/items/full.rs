@@ -3,12 +3,13 @@
 
 use tollbridge_rig::{Error, Result};
 
-use super::{Size, against_bare, note_run, rates};
+use super::{MIB, Size, against_bare, note_run, rates, sides};
 use crate::parts::bare::Bare;
 use crate::parts::findings::{Finding, Report, Target};
 use crate::parts::input::Format;
 use crate::parts::pairs::interleaved;
 use crate::parts::route::{Run, Setup, run};
+use crate::parts::steady::Spread;
 use crate::parts::wrk;
 
 /// The stub counts at most so much, microseconds a request.
@@ -16,7 +17,6 @@ const STUB_MAX: f64 = 8.0;
 /// The bare loop reaches at least so much of `wrk`, or it is no bound.
 const OF_WRK: f64 = 0.6;
 const SERVICES: [&str; 3] = ["redis", "kafka", "postgres"];
-const MIB: f64 = 1_048_576.0;
 
 pub(super) fn stub(size: Size) -> Result<Report> {
     let seen = wrk::run(256, if matches!(size, Size::Full) { 10 } else { 1 })?;
@@ -42,7 +42,7 @@ pub(super) fn a2(size: Size) -> Result<Report> {
     rates(&mut report, &pairs, Target::AtLeast(0.38, 0.25))?;
     let of_wrk = pairs.of_a(|bare| bare.rate / witness.rate);
     let of_wrk = Finding::new("bare loop / wrk", of_wrk, "", Target::AtLeast(OF_WRK, OF_WRK))?;
-    if report_is_void(&of_wrk) {
+    if of_wrk.value < OF_WRK {
         return Err(Error::new(format!(
             "the bare loop has {:.2} of wrk, less than {OF_WRK}",
             of_wrk.value
@@ -53,13 +53,11 @@ pub(super) fn a2(size: Size) -> Result<Report> {
     let bytes = pairs.of_b(|run| run.redis_bytes);
     let memory = pairs.of_b(|run| run.memory as f64 / MIB);
     // Within a pair, so that a machine that slows down slows both.
-    let own = pairs.ratio(|_| 1.0, |run| run.each("processor"));
-    let beyond =
-        crate::parts::steady::Spread::of(pairs.pairs.iter().map(|(b, r)| beyond_client(b, r)));
+    let beyond = Spread::of(pairs.pairs.iter().map(|(bare, run)| beyond_client(bare, run)));
     report.findings.extend([
         of_wrk,
         Finding::new("rate (a2)", rate, "tx/s", Target::AtLeast(45_000.0, 30_000.0))?,
-        Finding::new("processor (c0)", own, "µs/tx", Target::AtMost(21.0, 31.0))?,
+        Finding::new("processor (c0)", costs("processor"), "µs/tx", Target::AtMost(21.0, 31.0))?,
         Finding::new(
             "processor - bare loop's client (c1)",
             beyond,
@@ -79,10 +77,6 @@ pub(super) fn a2(size: Size) -> Result<Report> {
     Ok(report)
 }
 
-fn report_is_void(of_wrk: &Finding) -> bool {
-    of_wrk.value < OF_WRK
-}
-
 fn beyond_client(bare: &Bare, run: &Run) -> f64 {
     run.each("processor") - bare.client_us
 }
@@ -99,23 +93,10 @@ pub(super) fn avro(size: Size) -> Result<Report> {
     let pairs = interleaved(size.pairs(5), || run(&json), || run(&avro))?;
     let rate = |run: &Run| run.rate;
     let cost = |run: &Run| run.each("processor");
-    let mut report = Report {
-        findings: vec![
-            Finding::new("Avro / JSON", pairs.ratio(rate, rate), "", Target::AtLeast(0.9, 0.9))?,
-            Finding::new("Avro", pairs.of_b(rate), "tx/s", Target::Told)?,
-            Finding::new("JSON", pairs.of_a(rate), "tx/s", Target::Told)?,
-            Finding::new("Avro, processor", pairs.of_b(cost), "µs/tx", Target::Told)?,
-            Finding::new("JSON, processor", pairs.of_a(cost), "µs/tx", Target::Told)?,
-        ],
-        notes: vec![format!("{} transactions a run", json.transactions)],
-    };
-    if let Some(same) = pairs.same(rate, rate) {
-        report.findings.push(Finding::new(
-            "the same again / before",
-            Some(same),
-            "",
-            Target::Told,
-        )?);
-    }
-    Ok(report)
+    let names = ("JSON", "Avro", "tx/s");
+    let target = Target::AtLeast(0.9, 0.9);
+    let mut findings = sides(&pairs, (rate, rate), ("Avro / JSON", target), names)?;
+    findings.push(Finding::new("Avro, processor", pairs.of_b(cost), "µs/tx", Target::Told)?);
+    findings.push(Finding::new("JSON, processor", pairs.of_a(cost), "µs/tx", Target::Told)?);
+    Ok(Report { findings, notes: vec![format!("{} transactions a run", json.transactions)] })
 }

@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
+use rdkafka::Message;
+use rdkafka::error::KafkaError;
 use serde::Deserialize;
 use tollbridge_rig::stack::{OUTCOMES, TRANSACTIONS};
 use tollbridge_rig::{Error, Result};
 
 use super::Size;
+use crate::parts::check;
 use crate::parts::findings::{Finding, Report, Target};
 use crate::parts::input::{self, Input, Poured};
 use crate::parts::route::{Route, Setup, run};
@@ -115,26 +116,15 @@ fn add(
 
 /// When a `read_committed` consumer that runs along saw each.
 fn moments(route: &Route, topic: &str, over: &AtomicBool) -> Result<Moments> {
-    let failed = |e: rdkafka::error::KafkaError| Error::new(format!("read {topic}: {e}"));
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", route.stack.kafka.bootstrap())
-        .set("group.id", "beside")
-        .set("enable.auto.commit", "false")
-        .set("isolation.level", "read_committed")
-        .create()
-        .map_err(failed)?;
-    let mut list = TopicPartitionList::new();
-    for partition in 0..route.stack.partitions() {
-        let added = list.add_partition_offset(topic, partition.cast_signed(), Offset::Beginning);
-        added.map_err(failed)?;
-    }
-    consumer.assign(&list).map_err(failed)?;
+    let consumer = check::reader(&route.stack, topic)?;
     let mut seen = Moments::new();
     loop {
         match consumer.poll(POLL) {
             None if over.load(Ordering::Relaxed) => return Ok(seen),
             None => {}
-            Some(Err(error)) => return Err(failed(error)),
+            // Caught up, for now.
+            Some(Err(KafkaError::PartitionEOF(_))) => {}
+            Some(Err(error)) => return Err(Error::new(format!("read {topic}: {error}"))),
             Some(Ok(message)) => {
                 let at_us = now_us();
                 let named =

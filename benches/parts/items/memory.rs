@@ -2,12 +2,11 @@
 
 use tollbridge_rig::Result;
 
-use super::Size;
+use super::{MIB, Size};
 use crate::parts::findings::{Finding, Report, Target};
 use crate::parts::pairs::interleaved;
 use crate::parts::route::{Run, Setup, run};
 
-const MIB: f64 = 1_048_576.0;
 const SMALL: u32 = 100_000;
 const LARGE: u32 = 10_000_000;
 const RUNS: usize = 3;

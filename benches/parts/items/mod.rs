@@ -17,6 +17,8 @@ use super::findings::{Finding, Report, Target};
 use super::pairs::{Pairs, interleaved};
 use super::route::{self, Run, Setup};
 
+const MIB: f64 = 1_048_576.0;
+
 /// How much of everything: all, or a little, which shows that it works and gives no figures.
 #[derive(Debug, Clone, Copy)]
 pub enum Size {
@@ -88,15 +90,30 @@ fn against_bare(pairs: usize, requests: u32, setup: &Setup) -> Result<Pairs<Bare
 
 /// The rate of the route over that of the bare loop, and what both came to.
 fn rates(report: &mut Report, pairs: &Pairs<Bare, Run>, target: Target) -> Result<()> {
-    let (bare, route) = (|bare: &Bare| bare.rate, |run: &Run| run.rate);
-    let mut add = |finding: Result<Finding>| finding.map(|finding| report.findings.push(finding));
-    add(Finding::new("route / bare loop", pairs.ratio(bare, route), "", target))?;
-    add(Finding::new("route", pairs.of_b(route), "tx/s", Target::Told))?;
-    add(Finding::new("bare loop", pairs.of_a(bare), "/s", Target::Told))?;
-    if let Some(same) = pairs.same(bare, route) {
-        add(Finding::new("the same side again / before", Some(same), "", Target::Told))?;
+    let figures = (|bare: &Bare| bare.rate, |run: &Run| run.rate);
+    let names = ("bare loop", "route", "a second");
+    report.findings.extend(sides(pairs, figures, ("route / bare loop", target), names)?);
+    let others = Finding::new("others had of the CPU", pairs.of_b(Run::others), "%", Target::Told)?;
+    report.findings.push(others);
+    Ok(())
+}
+
+/// The ratio of B to A, what both came to, and what neighbours of the same side differ by.
+fn sides<A, B>(
+    pairs: &Pairs<A, B>,
+    (a, b): (impl Fn(&A) -> f64, impl Fn(&B) -> f64),
+    (what, target): (&str, Target),
+    (of_a, of_b, unit): (&str, &str, &str),
+) -> Result<Vec<Finding>> {
+    let mut findings = vec![
+        Finding::new(what, pairs.ratio(&a, &b), "", target)?,
+        Finding::new(of_b, pairs.of_b(&b), unit, Target::Told)?,
+        Finding::new(of_a, pairs.of_a(&a), unit, Target::Told)?,
+    ];
+    if let Some(same) = pairs.same(a, b) {
+        findings.push(Finding::new("the same side again / before", Some(same), "", Target::Told)?);
     }
-    add(Finding::new("others had of the CPU", pairs.of_b(Run::others), "%", Target::Told))
+    Ok(findings)
 }
 
 fn note_run(report: &mut Report, setup: &Setup, pairs: &Pairs<Bare, Run>) -> Result<()> {

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use tollbridge_rig::{Error, Launch, Result, wait_until};
 
-use super::Size;
+use super::{Size, sides};
 use crate::parts::delay::Delay;
-use crate::parts::findings::{Finding, Report, Target};
+use crate::parts::findings::{Report, Target};
 use crate::parts::pairs::interleaved;
 use crate::parts::route::{self, Route, Run, Setup};
 use crate::parts::steady::steady_rate;
@@ -33,15 +33,9 @@ fn against(
     target: Target,
 ) -> Result<Report> {
     let pairs = interleaved(pairs, || naive(way, theirs), || route::run(ours))?;
-    let ours_rate = |run: &Run| run.rate;
-    let mut findings = vec![
-        Finding::new("route / naive (b5)", pairs.ratio(|rate| *rate, ours_rate), "", target)?,
-        Finding::new("route", pairs.of_b(ours_rate), "tx/s", Target::Told)?,
-        Finding::new("naive", pairs.of_a(|rate| *rate), "tx/s", Target::Told)?,
-    ];
-    if let Some(same) = pairs.same(|rate| *rate, ours_rate) {
-        findings.push(Finding::new("the same side again / before", Some(same), "", Target::Told)?);
-    }
+    let figures = (|rate: &f64| *rate, |run: &Run| run.rate);
+    let names = ("naive", "route", "tx/s");
+    let findings = sides(&pairs, figures, ("route / naive (b5)", target), names)?;
     let notes = vec![format!(
         "{} pairs; naive {}, ours {} transactions, {} partitions; the gateway {}",
         pairs.pairs.len(),
