@@ -50,9 +50,9 @@ fn calls_at_once_follow_the_latency() {
     let world = World::new(plan.set("gateway.max_in_flight", "32"));
     let processor = world.start("one");
     let limit = || processor.metric("tollbridge_in_flight_limit", "");
-    world.publish(0, &ids("tx", 6_000));
-    wait("the usual pace", || world.attempts_of("tx") > 1_500);
-    assert_eq!(limit(), 32);
+    world.publish(0, &ids("tx", 8_000));
+    // A machine that is busy with other tests is slow for a moment too, and the limit follows it. It comes back.
+    wait("the usual pace", || world.attempts_of("tx") > 1_500 && limit() == 32);
 
     world.gateway_link.delay(Direction::ToClient, Duration::from_millis(150));
     assert!(holds_within(Duration::from_secs(5), || limit() <= 16), "{}", limit());
