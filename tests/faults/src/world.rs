@@ -283,12 +283,15 @@ impl World {
     /// Waits until those that are awake own all partitions, each of them some; tells whether they do.
     #[must_use]
     pub fn settles(&self) -> bool {
-        holds_within(SETTLE_LIMIT, || {
-            let owned: Vec<_> = self.awake().into_iter().map(|p| self.owned(p)).collect();
-            let all: BTreeSet<&i64> = owned.iter().flatten().collect();
-            let partitions = usize::try_from(self.stack.partitions()).unwrap_or(0);
-            all.len() == partitions && owned.iter().all(|some| !some.is_empty())
-        })
+        holds_within(SETTLE_LIMIT, || self.is_settled())
+    }
+
+    /// Whether each partition has an owner now, and each processor that is awake a partition.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        let owned: Vec<_> = self.awake().into_iter().map(|p| self.owned(p)).collect();
+        let all = owned.iter().flatten().collect::<BTreeSet<_>>().len();
+        u32::try_from(all) == Ok(self.stack.partitions()) && owned.iter().all(|o| !o.is_empty())
     }
 
     /// Entries of both queues of these partitions; nothing where Redis does not answer.
