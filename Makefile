@@ -17,7 +17,8 @@ SERVICELESS_HERE := $(foreach name,$(SERVICELESS),$(if $(call IS_THERE,$(name)),
 
 .NOTPARALLEL:
 .PHONY: help install check format lint test test-claims clients foreign sim sim-test sim-pairs plants plants-real fuzz-all release up down \
-	demo soak-demo before failpoints suite faults faults-check faults-claim campaign recover bench bench-all long build-cold
+	demo soak-demo before failpoints suite faults faults-check faults-claim campaign recover bench bench-all flame \
+	long stages build-cold
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-24s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +64,10 @@ sim: ## SEEDS= runs of the simulation from SEED_START= on; goes on where it was 
 
 sim-test: ## 10,000 runs, every single crash of a small one, every planted bug; within three minutes
 	@SEEDS=10000 SEED_START=0 PLANT_SEEDS=10000 $(SIM) -- --nocapture --test-threads=1
+
+stages: ## Instructions of each pure stage for one transaction, held against tests/stages/baseline.txt; BASELINE=write
+	@tests/rig/install.sh valgrind
+	@$(subst --test sim,--test stages,$(SIM))
 
 sim-pairs: ## Every two crashes of a small run of the simulation; two minutes
 	@$(SIM) every_pair_of_crashes -- --ignored --nocapture
@@ -141,6 +146,14 @@ bench: install ## Measurements side by side: ITEM= picks one; ITEM="look a2" onl
 	@tests/rig/install.sh wrk strace
 	$(CARGO) build --locked --release --package tollbridge-naive
 	$(CARGO) bench --locked --bench suite -- $(ITEM)
+
+flame: install ## A picture of where the processor's time goes: ITEM=a2, or a1. benches/results/flame-ITEM-COMMIT.svg
+	@tests/rig/install.sh perf
+	$(CARGO) build --locked --release --package tollbridge-flame
+	$(CARGO) bench --locked --bench suite -- flame $(or $(ITEM),a2)
+	@commit=$$(git describe --always --dirty=-changed --abbrev=7 --exclude='*'); mkdir -p benches/results; \
+	file=benches/results/flame-$(or $(ITEM),a2)-$$commit.svg; \
+	$(TARGET)/release/tollbridge-flame "tollbridge run, $(or $(ITEM),a2), $$commit" <.rig/flame/$(or $(ITEM),a2).txt >$$file; echo "$$file"
 
 bench-all: ## All of them; those that this commit has figures of are left out
 	@$(MAKE) --no-print-directory bench ITEM=all

@@ -8,6 +8,7 @@
 //! - [`check`]: every transaction charged, stored and reported exactly once; else there is no number.
 //! - [`route`]: a run of the whole route, from its start to its figures.
 //! - [`pairs`]: two sides in turn; [`findings`]: what came of it, as a table and a file.
+//! - [`flame`]: where the processor spends its time, for a picture.
 //! - [`items`]: all that is measured; [`long`]: outages of many minutes under load.
 //!
 //! Services and the processor are real, started by the rig. Nothing but the HTTP client is shared with the product.
@@ -19,6 +20,7 @@ pub mod check;
 pub mod cost;
 pub mod delay;
 pub mod findings;
+pub mod flame;
 pub mod input;
 pub mod items;
 pub mod long;

@@ -16,7 +16,12 @@ has cargo || {
   exit 69
 }
 
-for tool in "$@"; do has "$tool" || need "$tool"; done
+for tool in "$@"; do
+  has "$tool" || case $tool in
+    perf) need linux-perf ;;
+    *) need "$tool" ;;
+  esac
+done
 
 java_version() { java -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p'; }
 
