@@ -18,7 +18,7 @@ SERVICELESS_HERE := $(foreach name,$(SERVICELESS),$(if $(call IS_THERE,$(name)),
 .NOTPARALLEL:
 .PHONY: help install check format lint test test-claims clients foreign sim sim-test sim-pairs plants plants-real fuzz-all release up down \
 	demo soak-demo before failpoints suite faults faults-check faults-claim campaign recover bench bench-all flame \
-	long stages build-cold
+	long model stages build-cold
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-24s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -154,6 +154,9 @@ flame: install ## A picture of where the processor's time goes: ITEM=a2, or a1. 
 	@commit=$$(git describe --always --dirty=-changed --abbrev=7 --exclude='*'); mkdir -p benches/results; \
 	file=benches/results/flame-$(or $(ITEM),a2)-$$commit.svg; \
 	$(TARGET)/release/tollbridge-flame "tollbridge run, $(or $(ITEM),a2), $$commit" <.rig/flame/$(or $(ITEM),a2).txt >$$file; echo "$$file"
+
+model: ## What RATE= transactions a second take on many machines, from the newest results of a2
+	@$(CARGO) bench --quiet --locked --bench suite -- model $(or $(RATE),1000000)
 
 bench-all: ## All of them; those that this commit has figures of are left out
 	@$(MAKE) --no-print-directory bench ITEM=all

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use parts::findings::Results;
 use parts::items::{ITEMS, Item, Size};
-use parts::{bare, flame, stub};
+use parts::{bare, flame, model, stub};
 use tollbridge_rig::{Error, Result};
 
 /// The bare loop has the processor's allocator.
@@ -34,13 +34,20 @@ fn main() -> ExitCode {
 }
 
 /// Names of items, or `all`; without one the usual ones. `look` among them: a little of each, and nothing is kept.
-/// `flame NAME`: samples of where the time goes. Whether no floor was missed.
+/// `flame NAME`: samples of where the time goes. `model RATE`: what so many a second take. Whether no floor was missed.
 fn run(words: &[String]) -> Result<bool> {
-    if let [word, item] = words
-        && word == "flame"
-    {
-        println!("{}", flame::sample(item)?.display());
-        return Ok(true);
+    if let [word, of] = words {
+        match word.as_str() {
+            "flame" => {
+                println!("{}", flame::sample(of)?.display());
+                return Ok(true);
+            }
+            "model" => {
+                println!("{}", model::of(of)?);
+                return Ok(true);
+            }
+            _ => {}
+        }
     }
     let is_look = words.iter().any(|word| word == "look");
     let names: Vec<&str> =

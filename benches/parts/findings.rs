@@ -153,6 +153,39 @@ impl Results {
         }
     }
 
+    /// The newest that have these items.
+    pub fn newest_with(items: &[&str]) -> Result<Self> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/results");
+        let named = fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        let mut files: Vec<PathBuf> =
+            named.filter(|path| path.extension().is_some_and(|ending| ending == "json")).collect();
+        // A file's name begins with its day.
+        files.sort();
+        let read = |file: &PathBuf| -> Option<Self> {
+            let read: Self = serde_json::from_str(&fs::read_to_string(file).ok()?).ok()?;
+            Some(Self { file: file.clone(), ..read })
+        };
+        let found = files.iter().rev().filter_map(read);
+        let has_all = |results: &Self| items.iter().all(|item| results.has(item));
+        found.into_iter().find(has_all).ok_or_else(|| {
+            Error::new(format!("no results hold {}: make bench first", items.join(" and ")))
+        })
+    }
+
+    /// A figure of an item, by its name in the table.
+    pub fn value(&self, item: &str, what: &str) -> Result<f64> {
+        let findings = self.items.get(item).into_iter().flat_map(|report| &report.findings);
+        let found = findings.into_iter().find(|finding| finding.what == what);
+        found
+            .map(|finding| finding.value)
+            .ok_or_else(|| Error::new(format!("{item} has no figure {what:?}")))
+    }
+
+    /// Where they stand.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
     pub fn has(&self, item: &str) -> bool {
         self.items.contains_key(item)
     }

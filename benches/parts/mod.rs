@@ -10,6 +10,7 @@
 //! - [`pairs`]: two sides in turn; [`findings`]: what came of it, as a table and a file.
 //! - [`flame`]: where the processor spends its time, for a picture.
 //! - [`items`]: all that is measured; [`long`]: outages of many minutes under load.
+//! - [`model`]: what many machines would do, from what was measured on one.
 //!
 //! Services and the processor are real, started by the rig. Nothing but the HTTP client is shared with the product.
 #![allow(dead_code, reason = "each bench uses some of the parts")]
@@ -24,6 +25,7 @@ pub mod flame;
 pub mod input;
 pub mod items;
 pub mod long;
+pub mod model;
 pub mod pairs;
 pub mod route;
 pub mod server;

@@ -60,6 +60,8 @@ pub struct Run {
     pub memory: u64,
     /// Bytes to and from Redis over those of the records' values.
     pub redis_bytes: f64,
+    /// What PostgreSQL wrote ahead, bytes a transaction.
+    pub wal_bytes: f64,
     /// Keys that differ from the README's example.
     pub differs: Vec<String>,
 }
@@ -225,12 +227,12 @@ impl Route {
 pub fn run(setup: &Setup) -> Result<Run> {
     let route = Route::ready(setup)?;
     let mut watched = route.services()?;
-    let (before, redis_before) = (watched.spent()?, redis_bytes(&route.stack)?);
+    let (before, bytes) = (watched.spent()?, Bytes::so_far(&route.stack)?);
     let processors = route.start()?;
     watched.0.extend(processors.iter().map(|pid| (PROCESSOR, *pid)));
     route.wait_committed(setup.transactions)?;
     let spent = watched.spent()?.since(&before);
-    told(setup, &route, &processors, spent, redis_before)
+    told(setup, &route, &processors, spent, &bytes)
 }
 
 /// One run at a steady rate, sent by the clock. CPU time is from when all processors are ready; that of the producer,
@@ -241,13 +243,13 @@ pub fn steady(setup: &Setup, rate: u32) -> Result<Run> {
     let processors = route.start()?;
     watched.0.extend(processors.iter().map(|pid| (PROCESSOR, *pid)));
     route.wait_owned()?;
-    let (before, redis_before) = (watched.spent()?, redis_bytes(&route.stack)?);
+    let (before, bytes) = (watched.spent()?, Bytes::so_far(&route.stack)?);
     let input = Input::prompt(&route.stack)?;
     let poured = input.pour_by_clock(rate, setup.transactions)?;
     route.payload = poured.bytes;
     route.wait_committed(setup.transactions)?;
     let spent = watched.spent()?.since(&before);
-    told(setup, &route, &processors, spent, redis_before)
+    told(setup, &route, &processors, spent, &bytes)
 }
 
 fn told(
@@ -255,9 +257,9 @@ fn told(
     route: &Route,
     processors: &[u32],
     spent: Spent,
-    redis_before: f64,
+    before: &Bytes,
 ) -> Result<Run> {
-    let redis_bytes = redis_bytes(&route.stack)? - redis_before;
+    let bytes = Bytes::so_far(&route.stack)?;
     let memory = processors.iter().map(|pid| memory_peak(*pid)).collect::<Result<Vec<_>>>()?;
     let reported = route.end(setup.transactions)?;
     let rate = steady_rate(reported.into_iter().map(|at_ms| at_ms * 1_000).collect());
@@ -266,18 +268,32 @@ fn told(
         rate: rate.ok_or_else(|| Error::new("too few transactions for a rate"))?,
         spent,
         memory: memory.into_iter().max().unwrap_or_default(),
-        redis_bytes: redis_bytes / route.payload as f64,
+        redis_bytes: (bytes.redis - before.redis) / route.payload as f64,
+        wal_bytes: (bytes.wal - before.wal) / f64::from(setup.transactions),
         differs: route.differs()?,
     })
 }
 
-/// To and from Redis so far.
-fn redis_bytes(stack: &Stack) -> Result<f64> {
-    let info = stack.redis.command(&["INFO", "stats"])?.text();
-    let of = |name: &str| {
-        let line = info.lines().find_map(|line| line.strip_prefix(name));
-        let bytes = line.and_then(|line| line.trim().parse::<f64>().ok());
-        bytes.ok_or_else(|| Error::new(format!("Redis tells no {name}")))
-    };
-    Ok(of("total_net_input_bytes:")? + of("total_net_output_bytes:")?)
+/// What went through services so far.
+struct Bytes {
+    /// To and from Redis.
+    redis: f64,
+    /// Written ahead by PostgreSQL.
+    wal: f64,
+}
+
+impl Bytes {
+    fn so_far(stack: &Stack) -> Result<Self> {
+        let info = stack.redis.command(&["INFO", "stats"])?.text();
+        let of = |name: &str| {
+            let line = info.lines().find_map(|line| line.strip_prefix(name));
+            let bytes = line.and_then(|line| line.trim().parse::<f64>().ok());
+            bytes.ok_or_else(|| Error::new(format!("Redis tells no {name}")))
+        };
+        let redis = of("total_net_input_bytes:")? + of("total_net_output_bytes:")?;
+        let postgres = stack.postgres.as_ref().ok_or_else(|| Error::new("no PostgreSQL"))?;
+        let wal = postgres.psql("SELECT pg_current_wal_insert_lsn() - '0/0'")?;
+        let wal = wal.trim().parse().map_err(|e| Error::new(format!("PostgreSQL: {wal}: {e}")))?;
+        Ok(Self { redis, wal })
+    }
 }
