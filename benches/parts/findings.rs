@@ -131,45 +131,34 @@ pub struct Results {
 impl Results {
     /// That of this commit and day, where there is one. A tree with changes has no commit: its name says so.
     pub fn open() -> Result<Self> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/results");
         let commit =
             git(&["describe", "--always", "--dirty=-changed", "--abbrev=7", "--exclude=*"])?;
         let ending = format!("-{commit}.json");
-        let named = fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path());
-        let mut earlier: Vec<PathBuf> =
-            named.filter(|path| path.to_string_lossy().ends_with(&ending)).collect();
-        earlier.sort();
+        let earlier = files().into_iter().rfind(|file| file.to_string_lossy().ends_with(&ending));
+        if let Some(file) = earlier {
+            return Self::read(&file);
+        }
         let day = chrono::DateTime::from_timestamp_micros(super::stub::now_us().cast_signed());
         let day = day.map_or_else(String::new, |day| day.format("%Y-%m-%d").to_string());
-        let file = earlier.pop().unwrap_or_else(|| folder.join(format!("{day}{ending}")));
-        match fs::read_to_string(&file) {
-            Ok(text) => {
-                let read: Result<Self> = serde_json::from_str(&text).map_err(|e| failed(&file, &e));
-                Ok(Self { file, ..read? })
-            }
-            Err(_) => {
-                Ok(Self { commit, machine: machine_in_words(), items: BTreeMap::new(), file })
-            }
-        }
+        let file = folder().join(format!("{day}{ending}"));
+        Ok(Self { commit, machine: machine_in_words(), items: BTreeMap::new(), file })
     }
 
     /// The newest that have these items.
     pub fn newest_with(items: &[&str]) -> Result<Self> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/results");
-        let named = fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path());
-        let mut files: Vec<PathBuf> =
-            named.filter(|path| path.extension().is_some_and(|ending| ending == "json")).collect();
-        // A file's name begins with its day.
-        files.sort();
-        let read = |file: &PathBuf| -> Option<Self> {
-            let read: Self = serde_json::from_str(&fs::read_to_string(file).ok()?).ok()?;
-            Some(Self { file: file.clone(), ..read })
-        };
-        let found = files.iter().rev().filter_map(read);
-        let has_all = |results: &Self| items.iter().all(|item| results.has(item));
-        found.into_iter().find(has_all).ok_or_else(|| {
-            Error::new(format!("no results hold {}: make bench first", items.join(" and ")))
-        })
+        for file in files().iter().rev() {
+            let results = Self::read(file)?;
+            if items.iter().all(|item| results.has(item)) {
+                return Ok(results);
+            }
+        }
+        Err(Error::new(format!("no results hold {}: make bench first", items.join(" and "))))
+    }
+
+    fn read(file: &Path) -> Result<Self> {
+        let text = fs::read_to_string(file).map_err(|e| failed(file, &e))?;
+        let read: Self = serde_json::from_str(&text).map_err(|e| failed(file, &e))?;
+        Ok(Self { file: file.to_owned(), ..read })
     }
 
     /// A figure of an item, by its name in the table.
@@ -204,6 +193,20 @@ impl Results {
         self.items.iter().for_each(|(name, report)| report.print(name));
         println!("{}", self.file.display());
     }
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/results")
+}
+
+/// The files of results, the oldest first: a name begins with its day.
+fn files() -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder()).into_iter().flatten().flatten();
+    let paths = entries.map(|entry| entry.path());
+    let mut files: Vec<PathBuf> =
+        paths.filter(|path| path.extension().is_some_and(|ending| ending == "json")).collect();
+    files.sort();
+    files
 }
 
 fn failed(file: &Path, error: &dyn std::fmt::Display) -> Error {
