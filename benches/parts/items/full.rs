@@ -37,7 +37,7 @@ pub(super) fn stub(size: Size) -> Result<Report> {
 pub(super) fn a2(size: Size) -> Result<Report> {
     let setup = Setup::at_once(size.count(600_000));
     let witness = wrk::run(256, if matches!(size, Size::Full) { 10 } else { 1 })?;
-    // Before half an hour is spent on what then has no number.
+    // Before pairs are run that then have no number.
     is_a_bound(bare::run(size.count(400_000), setup.in_flight, setup.delay)?.rate / witness.rate)?;
     let pairs = against_bare(size.pairs(5), size.count(1_200_000), &setup)?;
     let mut report = Report::default();

@@ -6,7 +6,7 @@
 
 use crate::run::{Plan, stack_options};
 use crate::scenario::named;
-use crate::world::{RESIDENTS, World, failed};
+use crate::world::{RESIDENTS, SETTLE_LIMIT, World, failed};
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -116,7 +116,7 @@ pub fn recover(rounds: usize, tollbridge: &Path) -> Result<()> {
 fn settle(world: &World, name: &str) -> Result<()> {
     let start = Instant::now();
     while !world.is_settled() {
-        if start.elapsed() > LIMIT {
+        if start.elapsed() > SETTLE_LIMIT {
             return Err(Error::new(format!("after the death of {name} nothing settled")));
         }
         world.watch()?;

@@ -19,7 +19,7 @@ use tollbridge_rig::{Error, Processor, Result, Stack, http};
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Processors that always run, unless a fault has just ended one.
 pub const RESIDENTS: usize = 2;
-const SETTLE_LIMIT: Duration = Duration::from_secs(30);
+pub const SETTLE_LIMIT: Duration = Duration::from_secs(30);
 const BURST_LIMIT: Duration = Duration::from_secs(60);
 
 /// What the watch has seen over the whole run.
