@@ -40,7 +40,7 @@ lint:
 check: format lint ## Format, lints, unit and property tests; needs no service
 	tests/rig/cargo-test.sh --lib --bins $(SERVICELESS_HERE)
 
-test: install format lint sim-test ## Everything, against real services
+test: install format lint sim-test stages ## Everything, against real services
 	tests/rig/cargo-test.sh
 
 test-claims: install ## One test for each claim of the method

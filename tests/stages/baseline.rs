@@ -1,4 +1,5 @@
-//! What was counted before, and with what: another compiler or another valgrind counts otherwise.
+//! What was counted before, and with what: another compiler, another valgrind or other vector instructions, for which
+//! libraries have code of their own, count otherwise.
 
 use std::fmt;
 use std::process::Command;
@@ -12,6 +13,7 @@ const MORE_MAX: u64 = 5;
 pub struct Made {
     pub rustc: String,
     pub valgrind: String,
+    pub processor: String,
 }
 
 impl Made {
@@ -20,8 +22,32 @@ impl Made {
             let output = Command::new(program).arg("--version").output();
             String::from_utf8(output.expect(program).stdout).unwrap().trim().to_owned()
         };
-        Self { rustc: said("rustc"), valgrind: said("valgrind") }
+        Self {
+            rustc: said("rustc"),
+            valgrind: said("valgrind"),
+            processor: format!(
+                "{}{}",
+                std::env::consts::ARCH,
+                if has_avx2() { " with AVX2" } else { "" }
+            ),
+        }
     }
+}
+
+impl fmt::Display for Made {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\n{}\n{}", self.rustc, self.valgrind, self.processor)
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn has_avx2() -> bool {
+    std::arch::is_x86_feature_detected!("avx2")
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn has_avx2() -> bool {
+    false
 }
 
 /// Instructions a transaction, by stage.
@@ -60,8 +86,8 @@ impl Baseline {
         let is_comparable = *made == self.made;
         if !is_comparable {
             table += &format!(
-                "\nnot held against the baseline, which {} and {} counted; here are {} and {}",
-                self.made.rustc, self.made.valgrind, made.rustc, made.valgrind
+                "\nnot held against the baseline, counted with\n{}\nwhere here is\n{made}",
+                self.made
             );
         }
         (table, is_held || !is_comparable)
@@ -70,7 +96,7 @@ impl Baseline {
 
 impl fmt::Display for Baseline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}\n{}", self.made.rustc, self.made.valgrind)?;
+        writeln!(f, "{}", self.made)?;
         self.counted.iter().try_for_each(|(stage, count)| writeln!(f, "{stage} {count}"))
     }
 }
@@ -80,15 +106,17 @@ impl FromStr for Baseline {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let mut lines = text.lines().map(str::to_owned);
-        let (Some(rustc), Some(valgrind)) = (lines.next(), lines.next()) else {
-            return Err("no toolchain".into());
+        let (Some(rustc), Some(valgrind), Some(processor)) =
+            (lines.next(), lines.next(), lines.next())
+        else {
+            return Err("three lines of what counted are missing".into());
         };
         let counted = lines.map(|line| {
             let (stage, count) = line.split_once(' ').ok_or_else(|| line.clone())?;
             Ok((stage.to_owned(), count.parse().map_err(|_| line.clone())?))
         });
         Ok(Self {
-            made: Made { rustc, valgrind },
+            made: Made { rustc, valgrind, processor },
             counted: counted.collect::<Result<_, String>>()?,
         })
     }
