@@ -35,6 +35,7 @@ format:
 
 lint:
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --locked --test stages --test foreign -- -D warnings
 	$(CARGO) clippy --locked --lib --bins --features failpoints -- -D warnings
 
 check: format lint ## Format, lints, unit and property tests; needs no service

@@ -6,6 +6,7 @@
 //! setting up cost is in neither. Built as the simulation is: this package optimised, with every assertion.
 
 #![allow(clippy::unwrap_used, reason = "what can't be measured ends here")]
+#![allow(clippy::disallowed_methods, reason = "a stage is named by the environment of its process")]
 
 mod baseline;
 mod stages;

@@ -24,7 +24,10 @@ use tollbridge::wire::transaction::{Decoder, Format, confluent_frame, encode_avr
 /// What goes through the route together where something is done once for many.
 pub const BATCH: usize = 256;
 
-const STAGES: [(&str, fn(usize)); 11] = [
+/// Its name, and what takes so many transactions through it.
+type Stage = (&'static str, fn(usize));
+
+const STAGES: [Stage; 11] = [
     ("json", |times| decode(times, encode_json)),
     ("avro", |times| decode(times, |tx| confluent_frame(1, &encode_avro(tx)))),
     ("hash", hash),
