@@ -70,7 +70,7 @@ stages: ## Instructions of each pure stage for one transaction, held against tes
 	@tests/rig/install.sh valgrind
 	@$(subst --test sim,--test stages,$(SIM))
 
-sim-pairs: ## Every two crashes of a small run of the simulation; two minutes
+sim-pairs: ## Every two crashes of a small run of the simulation; ten minutes
 	@$(SIM) every_pair_of_crashes -- --ignored --nocapture
 
 plants: ## Which planted bugs the simulation finds, and within how many runs
