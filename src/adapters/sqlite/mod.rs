@@ -146,11 +146,7 @@ async fn store(
         tx.rollback().await.map_err(failed)?;
         return Ok(answers);
     }
-    sqlx::query(include_str!("sql/store.sql"))
-        .bind(rows::to_json(&write)?)
-        .execute(&mut *tx)
-        .await
-        .map_err(failed)?;
+    rows::write(&mut tx, &write).await.map_err(failed)?;
     tx.commit().await.map_err(|error| errors::committing(&error))?;
     Ok(answers)
 }

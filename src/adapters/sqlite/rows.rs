@@ -1,12 +1,11 @@
-//! Outcomes as one JSON text out, one row at a time in.
+//! Outcomes as parameters of a statement out, one row at a time in.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde::Serialize;
-use serde::ser::{SerializeTuple, Serializer};
-use sqlx::Row as _;
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
+use sqlx::{Row as _, Sqlite};
 
 use crate::domain::id::TransactionId;
 use crate::domain::outcome::Outcome;
@@ -29,7 +28,7 @@ pub async fn standing(
 }
 
 /// What becomes of each row of a batch, given the rows that stand, and those to be written.
-pub fn meet(batch: &[Arc<Outcome>], standing: Vec<Outcome>) -> (Vec<Stored>, Vec<Given<'_>>) {
+pub fn meet(batch: &[Arc<Outcome>], standing: Vec<Outcome>) -> (Vec<Stored>, Vec<&Outcome>) {
     let mut standing: BTreeMap<TransactionId, Outcome> =
         standing.into_iter().map(|old| (old.transaction_id.clone(), old)).collect();
     let mut write = Vec::with_capacity(batch.len());
@@ -41,40 +40,69 @@ pub fn meet(batch: &[Arc<Outcome>], standing: Vec<Outcome>) -> (Vec<Stored>, Vec
             Some(old) => Stored::Kept(old),
         };
         if !matches!(answer, Stored::Kept(_)) {
-            write.push(Given(row));
+            write.push(&**row);
         }
         answers.push(answer);
     }
     (answers, write)
 }
 
-/// A row as a JSON array, in the table's order.
-#[derive(Debug)]
-pub struct Given<'a>(&'a Outcome);
+/// How many rows a statement takes: as many as fit the largest go with it, then as many as fit the next. Each is a trip
+/// to the connection's thread, and SQLite takes 32,766 parameters at most.
+const SIZES: [usize; 4] = [1_000, 100, 10, 1];
 
-impl Serialize for Given<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let row = self.0;
-        let mut columns = serializer.serialize_tuple(17)?;
-        columns.serialize_element(&*row.event_id.to_hex())?;
-        columns.serialize_element(row.fate.as_str())?;
-        columns.serialize_element(row.transaction_id.as_str())?;
-        columns.serialize_element(&row.account_id)?;
-        columns.serialize_element(&row.amount.minor_units())?;
-        columns.serialize_element(row.currency.as_str())?;
-        columns.serialize_element(&row.gateway_id)?;
-        columns.serialize_element(&row.code)?;
-        columns.serialize_element(&row.attempts)?;
-        columns.serialize_element(&*row.source.topic)?;
-        columns.serialize_element(&row.source.partition.0)?;
-        columns.serialize_element(&row.source.offset.0)?;
-        columns.serialize_element(&*row.payload_hash.to_hex())?;
-        columns.serialize_element(&row.created_at.0)?;
-        columns.serialize_element(&row.admitted_at.0)?;
-        columns.serialize_element(&row.decided_at.map(|at| at.0))?;
-        columns.serialize_element(&row.stored_at.map(|at| at.0))?;
-        columns.end()
+static STATEMENTS: LazyLock<[String; SIZES.len()]> = LazyLock::new(|| SIZES.map(statement));
+
+fn statement(rows: usize) -> String {
+    let places = format!("({})", ["?"; COLUMNS].join(", "));
+    let all = vec![places.as_str(); rows].join(",\n");
+    include_str!("sql/store.sql").replace("VALUES (?)", &format!("VALUES {all}"))
+}
+
+/// Writes rows that may be written: which may replace another was decided before, under the same lock.
+pub async fn write(
+    connection: &mut SqliteConnection,
+    rows: &[&Outcome],
+) -> Result<(), sqlx::Error> {
+    let mut rest = rows;
+    for (size, statement) in SIZES.iter().zip(&*STATEMENTS) {
+        while let Some((these, others)) = rest.split_at_checked(*size) {
+            let query = sqlx::query(statement.as_str());
+            these
+                .iter()
+                .fold(query, |query, row| bind(query, row))
+                .execute(&mut *connection)
+                .await?;
+            rest = others;
+        }
     }
+    Ok(())
+}
+
+const COLUMNS: usize = 17;
+
+type Query<'q> = sqlx::query::Query<'q, Sqlite, SqliteArguments>;
+
+/// In the order of the statement's columns.
+fn bind<'q>(query: Query<'q>, row: &'q Outcome) -> Query<'q> {
+    query
+        .bind(row.event_id.to_hex().to_string())
+        .bind(row.fate.as_str())
+        .bind(row.transaction_id.as_str())
+        .bind(row.account_id.as_str())
+        .bind(row.amount.minor_units())
+        .bind(row.currency.as_str())
+        .bind(row.gateway_id.as_deref())
+        .bind(row.code.as_deref())
+        .bind(row.attempts)
+        .bind(&*row.source.topic)
+        .bind(row.source.partition.0)
+        .bind(row.source.offset.0)
+        .bind(row.payload_hash.to_hex().to_string())
+        .bind(row.created_at.0)
+        .bind(row.admitted_at.0)
+        .bind(row.decided_at.map(|at| at.0))
+        .bind(row.stored_at.map(|at| at.0))
 }
 
 /// The argument of a statement that takes many values.
