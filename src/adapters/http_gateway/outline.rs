@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Uri};
 
 use super::settings::SettingsError;
@@ -54,8 +54,9 @@ impl Outline {
         }
         if let Some(kind) = &description.content_type {
             let value = HeaderValue::from_str(kind).map_err(|_| bad("content-type"))?;
-            headers.insert(hyper::header::CONTENT_TYPE, value);
+            headers.insert(CONTENT_TYPE, value);
         }
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(0));
         Ok(Self {
             method: description.method.parse().map_err(|_| bad_path())?,
             base: base.to_owned(),
@@ -90,6 +91,7 @@ impl Outline {
 
 impl Head<'_> {
     pub(super) fn with(self, body: Bytes) -> Request<Full<Bytes>> {
+        let length = body.len();
         let mut request = Request::new(Full::new(body));
         request.method_mut().clone_from(&self.outline.method);
         *request.uri_mut() = self.uri;
@@ -98,6 +100,11 @@ impl Head<'_> {
         for (name, value) in self.headers {
             headers.insert(name, value);
         }
+        match length {
+            // Whether this method wants to be told of no body is left to the library.
+            0 => headers.remove(CONTENT_LENGTH),
+            _ => headers.insert(CONTENT_LENGTH, HeaderValue::from(length)),
+        };
         request
     }
 }
