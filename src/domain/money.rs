@@ -1,6 +1,7 @@
 //! Money: an integer of minor units and an ISO 4217 currency. Never a float.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Minor units (cents, yen, fils), 1 to 10¹⁵.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,6 +34,13 @@ impl Amount {
     }
 }
 
+/// Codes of which [`Currency::parse`] has found that ISO 4217 has them, a bit each: the list is searched from its
+/// beginning, and every transaction would have it searched twice.
+static FOUND: [AtomicU64; CODES.div_ceil(64)] = [const { AtomicU64::new(0) }; CODES.div_ceil(64)];
+
+/// Texts of three upper-case letters.
+const CODES: usize = 26 * 26 * 26;
+
 /// An ISO 4217 code, three upper-case letters.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Currency([u8; 3]);
@@ -41,9 +49,16 @@ impl Currency {
     /// `None` where ISO 4217 has no such code, or it isn't upper case.
     #[must_use]
     pub fn parse(code: &str) -> Option<Self> {
-        let bytes: [u8; 3] = code.as_bytes().try_into().ok()?;
-        iso_currency::Currency::from_code(code)?;
-        Some(Self(bytes))
+        let letters: [u8; 3] = code.as_bytes().try_into().ok()?;
+        let number = letters.iter().try_fold(0, |number, letter| {
+            letter.is_ascii_uppercase().then(|| number * 26 + usize::from(letter - b'A'))
+        })?;
+        let (word, bit) = (&FOUND[number / 64], 1 << (number % 64));
+        if word.load(Ordering::Relaxed) & bit == 0 {
+            iso_currency::Currency::from_code(code)?;
+            word.fetch_or(bit, Ordering::Relaxed);
+        }
+        Some(Self(letters))
     }
 
     #[must_use]
@@ -88,8 +103,9 @@ mod tests {
         assert_eq!(Currency::parse("EUR").unwrap().exponent(), Some(2));
         assert_eq!(Currency::parse("JPY").unwrap().exponent(), Some(0));
         assert_eq!(Currency::parse("BHD").unwrap().exponent(), Some(3));
-        for bad in ["eur", "EU", "EURO", "ZZZ", "€€€", ""] {
+        for bad in ["eur", "EU", "EURO", "ZZZ", "€", "A{{", ""] {
             assert!(Currency::parse(bad).is_none(), "{bad}");
         }
+        assert_eq!(Currency::parse("EUR"), Currency::parse("EUR"), "found before");
     }
 }

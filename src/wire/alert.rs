@@ -2,18 +2,20 @@
 
 use std::sync::LazyLock;
 
-use apache_avro::Schema;
-use bytes::BytesMut;
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::datum::{self, AvroType};
+use super::datum::{AvroType, Codec};
 use crate::domain::alert::{Alert, AlertState, Severity};
 use crate::domain::time::Wall;
 
 /// The schema of alerts, as it is registered and published.
 pub const ALERT_AVSC: &str = include_str!("../../schemas/avro/alert.avsc");
 
-static SCHEMA: LazyLock<Schema> = LazyLock::new(|| datum::schema(ALERT_AVSC));
+static CODEC: LazyLock<Codec> = LazyLock::new(|| Codec::of(ALERT_AVSC));
+
+/// The bytes of a value, roughly.
+const BYTES: usize = 512;
 
 /// Why a value is no alert.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -41,8 +43,7 @@ struct Fields {
     message: String,
 }
 
-/// Writes it behind what `out` holds.
-pub(super) fn write(out: &mut BytesMut, alert: &Alert, avro: Option<AvroType>) {
+pub(super) fn encode(alert: &Alert, avro: Option<AvroType>) -> Bytes {
     // Avro has no unsigned numbers; nothing that is counted comes near the end of these.
     let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     let fields = Fields {
@@ -58,12 +59,12 @@ pub(super) fn write(out: &mut BytesMut, alert: &Alert, avro: Option<AvroType>) {
         at: alert.at.0,
         message: alert.message.clone(),
     };
-    datum::write(out, &fields, &SCHEMA, avro);
+    CODEC.write(&fields, avro, BYTES)
 }
 
 /// Reads the value of an event, in whichever of the formats it was written.
 pub fn decode(value: &[u8]) -> Result<Alert, BadAlert> {
-    let fields: Fields = datum::decode(value, &SCHEMA).map_err(BadAlert::Undecodable)?;
+    let fields: Fields = CODEC.decode(value).map_err(BadAlert::Undecodable)?;
     let bad = BadAlert::Field;
     Ok(Alert {
         alert_id: fields.alert_id,

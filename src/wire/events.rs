@@ -50,12 +50,10 @@ pub struct EventCodec {
     source: Bytes,
 }
 
-/// The bytes of an outcome and of its headers, roughly.
-const OUTCOME_BYTES: usize = 1024;
-/// The same of headers alone.
+/// The bytes of an event's headers, roughly.
 const HEADERS_BYTES: usize = 256;
 
-/// One allocation for the bytes of an event: each part is written behind the one before, and cut off.
+/// One allocation for the bytes of all headers: each value is written behind the one before, and cut off.
 #[derive(Debug)]
 pub(super) struct Sheet(BytesMut);
 
@@ -64,13 +62,9 @@ impl Sheet {
         Self(BytesMut::with_capacity(HEADERS_BYTES))
     }
 
-    fn cut(&mut self, write: impl FnOnce(&mut BytesMut)) -> Bytes {
-        write(&mut self.0);
-        self.0.split().freeze()
-    }
-
     fn text(&mut self, parts: &[&str]) -> Bytes {
-        self.cut(|out| parts.iter().for_each(|part| out.extend_from_slice(part.as_bytes())))
+        parts.iter().for_each(|part| self.0.extend_from_slice(part.as_bytes()));
+        self.0.split().freeze()
     }
 }
 
@@ -124,9 +118,8 @@ impl EventCodec {
         let at = outcome.stored_at.or(outcome.decided_at).unwrap_or(outcome.admitted_at);
         let kind = ["transaction.", outcome.fate.as_str()];
         let subject = Some(outcome.transaction_id.as_str());
-        let mut sheet = Sheet(BytesMut::with_capacity(OUTCOME_BYTES));
-        let avro = self.avro_type(|ids| ids.0);
-        let value = sheet.cut(|out| outcome::write(out, outcome, &id, avro));
+        let value = outcome::encode(outcome, &id, self.avro_type(|ids| ids.0));
+        let mut sheet = Sheet::new();
         let mut headers = Vec::with_capacity(OUTCOME_HEADERS_MAX);
         headers.push(self.content_type());
         self.cloud_headers(&mut headers, &mut sheet, &About { id: &id, kind, at, subject });
@@ -160,7 +153,7 @@ impl EventCodec {
         trace_headers(&mut headers, &mut sheet, &[], seed);
         Event {
             key: Some(Bytes::copy_from_slice(alert.rule.as_bytes())),
-            value: Some(sheet.cut(|out| alert::write(out, alert, self.avro_type(|ids| ids.1)))),
+            value: Some(alert::encode(alert, self.avro_type(|ids| ids.1))),
             headers,
         }
     }

@@ -10,6 +10,7 @@ pub mod gateway;
 pub mod metadata;
 pub mod outcome;
 pub mod percent;
+mod plain;
 pub mod queue_entry;
 pub mod row;
 #[cfg(test)]

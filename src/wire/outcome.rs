@@ -3,17 +3,19 @@
 
 use std::sync::LazyLock;
 
-use apache_avro::Schema;
-use bytes::BytesMut;
+use bytes::Bytes;
 
-use super::datum::{self, AvroType};
+use super::datum::{AvroType, Codec};
 use super::row::Row;
 use crate::domain::outcome::Outcome;
 
 /// The schema of outcomes, as it is registered and published.
 pub const OUTCOME_AVSC: &str = include_str!("../../schemas/avro/outcome.avsc");
 
-static SCHEMA: LazyLock<Schema> = LazyLock::new(|| datum::schema(OUTCOME_AVSC));
+static CODEC: LazyLock<Codec> = LazyLock::new(|| Codec::of(OUTCOME_AVSC));
+
+/// The bytes of a value, roughly.
+const BYTES: usize = 768;
 
 /// Why a value is no outcome.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -24,8 +26,8 @@ pub enum BadOutcome {
     Field(&'static str),
 }
 
-/// Writes it behind what `out` holds. `event_id` is the outcome's own in hexadecimal digits.
-pub(super) fn write(out: &mut BytesMut, outcome: &Outcome, event_id: &str, avro: Option<AvroType>) {
+/// `event_id` is the outcome's own in hexadecimal digits.
+pub(super) fn encode(outcome: &Outcome, event_id: &str, avro: Option<AvroType>) -> Bytes {
     let row = Row {
         event_id,
         fate: outcome.fate.as_str(),
@@ -45,11 +47,11 @@ pub(super) fn write(out: &mut BytesMut, outcome: &Outcome, event_id: &str, avro:
         decided_at: outcome.decided_at.map(|at| at.0),
         stored_at: outcome.stored_at.map(|at| at.0),
     };
-    datum::write(out, &row, &SCHEMA, avro);
+    CODEC.write(&row, avro, BYTES)
 }
 
 /// Reads the value of an event, in whichever of the formats it was written.
 pub fn decode(value: &[u8]) -> Result<Outcome, BadOutcome> {
-    let row: Row = datum::decode(value, &SCHEMA).map_err(BadOutcome::Undecodable)?;
+    let row: Row = CODEC.decode(value).map_err(BadOutcome::Undecodable)?;
     Outcome::try_from(row).map_err(|bad| BadOutcome::Field(bad.column))
 }

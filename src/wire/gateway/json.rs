@@ -38,9 +38,9 @@ impl<'a> Json<'a> {
     /// The value behind these names, or indices where there are arrays; `None` where there is none, or a null.
     pub(super) fn at(&self, names: &[String]) -> Option<&Self> {
         let value = names.iter().try_fold(self, |value, name| match value {
+            // One after another: nearly all differ in their length already.
             Self::Object(fields) => {
-                let at = fields.binary_search_by(|(field, _)| field.as_ref().cmp(name)).ok()?;
-                Some(&fields[at].1)
+                fields.iter().find(|(field, _)| field == name).map(|(_, value)| value)
             }
             Self::Array(items) => items.get(name.parse::<usize>().ok()?),
             _ => None,

@@ -9,6 +9,7 @@ use super::profile::{AmountForm, Fields, Pointer, Profile, Rule, Says, Values};
 use crate::domain::answer::{Decision, Echo, Means, Reading, Record, Response};
 use crate::domain::classify::{Expected, RequestKind};
 use crate::domain::money::Currency;
+use crate::wire::plain::is_plain;
 
 /// The longest text taken from an answer (an id, a code), in bytes.
 const TEXT_BYTES_MAX: usize = 255;
@@ -210,7 +211,7 @@ fn text<'a>(json: &Json<'a>, pointers: &[Pointer]) -> Found<'a> {
         Some((Json::Text(text), pointer)) => {
             let fit = !text.is_empty()
                 && text.len() <= TEXT_BYTES_MAX
-                && !text.chars().any(char::is_control);
+                && (is_plain(text) || !text.chars().any(char::is_control));
             if fit { Ok(Some(text.clone())) } else { Err(unfit(pointer)) }
         }
         Some((_, pointer)) => Err(unfit(pointer)),

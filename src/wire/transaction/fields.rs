@@ -1,6 +1,7 @@
 //! The rules for each field, whatever format it came in: a draft of raw values becomes a transaction, or is rejected.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::ops::RangeInclusive;
 
 use super::{Rejection, code};
@@ -8,6 +9,7 @@ use crate::domain::id::TransactionId;
 use crate::domain::money::{Amount, Currency};
 use crate::domain::time::Wall;
 use crate::domain::transaction::Transaction;
+use crate::wire::plain::is_plain;
 
 const ACCOUNT_CHARS: RangeInclusive<usize> = 1..=128;
 const PAYMENT_METHOD_CHARS: RangeInclusive<usize> = 1..=128;
@@ -259,11 +261,11 @@ fn metadata(raw: Raw) -> Result<BTreeMap<String, String>, Rejection> {
     let mut metadata = BTreeMap::new();
     for (number, (key, value)) in (1..).zip(entries) {
         let key = line(
-            &format!("the name of {name} entry {number}"),
+            format_args!("the name of {name} entry {number}"),
             Raw::Text(key),
             METADATA_NAME_CHARS,
         )?;
-        let value = prose(&format!("{name} entry {number}"), value, METADATA_VALUE_CHARS)?;
+        let value = prose(format_args!("{name} entry {number}"), value, METADATA_VALUE_CHARS)?;
         if metadata.insert(key, value).is_some() {
             let message = format!("the name of {name} entry {number} stands twice");
             return Err(Rejection::new(code::DUPLICATE_FIELD, message));
@@ -273,30 +275,33 @@ fn metadata(raw: Raw) -> Result<BTreeMap<String, String>, Rejection> {
 }
 
 /// A string of one line: no control characters at all.
-fn line(name: &str, raw: Raw, chars: RangeInclusive<usize>) -> Result<String, Rejection> {
+fn line(name: impl Display, raw: Raw, chars: RangeInclusive<usize>) -> Result<String, Rejection> {
     checked(name, raw, chars, |_| false)
 }
 
 /// A string that may have tabs and line ends.
-fn prose(name: &str, raw: Raw, chars: RangeInclusive<usize>) -> Result<String, Rejection> {
+fn prose(name: impl Display, raw: Raw, chars: RangeInclusive<usize>) -> Result<String, Rejection> {
     checked(name, raw, chars, |c| matches!(c, '\t' | '\n' | '\r'))
 }
 
 fn checked(
-    name: &str,
+    name: impl Display,
     raw: Raw,
     allowed_chars: RangeInclusive<usize>,
     allowed_control: impl Fn(char) -> bool,
 ) -> Result<String, Rejection> {
-    let text = string(name, raw)?;
-    let chars = text.chars().count();
+    let text = string(&name, raw)?;
+    let is_plain = is_plain(&text);
+    let chars = if is_plain { text.len() } else { text.chars().count() };
     if !allowed_chars.contains(&chars) {
         let (min, max) = allowed_chars.into_inner();
         return Err(bad_field(format!(
             "{name} has {chars} characters, it must have {min} to {max}"
         )));
     }
-    match text.chars().position(|c| c.is_control() && !allowed_control(c)) {
+    let is_bad = |c: char| c.is_control() && !allowed_control(c);
+    let bad = if is_plain { None } else { text.chars().position(is_bad) };
+    match bad {
         Some(at) => {
             let message = format!("{name} has a control character at position {}", at + 1);
             Err(bad_field(message))
@@ -305,7 +310,7 @@ fn checked(
     }
 }
 
-fn string(name: &str, raw: Raw) -> Result<String, Rejection> {
+fn string(name: impl Display, raw: Raw) -> Result<String, Rejection> {
     match raw {
         Raw::Text(text) => Ok(text),
         other => Err(bad_field(format!("{name} is {}, it must be a string", other.kind()))),
