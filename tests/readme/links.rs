@@ -7,7 +7,7 @@ use crate::{page, root};
 /// Pages that are linked to before they are there.
 const TO_COME: [&str; 1] = ["docs/measured.md"];
 
-const PAGES: [&str; 12] = [
+const PAGES: [&str; 13] = [
     "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
@@ -18,6 +18,7 @@ const PAGES: [&str; 12] = [
     "docs/guarantees.md",
     "docs/metrics.md",
     "docs/operating.md",
+    "docs/performance.md",
     "docs/reconcile.md",
     "schemas/README.md",
 ];
