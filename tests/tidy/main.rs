@@ -70,7 +70,6 @@ const LEFT_OUT: [&str; 10] = [
     "LICENSE-APACHE",
     "LICENSE-MIT",
     "Cargo.lock",
-    // What was measured, and pictures of it: no one wrote these.
     "results",
     "licences",
 ];
