@@ -58,7 +58,9 @@ foreign: install ## Stripe's profiles on payment gateways of others, which come 
 	tests/rig/cargo-test.sh --test e2e foreign -- --ignored
 
 # Every assertion stays on, and what all other tests have built is used: only this package is optimised.
-SIM := $(CARGO) test --quiet --locked --config profile.test.package.tollbridge.opt-level=3 --test sim
+# In one unit and not in increments: how a package is divided decides what is inlined, and instructions are counted.
+SIM := CARGO_INCREMENTAL=0 $(CARGO) test --quiet --locked --config profile.test.package.tollbridge.opt-level=3 \
+	--config profile.test.package.tollbridge.codegen-units=1 --test sim
 
 sim: ## SEEDS= runs of the simulation from SEED_START= on; goes on where it was stopped
 	@SEEDS=$(or $(SEEDS),100000) SEED_START=$(or $(SEED_START),0) $(SIM) seeds -- --nocapture
