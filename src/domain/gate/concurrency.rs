@@ -14,8 +14,10 @@ const LEAST: u64 = 4 * CALL;
 const WINDOW: Duration = Duration::from_millis(500);
 const SAMPLES_MIN: usize = 10;
 const SAMPLES_MAX: usize = 256;
-/// Slow is more than this often what is usual.
+/// Slow is more than this often what is usual, and more by this: below it lies how busy our own machine is, whatever the
+/// gateway does.
 const SLOW: u32 = 2;
+const SLOW_BY: Duration = Duration::from_millis(10);
 /// Percent of the answers that may be refusals beyond what is usual.
 const REFUSED: u64 = 5;
 /// What is usual follows what is worse slowly, what is better at once.
@@ -125,7 +127,8 @@ impl Concurrency {
 
     fn adapt(&mut self, now: Condition, lasted: Duration) {
         let usual = *self.usual.get_or_insert(now);
-        let is_bad = now.latency > usual.latency * SLOW || now.refused > usual.refused + REFUSED;
+        let slow = (usual.latency * SLOW).max(usual.latency + SLOW_BY);
+        let is_bad = now.latency > slow || now.refused > usual.refused + REFUSED;
         let is_used = self.window.peak as u64 * CALL * 2 >= self.limit;
         self.usual = Some(usual.drawn_to(now, lasted));
         if is_bad {
@@ -281,6 +284,16 @@ mod tests {
         }
         assert!((100..=128).contains(&least), "{least}");
         assert_eq!(limit.limit(), 256, "it is the gateway's new pace");
+    }
+
+    #[test]
+    fn a_few_milliseconds_more_are_not_the_gateways() {
+        let mut limit = Concurrency::new(256, true);
+        let now = run(&mut limit, Boot(0), 5, always(2));
+        let now = run(&mut limit, now, 5, always(11));
+        assert_eq!(limit.limit(), 256, "five times the latency, and nine milliseconds");
+        run(&mut limit, now, 2, always(20));
+        assert!(limit.limit() < 256, "ten times, and 18");
     }
 
     #[test]
