@@ -48,6 +48,18 @@ impl Spent {
         self.each.iter().filter(|(n, _)| *n == name).map(|(_, spent)| *spent).sum()
     }
 
+    /// Each one's share of what all cores spent, in percent.
+    pub fn in_words(&self) -> String {
+        let of =
+            |spent: Duration| 100.0 * spent.as_secs_f64() / self.machine.as_secs_f64().max(0.01);
+        let each = self.each.iter().map(|(name, spent)| format!("{name} {:.0} %", of(*spent)));
+        format!(
+            "of the CPU time: {}, others {:.0} %",
+            each.collect::<Vec<_>>().join(", "),
+            of(self.others())
+        )
+    }
+
     /// By processes that are none of ours; the bench's own waiting is in it.
     pub fn others(&self) -> Duration {
         self.machine.saturating_sub(self.each.iter().map(|(_, spent)| *spent).sum())

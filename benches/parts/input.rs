@@ -126,11 +126,12 @@ pub fn charge(number: u32) -> Vec<u8> {
     format!("{{{}}}", Transaction::of(number).members()).into_bytes()
 }
 
-/// Produces transactions 0 to `count`, and waits until Kafka has them. How many bytes their values have.
-pub fn produce(stack: &Stack, format: Format, count: u32) -> Result<u64> {
+/// Produces transactions of these numbers, and waits until Kafka has them and all below. How many bytes their values
+/// have.
+pub fn produce(stack: &Stack, format: Format, numbers: Range<u32>) -> Result<u64> {
     let input = Input { format, ..Input::of(stack)? };
-    let bytes = input.send(0..count)?;
-    input.end(count)?;
+    let bytes = input.send(numbers.clone())?;
+    input.end(numbers.end)?;
     Ok(bytes)
 }
 
@@ -147,6 +148,7 @@ pub struct Poured {
     /// When the first was meant to be sent, microseconds since 1970.
     start_us: u64,
     rate: u32,
+    pub first: u32,
     pub count: u32,
     pub bytes: u64,
 }
@@ -154,7 +156,7 @@ pub struct Poured {
 impl Poured {
     /// When it was meant to be sent, microseconds since 1970.
     pub fn meant_us(&self, number: u32) -> u64 {
-        self.start_us + u64::from(number) * 1_000_000 / u64::from(self.rate)
+        self.start_us + u64::from(number - self.first) * 1_000_000 / u64::from(self.rate)
     }
 }
 
@@ -163,9 +165,9 @@ impl<'a> Input<'a> {
         Self::lingering(stack, "20")
     }
 
-    /// A producer that hardly waits for company.
+    /// A producer that waits for company as long as Kafka's own client does unless it is told otherwise.
     pub fn prompt(stack: &'a Stack) -> Result<Self> {
-        Self::lingering(stack, "1")
+        Self::lingering(stack, "5")
     }
 
     fn lingering(stack: &'a Stack, linger_ms: &str) -> Result<Self> {
@@ -227,10 +229,11 @@ impl<'a> Input<'a> {
         Ok(next)
     }
 
-    /// Sends transactions 0 to `count`, each at its moment or as soon after it as may be; its moment is its timestamp.
-    pub fn pour_by_clock(&self, rate: u32, count: u32) -> Result<Poured> {
-        let mut poured = Poured { start_us: now_us(), rate, count, bytes: 0 };
-        for number in 0..count {
+    /// Sends so many transactions from a number on, each at its moment or as soon after it as may be; its moment is its
+    /// timestamp.
+    pub fn pour_by_clock(&self, rate: u32, first: u32, count: u32) -> Result<Poured> {
+        let mut poured = Poured { start_us: now_us(), rate, first, count, bytes: 0 };
+        for number in first..first + count {
             let meant_us = poured.meant_us(number);
             let early = Duration::from_micros(meant_us.saturating_sub(now_us()));
             if !early.is_zero() {
@@ -240,7 +243,7 @@ impl<'a> Input<'a> {
             let meant_ms = i64::try_from(meant_us / 1_000).unwrap_or(i64::MAX);
             poured.bytes += self.send_at(number, Some(meant_ms))?;
         }
-        self.end(count)?;
+        self.end(first + count)?;
         Ok(poured)
     }
 

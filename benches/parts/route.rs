@@ -11,7 +11,7 @@ use super::cost::{Spent, Watched, memory_peak};
 use super::delay::Delay;
 use super::input::{Format, Input};
 use super::steady::steady_rate;
-use super::stub::Stub;
+use super::stub::{Stub, now_us};
 use super::{check, input};
 
 const RUN_LIMIT: Duration = Duration::from_secs(200);
@@ -39,6 +39,9 @@ const EXAMPLE: &str = include_str!("../../README.md");
 #[derive(Debug, Clone)]
 pub struct Setup {
     pub transactions: u32,
+    /// Others, worked off before by processors of their own: a broker's code is compiled while it runs, and users have
+    /// one that has run for long.
+    pub warm: u32,
     pub partitions: u32,
     pub processors: usize,
     pub in_flight: u32,
@@ -83,6 +86,7 @@ impl Setup {
     pub fn at_once(transactions: u32) -> Self {
         Self {
             transactions,
+            warm: 0,
             partitions: 4,
             processors: 1,
             in_flight: 256,
@@ -99,17 +103,20 @@ pub struct Route {
     pub stub: Stub,
     pub processors: Vec<Processor>,
     pub payload: u64,
+    /// Transactions that were worked off before: what counts have the numbers from there on.
+    pub warm: u32,
 }
 
 impl Route {
     /// Starts the services and produces the input.
     pub fn ready(setup: &Setup) -> Result<Self> {
         let mut route = Self::empty(setup)?;
-        route.payload = input::produce(&route.stack, setup.format, setup.transactions)?;
+        let numbers = route.warm..route.warm + setup.transactions;
+        route.payload = input::produce(&route.stack, setup.format, numbers)?;
         Ok(route)
     }
 
-    /// Starts the services.
+    /// Starts the services, and warms them up.
     pub fn empty(setup: &Setup) -> Result<Self> {
         let stub = Stub::start(setup.delay)?;
         let setting = |section: &str, key: &str, value: String| (section.into(), key.into(), value);
@@ -133,7 +140,14 @@ impl Route {
         stack.kill_simulator();
         let names = NAMES.iter().take(setup.processors);
         let processors = names.map(|name| stack.processor(name)).collect::<Result<_>>()?;
-        Ok(Self { stack, stub, processors, payload: 0 })
+        let route = Self { stack, stub, processors, payload: 0, warm: setup.warm };
+        if setup.warm > 0 {
+            input::produce(&route.stack, setup.format, 0..setup.warm)?;
+            route.start()?;
+            route.wait_committed(0)?;
+            route.stop()?;
+        }
+        Ok(route)
     }
 
     /// The services' processes, by name.
@@ -171,8 +185,9 @@ impl Route {
         })
     }
 
-    /// Until Kafka has the last offset committed.
+    /// Until Kafka has the last offset committed, of so many after those that warmed it up.
     pub fn wait_committed(&self, count: u32) -> Result<()> {
+        let count = self.warm + count;
         let partitions = self.stack.partitions();
         let committed = || -> Result<i64> {
             let offsets = self.stack.kafka.group_offsets(GROUP, TRANSACTIONS, partitions)?;
@@ -195,6 +210,12 @@ impl Route {
 
     /// The same where processors were killed.
     pub fn end_but_for_repeats(&self, count: u32, repeats_max: usize) -> Result<Vec<u64>> {
+        self.stop()?;
+        check::once_but_for_repeats(&self.stack, &self.stub, self.warm + count, repeats_max)
+    }
+
+    /// The processors end in order, once they have nothing left to do.
+    fn stop(&self) -> Result<()> {
         wait_worked_off(&self.stack, Duration::ZERO)?;
         for processor in self.processors.iter().filter(|processor| processor.pid().is_some()) {
             let ended = processor.terminate(STOP_LIMIT)?;
@@ -202,7 +223,7 @@ impl Route {
                 return Err(Error::new(format!("a processor ended with {ended}")));
             }
         }
-        check::once_but_for_repeats(&self.stack, &self.stub, count, repeats_max)
+        Ok(())
     }
 
     /// Keys of the processor's configuration that do not stand so in the README's example.
@@ -227,12 +248,12 @@ impl Route {
 pub fn run(setup: &Setup) -> Result<Run> {
     let route = Route::ready(setup)?;
     let mut watched = route.services()?;
-    let (before, bytes) = (watched.spent()?, Bytes::so_far(&route.stack)?);
+    let (before, so_far) = (watched.spent()?, SoFar::of(&route.stack)?);
     let processors = route.start()?;
     watched.0.extend(processors.iter().map(|pid| (PROCESSOR, *pid)));
     route.wait_committed(setup.transactions)?;
     let spent = watched.spent()?.since(&before);
-    told(setup, &route, &processors, spent, &bytes)
+    told(setup, &route, &processors, spent, &so_far)
 }
 
 /// One run at a steady rate, sent by the clock. CPU time is from when all processors are ready; that of the producer,
@@ -243,13 +264,13 @@ pub fn steady(setup: &Setup, rate: u32) -> Result<Run> {
     let processors = route.start()?;
     watched.0.extend(processors.iter().map(|pid| (PROCESSOR, *pid)));
     route.wait_owned()?;
-    let (before, bytes) = (watched.spent()?, Bytes::so_far(&route.stack)?);
+    let (before, so_far) = (watched.spent()?, SoFar::of(&route.stack)?);
     let input = Input::prompt(&route.stack)?;
-    let poured = input.pour_by_clock(rate, setup.transactions)?;
+    let poured = input.pour_by_clock(rate, route.warm, setup.transactions)?;
     route.payload = poured.bytes;
     route.wait_committed(setup.transactions)?;
     let spent = watched.spent()?.since(&before);
-    told(setup, &route, &processors, spent, &bytes)
+    told(setup, &route, &processors, spent, &so_far)
 }
 
 fn told(
@@ -257,33 +278,36 @@ fn told(
     route: &Route,
     processors: &[u32],
     spent: Spent,
-    before: &Bytes,
+    before: &SoFar,
 ) -> Result<Run> {
-    let bytes = Bytes::so_far(&route.stack)?;
+    let now = SoFar::of(&route.stack)?;
     let memory = processors.iter().map(|pid| memory_peak(*pid)).collect::<Result<Vec<_>>>()?;
     let reported = route.end(setup.transactions)?;
-    let rate = steady_rate(reported.into_iter().map(|at_ms| at_ms * 1_000).collect());
+    let reported = reported.into_iter().map(|at_ms| at_ms * 1_000);
+    let rate = steady_rate(reported.filter(|at_us| *at_us >= before.at_us).collect());
     Ok(Run {
         transactions: setup.transactions,
         rate: rate.ok_or_else(|| Error::new("too few transactions for a rate"))?,
         spent,
         memory: memory.into_iter().max().unwrap_or_default(),
-        redis_bytes: (bytes.redis - before.redis) / route.payload as f64,
-        wal_bytes: (bytes.wal - before.wal) / f64::from(setup.transactions),
+        redis_bytes: (now.redis - before.redis) / route.payload as f64,
+        wal_bytes: (now.wal - before.wal) / f64::from(setup.transactions),
         differs: route.differs()?,
     })
 }
 
-/// What went through services so far.
-struct Bytes {
+/// What went through services until a moment, in bytes.
+struct SoFar {
+    /// Microseconds since 1970.
+    at_us: u64,
     /// To and from Redis.
     redis: f64,
     /// Written ahead by PostgreSQL.
     wal: f64,
 }
 
-impl Bytes {
-    fn so_far(stack: &Stack) -> Result<Self> {
+impl SoFar {
+    fn of(stack: &Stack) -> Result<Self> {
         let info = stack.redis.command(&["INFO", "stats"])?.text();
         let of = |name: &str| {
             let line = info.lines().find_map(|line| line.strip_prefix(name));
@@ -294,6 +318,6 @@ impl Bytes {
         let postgres = stack.postgres.as_ref().ok_or_else(|| Error::new("no PostgreSQL"))?;
         let wal = postgres.psql("SELECT pg_current_wal_insert_lsn() - '0/0'")?;
         let wal = wal.trim().parse().map_err(|e| Error::new(format!("PostgreSQL: {wal}: {e}")))?;
-        Ok(Self { redis, wal })
+        Ok(Self { at_us: now_us(), redis, wal })
     }
 }

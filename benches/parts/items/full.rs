@@ -3,7 +3,7 @@
 
 use tollbridge_rig::{Error, Result};
 
-use super::{MIB, Size, against_bare, note_run, rates, sides};
+use super::{MIB, Size, WARM, against_bare, note_run, rates, sides};
 use crate::parts::bare::{self, Bare};
 use crate::parts::findings::{Finding, Report, Target};
 use crate::parts::input::Format;
@@ -35,7 +35,7 @@ pub(super) fn stub(size: Size) -> Result<Report> {
 }
 
 pub(super) fn a2(size: Size) -> Result<Report> {
-    let setup = Setup::at_once(size.count(600_000));
+    let setup = Setup { warm: size.count(WARM), ..Setup::at_once(size.count(600_000)) };
     let witness = wrk::run(256, if matches!(size, Size::Full) { 10 } else { 1 })?;
     // Before pairs are run that then have no number.
     is_a_bound(bare::run(size.count(400_000), setup.in_flight, setup.delay)?.rate / witness.rate)?;
@@ -96,7 +96,7 @@ fn all(run: &Run) -> f64 {
 }
 
 pub(super) fn avro(size: Size) -> Result<Report> {
-    let json = Setup::at_once(size.count(600_000));
+    let json = Setup { warm: size.count(WARM), ..Setup::at_once(size.count(600_000)) };
     let framed = [("transactions", "format", "\"avro-confluent\"".to_owned())];
     let avro = Setup { format: Format::Avro, more: framed.into(), ..json.clone() };
     let pairs = interleaved(size.pairs(5), || run(&json), || run(&avro))?;

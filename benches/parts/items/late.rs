@@ -12,7 +12,7 @@ use serde::Deserialize;
 use tollbridge_rig::stack::{OUTCOMES, TRANSACTIONS};
 use tollbridge_rig::{Error, Result};
 
-use super::Size;
+use super::{Size, WARM};
 use crate::parts::check;
 use crate::parts::findings::{Finding, Report, Target};
 use crate::parts::input::{self, Input, Poured};
@@ -20,8 +20,8 @@ use crate::parts::route::{Route, Setup, run};
 use crate::parts::steady::{of_thousand, whole};
 use crate::parts::stub::now_us;
 
-/// Without the first seconds, in which connections are made.
-const WARM_UP: u32 = 5;
+/// Without the first seconds: a broker that was warm for a backlog is not yet for many small requests.
+const WARM_UP: u32 = 20;
 const SECONDS: u32 = 30;
 const POLL: Duration = Duration::from_millis(100);
 /// 50, 99 and 99.9 of a hundred.
@@ -40,18 +40,21 @@ type Moments = HashMap<u32, u64>;
 
 /// D1 and d2: the gateway, a consumer beside it, the row, the event.
 pub(super) fn late(size: Size) -> Result<Report> {
-    let fastest = run(&Setup::at_once(size.count(300_000)))?.rate;
+    let warm = size.count(WARM);
+    let fastest = run(&Setup { warm, ..Setup::at_once(size.count(300_000)) })?.rate;
     let rate = whole(fastest / 2.0).max(100);
     let count = size.count(rate * (WARM_UP + SECONDS));
-    let setup = Setup::at_once(count);
-    let route = Route::empty(&setup)?;
-    route.start()?;
+    let route = Route::empty(&Setup { warm, ..Setup::at_once(count) })?;
+    let mut watched = route.services()?;
+    watched.0.extend(route.start()?.into_iter().map(|pid| ("processor", pid)));
+    watched.0.push(("load and readers", std::process::id()));
     route.wait_owned()?;
+    let before = watched.spent()?;
     let over = AtomicBool::new(false);
     let (poured, passed, told) = thread::scope(|scope| {
         let passing = scope.spawn(|| moments(&route, TRANSACTIONS, &over));
         let telling = scope.spawn(|| moments(&route, OUTCOMES[0], &over));
-        let poured = Input::prompt(&route.stack)?.pour_by_clock(rate, count);
+        let poured = Input::prompt(&route.stack)?.pour_by_clock(rate, warm, count);
         let committed = route.wait_committed(count);
         over.store(true, Ordering::Relaxed);
         let joined = |ended: thread::Result<Result<Moments>>| {
@@ -60,6 +63,7 @@ pub(super) fn late(size: Size) -> Result<Report> {
         let (passed, told) = (joined(passing.join())?, joined(telling.join())?);
         committed.and(poured).map(|poured| (poured, passed, told))
     })?;
+    let spent = watched.spent()?.since(&before);
     let stored = stored(&route)?;
     let asked: Moments = route.stub.arrivals()?.into_iter().collect();
     route.end(count)?;
@@ -82,6 +86,7 @@ pub(super) fn late(size: Size) -> Result<Report> {
         "{rate} a second, half of {fastest:.0}, for {SECONDS} s; {} transactions; every one exactly once",
         count
     ));
+    report.notes.push(spent.in_words());
     report.notes.push("PostgreSQL takes a commit's time before it syncs the commit".to_owned());
     Ok(report)
 }
@@ -94,14 +99,15 @@ fn add(
     poured: &Poured,
     targets: [Target; 3],
 ) -> Result<f64> {
-    let first = poured.count * WARM_UP / (WARM_UP + SECONDS);
+    let end = poured.first + poured.count;
+    let first = poured.first + poured.count * WARM_UP / (WARM_UP + SECONDS);
     let late = |number: u32| {
         let at_us = seen
             .get(&number)
             .ok_or_else(|| Error::new(format!("{what}: {number} was not seen")))?;
         Ok(at_us.saturating_sub(poured.meant_us(number)))
     };
-    let mut lates = (first..poured.count).map(late).collect::<Result<Vec<u64>>>()?;
+    let mut lates = (first..end).map(late).collect::<Result<Vec<u64>>>()?;
     lates.sort_unstable();
     let mut p99 = 0.0;
     for ((thousandths, name), target) in OF_THOUSAND.into_iter().zip(targets) {
