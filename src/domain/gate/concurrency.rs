@@ -14,7 +14,7 @@ const LEAST: u64 = 4 * CALL;
 const WINDOW: Duration = Duration::from_millis(500);
 const SAMPLES_MIN: usize = 10;
 const SAMPLES_MAX: usize = 256;
-/// Slow is more than this often what is usual, and more by this: below it lies how busy our own machine is, whatever the
+/// Slow is more than this often what is usual, and more by this: below lies how busy our own machine is, whatever the
 /// gateway does.
 const SLOW: u32 = 2;
 const SLOW_BY: Duration = Duration::from_millis(10);
