@@ -32,7 +32,8 @@ impl Engine {
     /// can't be reached.
     fn hear_gateway(&mut self, sent: Sent, answer: &Answer, verdict: Option<&Verdict>) {
         let (word, after) = Word::of(answer, verdict);
-        let back = Back { word, after, now: self.now.boot, dice: self.dice.f64() };
+        let heard_at = self.heard_at();
+        let back = Back { word, after, heard_at, now: self.now.boot, dice: self.dice.f64() };
         self.gate.came_back(sent.underway, back);
         let why = match (answer, verdict) {
             (Answer::NotSent(why) | Answer::Lost(why), _) => why,

@@ -66,6 +66,8 @@ pub struct Engine {
     pub(super) now: Now,
     /// As this host's clocks have it.
     pub(super) now_untrusted: Now,
+    /// When the first was heard of what has come since the last effects left.
+    listened_at: Option<Boot>,
     pub(super) owned: BTreeMap<Partition, Owned>,
     pub(super) rebalances: Rebalances,
     pub(super) turns: BTreeMap<TransactionId, Turn>,
@@ -118,6 +120,7 @@ impl Engine {
             dice: fastrand::Rng::with_seed(seed),
             now,
             now_untrusted: now,
+            listened_at: None,
             owned: BTreeMap::new(),
             rebalances: Rebalances::default(),
             turns: BTreeMap::new(),
@@ -145,6 +148,7 @@ impl Engine {
     /// Takes one event in; [`Engine::pump`] then says what is to be done. Several events may be taken in before.
     pub fn handle(&mut self, now: Now, event: Event) {
         self.set_now(now);
+        self.listened_at.get_or_insert(now.boot);
         match event {
             Event::Source(event) => self.on_source(event),
             Event::Reply(call, reply) => self.on_reply(call, reply),
@@ -158,6 +162,7 @@ impl Engine {
     /// Asks every stage, in the order of the route, what is due; returns the effects.
     pub fn pump(&mut self, now: Now) -> Vec<Effect> {
         self.set_now(now);
+        self.listened_at = None;
         self.pump_ownership();
         self.pump_alone();
         self.pump_queues();
@@ -246,6 +251,11 @@ impl Engine {
                 self.note(Level::Error, None, text);
             }
         }
+    }
+
+    /// Since when what is heard now may have been there.
+    pub(super) fn heard_at(&self) -> Boot {
+        self.listened_at.unwrap_or(self.now.boot)
     }
 
     pub(super) fn call(&mut self, pending: Pending, call: Call) {

@@ -137,7 +137,8 @@ fn gate(times: usize) {
             })
             .collect();
         for call in calls {
-            gate.came_back(call, black_box(Back { word: Word::Told, after: None, now, dice: 0.5 }));
+            let back = Back { word: Word::Told, after: None, heard_at: now, now, dice: 0.5 };
+            gate.came_back(call, black_box(back));
         }
     }
 }

@@ -217,7 +217,7 @@ impl Gate {
     /// Its answer has come, or is given up. `after`: how long the gateway wants to be left alone. `dice` is uniform in
     /// 0..1.
     pub fn came_back(&mut self, call: Underway, back: Back) {
-        let Back { word, after, now, dice } = back;
+        let Back { word, after, heard_at, now, dice } = back;
         self.in_flight = self.in_flight.saturating_sub(1);
         if call.lane == Lane::Repeat {
             self.repeats_in_flight = self.repeats_in_flight.saturating_sub(1);
@@ -237,7 +237,7 @@ impl Gate {
         }
         if matches!(word, Word::Told | Word::Spoke | Word::Refused) && !self.breaker.is_open() {
             let is_refusal = word == Word::Refused;
-            let after = now.since(call.left_at);
+            let after = heard_at.since(call.left_at);
             self.concurrency
                 .answered(Answered { after, is_refusal, in_flight: call.in_flight }, now);
         }
@@ -280,6 +280,8 @@ pub struct Back {
     pub word: Word,
     /// How long the gateway wants to be left alone.
     pub after: Option<Duration>,
+    /// When it may have come at the earliest: how long it was not looked at is not how long the gateway took.
+    pub heard_at: Boot,
     pub now: Boot,
     /// Uniform in 0..1.
     pub dice: f64,

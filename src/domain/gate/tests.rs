@@ -15,7 +15,7 @@ fn gate(bounds: Bounds) -> Gate {
 }
 
 fn back(gate: &mut Gate, call: Underway, word: Word, now: Boot) {
-    gate.came_back(call, Back { word, after: None, now, dice: 0.5 });
+    gate.came_back(call, Back { word, after: None, heard_at: now, now, dice: 0.5 });
 }
 
 /// Whose turn it is, while both kinds wait and room is for one at a time.
