@@ -207,8 +207,7 @@ impl World {
             return false;
         }
         let patience = apply.deadline - apply.issued;
-        // Longer than the margin no network may take: the promise ends there.
-        let longest = (2 * patience).min(self.plan.shape.margin());
+        let longest = (2 * patience).min(self.plan.held_max());
         let at = apply.issued + self.dice.u64(..longest);
         if at > apply.deadline {
             let deadline = apply.deadline;

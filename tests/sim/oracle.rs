@@ -14,7 +14,6 @@ use tollbridge::ports::gateway::Charge;
 use tollbridge::ports::publisher::CommitPoint;
 use tollbridge::wire::metadata::{Metadata, fitting};
 
-use crate::faults::{Kind, Mood};
 use crate::holes::{Hole, Met};
 use crate::kafka::{Brokers, Effective};
 use crate::plan::{Micros, Plan, S, micros};
@@ -111,10 +110,7 @@ impl Oracle {
             // Marks are by the minute: where keys live hardly longer, who waits for its turn may be too late.
             is_faultless: plan.faults.is_empty() && life.usable() > Duration::from_secs(120),
             may_doubt_early: plan.may_doubt_early(),
-            may_decide_differently: plan.faults.iter().any(|fault| {
-                let unkept = [Mood::DeclineAhead, Mood::DeclineUnkept];
-                unkept.iter().any(|mood| fault.kind == Kind::Gateway(*mood))
-            }),
+            may_decide_differently: plan.forgets_declines(),
             fates: BTreeMap::new(),
             told: BTreeMap::new(),
             distrusted: BTreeSet::new(),

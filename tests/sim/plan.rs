@@ -121,6 +121,21 @@ impl Plan {
         })
     }
 
+    /// A gateway that decides the next request anew after it has declined one.
+    pub fn forgets_declines(&self) -> bool {
+        let forgets = [Mood::DeclineAhead, Mood::DeclineUnkept].map(Kind::Gateway);
+        self.faults.iter().any(|fault| forgets.contains(&fault.kind))
+    }
+
+    /// How long a request may be held by the network, or by a process that stands still: nothing is promised beyond.
+    pub fn held_max(&self) -> Micros {
+        let margin = self.shape.margin();
+        match self.forgets_declines() {
+            true => margin.min(micros(self.shape.settings.sweep_min_age)),
+            false => margin,
+        }
+    }
+
     /// After the last fault everything must have a fate within this time.
     pub fn patience(&self) -> Micros {
         let shape = &self.shape;

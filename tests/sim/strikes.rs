@@ -267,7 +267,7 @@ impl World {
     /// It goes on. What it has missed comes in the order in which it would have come.
     pub fn thaw(&mut self, life: Life) {
         let now = self.now;
-        let margin = self.plan.shape.margin();
+        let held_max = self.plan.held_max().min(self.plan.shape.margin() / 2);
         let Some(up) = self.running_mut(life) else { return };
         if up.frozen_until.is_none_or(|until| until > now) {
             return;
@@ -278,8 +278,8 @@ impl World {
         self.say(|| format!("{life:?} goes on"));
         for what in missed {
             match what {
-                // Beyond the margin nothing is promised; there the caller's own timer has come first.
-                Happening::Apply(a) if a.issued + margin / 2 < now => {
+                // The caller's own timer has come first.
+                Happening::Apply(a) if a.issued + held_max < now => {
                     let reply = timed_out(&a.call);
                     self.answer_at(now, &a, reply);
                 }
