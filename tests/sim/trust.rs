@@ -114,6 +114,14 @@ impl Oracle {
         !self.meddling.lost.is_empty() && self.workload.places[id].iter().any(is_lost)
     }
 
+    /// Where an operator has set the offset back, an earlier place of the id is worked on first: what Redis holds of a
+    /// later one gives way to it. Whatever is then asked for is held against the promise all the same.
+    pub fn gives_way(&self, id: &TransactionId, (partition, offset): At) -> bool {
+        let begun = self.watermark(partition);
+        let is_before = |place: &At| place.0 == partition && (begun..offset).contains(&place.1);
+        self.meddling.kept.contains(id) && self.workload.places[id].iter().any(is_before)
+    }
+
     /// A person has made sure that it was never charged: it begins anew.
     pub fn frees(&mut self, id: &TransactionId) {
         self.first.remove(id);
@@ -150,13 +158,13 @@ impl Oracle {
             || self.meddling.lost.iter().any(|place| place.0 == partition)
     }
 
-    /// Redis takes an owner's epoch: no two owners have the same.
     /// Whether somebody has claimed the partition above this epoch.
     pub fn has_successor(&self, partition: Partition, epoch: Epoch) -> bool {
         let above = (partition, Epoch(epoch.0 + 1))..=(partition, Epoch(u64::MAX));
         self.claims.range(above).next().is_some()
     }
 
+    /// Redis takes an owner's epoch: no two owners have the same.
     pub fn epoch_claimed(&mut self, partition: Partition, epoch: Epoch, life: Life) {
         let before = *self.claims.entry((partition, epoch)).or_insert(life);
         if before != life {
