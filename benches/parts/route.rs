@@ -150,16 +150,18 @@ impl Route {
         Ok(route)
     }
 
-    /// The services' processes, by name.
-    pub fn services(&self) -> Result<Watched> {
+    /// The services' processes, by name, and those of processors.
+    pub fn watched(&self, processors: &[u32]) -> Result<Watched> {
         let pid = |pid: Option<u32>| pid.ok_or_else(|| Error::new("a part does not run"));
         let postgres = self.stack.postgres.as_ref().and_then(|postgres| postgres.pid());
-        Ok(Watched(vec![
+        let mut all = vec![
             ("stub", self.stub.pid()),
             ("redis", pid(self.stack.redis.pid())?),
             ("kafka", pid(self.stack.kafka.pid())?),
             ("postgres", pid(postgres)?),
-        ]))
+        ];
+        all.extend(processors.iter().map(|pid| (PROCESSOR, *pid)));
+        Ok(Watched(all))
     }
 
     /// Starts all processors. Their processes.
@@ -247,12 +249,10 @@ impl Route {
 /// One run over a backlog, from fresh services to its figures. CPU time is from the processors' start.
 pub fn run(setup: &Setup) -> Result<Run> {
     let route = Route::ready(setup)?;
-    let mut watched = route.services()?;
-    let (before, so_far) = (watched.spent()?, SoFar::of(&route.stack)?);
+    let (before, so_far) = (route.watched(&[])?.spent()?, SoFar::of(&route.stack)?);
     let processors = route.start()?;
-    watched.0.extend(processors.iter().map(|pid| (PROCESSOR, *pid)));
     route.wait_committed(setup.transactions)?;
-    let spent = watched.spent()?.since(&before);
+    let spent = route.watched(&processors)?.spent()?.since(&before);
     told(setup, &route, &processors, spent, &so_far)
 }
 
@@ -260,9 +260,8 @@ pub fn run(setup: &Setup) -> Result<Run> {
 /// which is a thread of this process, counts among the others'.
 pub fn steady(setup: &Setup, rate: u32) -> Result<Run> {
     let mut route = Route::empty(setup)?;
-    let mut watched = route.services()?;
     let processors = route.start()?;
-    watched.0.extend(processors.iter().map(|pid| (PROCESSOR, *pid)));
+    let watched = route.watched(&processors)?;
     route.wait_owned()?;
     let (before, so_far) = (watched.spent()?, SoFar::of(&route.stack)?);
     let input = Input::prompt(&route.stack)?;

@@ -71,7 +71,8 @@ fn join_and_leave(rate: u32) -> Result<[Gaps; 2]> {
     residents.iter().try_for_each(tollbridge_rig::Processor::start)?;
     route.wait_owned()?;
     let (marks, poured) = thread::scope(|scope| {
-        let load = scope.spawn(|| Input::prompt(&route.stack)?.pour_by_clock(rate, 0, count));
+        let load =
+            scope.spawn(|| Input::prompt(&route.stack)?.pour_by_clock(rate, route.warm, count));
         let changes = || -> Result<_> {
             thread::sleep(AFTER);
             let (before, joins_us) = (owners(&route)?, now_us());

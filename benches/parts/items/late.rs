@@ -45,8 +45,7 @@ pub(super) fn late(size: Size) -> Result<Report> {
     let rate = whole(fastest / 2.0).max(100);
     let count = size.count(rate * (WARM_UP + SECONDS));
     let route = Route::empty(&Setup { warm, ..Setup::at_once(count) })?;
-    let mut watched = route.services()?;
-    watched.0.extend(route.start()?.into_iter().map(|pid| ("processor", pid)));
+    let mut watched = route.watched(&route.start()?)?;
     watched.0.push(("load and readers", std::process::id()));
     route.wait_owned()?;
     let before = watched.spent()?;
