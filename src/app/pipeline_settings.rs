@@ -11,6 +11,7 @@ use crate::config::charge::{AskStore as AskStoreKey, Order as OrderKey};
 use crate::config::gateway::Concurrency;
 use crate::config::kafka::StartAt;
 use crate::domain::gate::Bounds;
+use crate::domain::lead::Leads;
 use crate::domain::retry::KeyLife;
 use crate::pipeline::{AskStore, Begin, Order, Settings, Tuned};
 use crate::wire::events::DEAD_LETTER_BYTES_MIN;
@@ -20,9 +21,9 @@ use crate::wire::gateway::Profile;
 const METADATA_CHARS_DEFAULT: usize = 4096;
 /// What a topic accepts unless it says otherwise: librdkafka's and Kafka's default.
 const MESSAGE_BYTES_DEFAULT: usize = 1_048_588;
-/// A few hundred milliseconds of charging ahead at full rate. It is also how many never attempted transactions may
-/// count as attempted after a crash.
-const BOUND_LEAD: i64 = 4096;
+/// How far the dispatch bound may run ahead, in offsets of a partition. It is also how many never attempted
+/// transactions may count as attempted after a crash.
+const LEAD_MAX: i64 = 4096;
 /// What is read ahead of the gateway, in calls that may be in flight, and at least: enough for the time that Redis
 /// and the store take to take it in. More would only lie about until it is cold.
 const CALLS_AHEAD: usize = 4;
@@ -81,7 +82,7 @@ pub(super) fn of(
         sweep_min_age: config.sweep.min_age,
         publish_interval: config.publish.interval,
         publish_events_max: 10_000,
-        bound_lead: BOUND_LEAD,
+        leads: leads(config),
         mark_refresh: (config.gateway.key_ttl / 20)
             .clamp(Duration::from_secs(1), Duration::from_secs(300)),
         retry_base: Duration::from_millis(50),
@@ -89,6 +90,14 @@ pub(super) fn of(
         shutdown_timeout: config.shutdown.timeout,
         tuned: tuned(config),
     }
+}
+
+/// At least what may be in flight, as all of it may be of one partition. No more than the temp queue holds: what is
+/// left to age has as much room again, and must not fill both.
+fn leads(config: &Config) -> Leads {
+    let offsets = |n: usize| i64::try_from(n).unwrap_or(i64::MAX).min(LEAD_MAX);
+    let least = offsets(config.gateway.max_in_flight);
+    Leads { least, most: offsets(config.redis.max_temp).max(least) }
 }
 
 /// What may change later.

@@ -113,9 +113,9 @@ async fn process(
     let set = pipeline_settings::of(config, options, &found, &profile, &kafka_settings);
     let formats = formats(config, &profile).await?;
     tracing::info!(
-        records = set.bound_lead,
-        "first attempts are announced so many records of each partition ahead: what is in doubt without having been \
-         sent, after an outage that outlives gateway.key_ttl, is at most that"
+        records = set.leads.most,
+        "first attempts are announced at most so many records of each partition ahead: what is in doubt without having \
+         been sent, after an outage that outlives gateway.key_ttl, is no more than that"
     );
     let speaker = Speaker { group: config.kafka.group_id.clone(), instance: set.instance.clone() };
     let mut engine = Engine::new(set, formats, fastrand::u64(..), clock.now());

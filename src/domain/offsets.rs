@@ -7,6 +7,7 @@
 //! told. The *dispatch bound* stands apart: at and above it no request was ever sent.
 
 use super::id::Offset;
+use super::lead::{Lead, Leads};
 use super::window::Offsets;
 
 /// The most marks that are kept.
@@ -70,6 +71,7 @@ impl Told {
 pub struct Plan {
     pub told: Told,
     pub reported: Vec<Offset>,
+    pub lead: Lead,
 }
 
 /// What bounds a plan.
@@ -77,7 +79,7 @@ pub struct Plan {
 pub struct PlanLimits {
     /// How far the bound is raised above the first offset that was not attempted yet. `None` once no request can
     /// leave any more: it is lowered to where nobody can have attempted anything.
-    pub bound_lead: Option<i64>,
+    pub leads: Option<Leads>,
     /// The wall clock's minute.
     pub minute: u32,
 }
@@ -102,6 +104,7 @@ pub struct Tracker {
     own_attempts_end: Offset,
     /// One above the highest offset that may have been attempted by anyone.
     attempted_end: Offset,
+    lead: Lead,
 }
 
 impl Tracker {
@@ -117,6 +120,7 @@ impl Tracker {
             end: None,
             own_attempts_end: told.watermark,
             attempted_end: told.bound,
+            lead: Lead::at(told.bound),
             told,
         }
     }
@@ -243,18 +247,6 @@ impl Tracker {
         self.watermark() < self.inherited_bound
     }
 
-    /// Where the bound ought to stand so that `frontier`, the first offset that waits for its first attempt, and
-    /// what follows it can leave. It is raised in steps of half the lead.
-    #[must_use]
-    pub fn bound_wanted(&self, frontier: Offset, lead: i64) -> Offset {
-        let frontier = frontier.max(self.attempted_end);
-        if self.told.bound.0 < frontier.0 + lead / 2 {
-            Offset(frontier.0 + lead).max(self.told.bound)
-        } else {
-            self.told.bound
-        }
-    }
-
     /// What to tell Kafka next. `ready`: offsets whose fate is safe and may be reported, ascending. `fit` says how
     /// many of an ascending list of unfinished offsets the metadata can hold above a watermark.
     pub fn plan(
@@ -278,12 +270,14 @@ impl Tracker {
         // A ready offset at or above the cut stays unfinished as far as Kafka is told, and so does the watermark.
         let held_back = ready.iter().copied().find(|o| *o >= cut);
         let watermark = held_back.map_or(first, |o| o.min(first));
-        let raised = |lead| self.bound_wanted(frontier, lead);
-        let bound = limits.bound_lead.map_or(self.attempted_end, raised);
+        let frontier = frontier.max(self.attempted_end);
+        let lead = limits.leads.map_or(self.lead, |leads| self.lead.next(frontier, leads));
+        let raised = |_| lead.raise(self.told.bound);
+        let bound = limits.leads.map_or(self.attempted_end, raised);
         let marks = self.marks(watermark, limits.minute);
         let unfinished = left.into_iter().take_while(|o| *o < cut).collect();
         let forgotten = self.told.forgotten.max(watermark);
-        Plan { told: Told { watermark, cut, unfinished, bound, marks, forgotten }, reported }
+        Plan { told: Told { watermark, cut, unfinished, bound, marks, forgotten }, reported, lead }
     }
 
     /// Everything from `attempted_end` on is first attempted from this minute on, and everything above the end of the
@@ -320,6 +314,7 @@ impl Tracker {
             self.unfinished.remove(*offset);
         }
         self.told = plan.told.clone();
+        self.lead = plan.lead;
     }
 
     /// Takes note of what Kafka holds after an unclear commit. Returns the offsets that turn out to be finished.

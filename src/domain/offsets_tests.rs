@@ -6,7 +6,11 @@ use proptest::prelude::*;
 
 use super::*;
 
-const LIMITS: PlanLimits = PlanLimits { bound_lead: Some(8), minute: 100 };
+const LIMITS: PlanLimits = limits(8, 100);
+
+const fn limits(lead: i64, minute: u32) -> PlanLimits {
+    PlanLimits { leads: Some(Leads { least: lead, most: lead }), minute }
+}
 
 fn o(n: i64) -> Offset {
     Offset(n)
@@ -87,16 +91,17 @@ fn the_bound_is_raised_in_steps() {
     let plan = t.plan(&[], o(0), LIMITS, all);
     assert_eq!(plan.told.bound, o(8));
     t.tell(&plan);
-    assert_eq!(t.bound_wanted(o(4), 8), o(8));
-    assert_eq!(t.bound_wanted(o(5), 8), o(13));
+    let bound_at = |t: &Tracker, frontier| t.plan(&[], o(frontier), LIMITS, all).told.bound;
+    assert_eq!(bound_at(&t, 2), o(8));
+    assert_eq!(bound_at(&t, 3), o(11));
     t.attempt(o(7));
-    assert_eq!(t.bound_wanted(o(0), 8), o(16), "what was attempted counts as the frontier");
+    assert_eq!(bound_at(&t, 0), o(16), "what was attempted counts as the frontier");
 }
 
 /// Once no request can leave any more, all that lies ahead of what was attempted is nobody's again.
 #[test]
 fn the_last_bound_covers_what_was_attempted_and_no_more() {
-    let last = PlanLimits { bound_lead: None, minute: 200 };
+    let last = PlanLimits { leads: None, minute: 200 };
     let mut t = Tracker::inherit(Told::nothing(o(0)));
     (0..6).for_each(|i| assert!(t.read(o(i))));
     t.tell(&t.plan(&[], o(0), LIMITS, all));
@@ -130,7 +135,7 @@ fn marks_never_claim_a_later_first_attempt_than_there_was() {
         let minute = 1000 + step * 3;
         let i = i64::from(step);
         t.read(o(i));
-        let plan = t.plan(&[], o(i), PlanLimits { bound_lead: Some(4), minute }, all);
+        let plan = t.plan(&[], o(i), limits(4, minute), all);
         t.tell(&plan);
         t.attempt(o(i));
         first_attempt.push(minute);
@@ -157,7 +162,7 @@ fn what_is_published_after_the_take_over_is_as_young_as_that() {
     t.ended_at(Mark { from: o(5), minute: 20 });
     assert_eq!(t.inherited_minute(o(5)), Some(20));
     t.read(o(5));
-    t.tell(&t.plan(&[], o(5), PlanLimits { bound_lead: Some(8), minute: 30 }, all));
+    t.tell(&t.plan(&[], o(5), limits(8, 30), all));
     let heir = Tracker::inherit(t.told().clone());
     assert_eq!(heir.inherited_minute(o(4)), Some(7));
     assert_eq!(heir.inherited_minute(o(5)), Some(20), "an heir learns it from the marks");
@@ -172,14 +177,14 @@ fn an_owner_that_is_alone_inherits_nothing_above_the_end() {
     t.stand_alone(o(5));
     assert_eq!(t.inherited_minute(o(4)), Some(0));
     assert_eq!(t.inherited_minute(o(5)), None);
-    t.tell(&t.plan(&[], o(5), PlanLimits { bound_lead: Some(8), minute: 30 }, all));
+    t.tell(&t.plan(&[], o(5), limits(8, 30), all));
     assert_eq!(t.told().bound, o(100), "nothing lowers it before the end");
     let heir = Tracker::inherit(t.told().clone());
     assert_eq!(heir.inherited_minute(o(5)), Some(30));
     t.read(o(5));
     t.attempt(o(5));
     t.stand_alone(o(5));
-    t.tell(&t.plan(&[], o(6), PlanLimits { bound_lead: Some(8), minute: 40 }, all));
+    t.tell(&t.plan(&[], o(6), limits(8, 40), all));
     let heir = Tracker::inherit(t.told().clone());
     assert_eq!(heir.inherited_minute(o(5)), Some(30), "our own attempt came before minute 40");
     assert_eq!(heir.inherited_minute(o(6)), Some(40));

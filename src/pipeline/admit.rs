@@ -95,6 +95,7 @@ impl Engine {
             step,
             record,
         };
+        self.held.insert(&entry);
         p.entries.insert(slot.offset, Box::new(entry));
         match id {
             None => {

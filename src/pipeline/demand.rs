@@ -96,7 +96,10 @@ impl Engine {
         let open: usize = self.owned.values().map(|p| p.demanded).sum();
         // One record a partition must always be possible: one that is idle keeps its demand open for ever.
         let most = self.set.temp_max.max(owned);
-        let mut room = most.saturating_sub(self.entries_len() - self.archived() + open);
+        // What was left to age has room of its own, as much again: it may be asked for only after `sweep.min_age`, and
+        // must not keep from being charged what nobody can have asked for.
+        let aging = self.held.left_to_age.min(self.set.temp_max);
+        let mut room = most.saturating_sub(self.held.all - self.archived() - aging + open);
         // Whole chunks only: what leaves one by one would else be asked for one by one.
         let mut chunks = ahead_max.max(2 * owned).saturating_sub(self.ahead() + open) / chunk;
         for partition in self.hungry() {
@@ -123,7 +126,7 @@ impl Engine {
     /// it must not keep that from being charged: like all that Kafka was not told of, it counts to the temp queue's.
     pub(super) fn archived(&self) -> usize {
         let held_back = self.owned.values().map(|p| p.held_back).sum();
-        self.approved.saturating_sub(held_back)
+        self.held.approved.saturating_sub(held_back)
     }
 
     /// Partitions whose last demand has come, in turn: where there is not room for all, each has its day.

@@ -8,6 +8,7 @@ use super::claim::Rebalances;
 use super::entry::{Entry, Step};
 use super::flush::Flusher;
 use super::gauges::Gauges;
+use super::held::Held;
 use super::message::{Call, CallId, Effect, Event, Level, Note, Reply, Slot};
 use super::owned::Owned;
 use super::publish::Publisher;
@@ -92,7 +93,7 @@ pub struct Engine {
     /// The partition that is asked first for more records.
     pub(super) next_fed: Partition,
     pub(super) swept_at: Boot,
-    pub(super) approved: usize,
+    pub(super) held: Held,
     pub(super) watches: Watches,
     /// While set: take in nothing, finish what is in flight, end by then.
     pub(super) stop_by: Option<Boot>,
@@ -136,7 +137,7 @@ impl Engine {
             next_served: Partition(0),
             next_fed: Partition(0),
             swept_at: now.boot,
-            approved: 0,
+            held: Held::default(),
             watches: Watches::default(),
             stop_by: None,
             finished: false,
@@ -286,18 +287,14 @@ impl Engine {
         self.owned.get_mut(&slot.partition).filter(|p| p.version == slot.version)
     }
 
-    /// Moves an entry to a step; keeps the count of approved ones.
+    /// Moves an entry to a step.
     pub(super) fn step(&mut self, slot: Slot, step: Step) {
-        let Some(entry) = self.entry(slot) else { return };
-        let before = entry.is_approved();
+        let version = slot.version;
+        let p = self.owned.get_mut(&slot.partition).filter(|p| p.version == version);
+        let Some(entry) = p.and_then(|p| p.entries.get_mut(&slot.offset)) else { return };
+        self.held.remove(entry);
         entry.step = step;
-        let after = entry.is_approved();
-        self.approved = self.approved + usize::from(after) - usize::from(before);
-    }
-
-    /// All entries that are held for any reason.
-    pub(super) fn entries_len(&self) -> usize {
-        self.owned.values().map(|p| p.entries.len()).sum()
+        self.held.insert(entry);
     }
 
     /// The consumer group and the source topic.

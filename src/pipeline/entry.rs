@@ -171,6 +171,12 @@ impl Entry {
         }
     }
 
+    /// Whether it was taken over, was not asked for by us, and waits until nobody before us can be asking any more.
+    #[must_use]
+    pub fn is_left_to_age(&self) -> bool {
+        self.step == Step::Waiting && self.asked_at == self.read_at
+    }
+
     /// Whether it counts to the archive queue's bound rather than to the temp queue's.
     #[must_use]
     pub fn is_approved(&self) -> bool {

@@ -149,8 +149,8 @@ impl Engine {
     pub(super) fn take_gauges(&mut self) {
         let now = self.now.boot;
         self.gauges.gate = self.gate.stand();
-        self.gauges.held_archive = self.approved;
-        self.gauges.held_temp = self.entries_len() - self.approved;
+        self.gauges.held_archive = self.held.approved;
+        self.gauges.held_temp = self.held.all - self.held.approved;
         let oldest = |archive: bool| {
             let is_there = |e: &Entry| e.is_approved() == archive && e.queue != InQueue::Nowhere;
             // They were read in the order of their offsets.

@@ -21,6 +21,7 @@ pub mod entry;
 pub mod events;
 pub mod flush;
 pub mod gauges;
+mod held;
 mod learn;
 pub mod line;
 pub mod message;

@@ -75,9 +75,7 @@ impl Engine {
     pub(super) fn drop_partition(&mut self, partition: Partition) {
         let Some(p) = self.owned.remove(&partition) else { return };
         for (offset, entry) in p.entries.iter() {
-            if entry.is_approved() {
-                self.approved -= 1;
-            }
+            self.held.remove(entry);
             if let Some(id) = entry.id() {
                 self.leave_turn(&id.clone(), p.slot(offset));
             }

@@ -221,8 +221,8 @@ impl Engine {
     /// What there is to say of a partition.
     pub(super) fn plan_of(&self, p: &Owned) -> Plan {
         // After the stop no request leaves any more, and those that have left are noted.
-        let bound_lead = (!self.is_stopping()).then_some(self.set.bound_lead);
-        let limits = PlanLimits { bound_lead, minute: minute_of(self.now.wall) };
+        let leads = (!self.is_stopping()).then_some(self.set.leads);
+        let limits = PlanLimits { leads, minute: minute_of(self.now.wall) };
         let cap = self.set.metadata_chars_max;
         let ready: Vec<Offset> = match p.phase {
             Phase::Running => p.ready.iter().take(self.publisher.events_max).collect(),
@@ -332,9 +332,7 @@ impl Engine {
             self.leave_line(slot);
             let Some(p) = self.owned.get_mut(&partition) else { return };
             let Some(entry) = p.entries.remove(offset) else { continue };
-            if entry.is_approved() {
-                self.approved -= 1;
-            }
+            self.held.remove(&entry);
             self.gauges.finished(&entry, self.now.boot);
             let Some(id) = entry.id().cloned() else { continue };
             if let Some(p) = self.owned.get_mut(&partition) {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::domain::gate::Bounds;
 use crate::domain::id::{Partition, StoreId};
+use crate::domain::lead::Leads;
 use crate::domain::retry::{KeyLife, Lookup};
 
 /// Where to begin on a topic that the group never read.
@@ -72,8 +73,8 @@ pub struct Settings {
     pub sweep_min_age: Duration,
     pub publish_interval: Duration,
     pub publish_events_max: usize,
-    /// How far, in offsets, the dispatch bound is raised ahead of the first attempt that waits.
-    pub bound_lead: i64,
+    /// How far the dispatch bound is raised ahead of the first attempt that waits.
+    pub leads: Leads,
     /// How often an idle partition's marks are renewed.
     pub mark_refresh: Duration,
     pub retry_base: Duration,

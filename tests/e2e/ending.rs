@@ -52,6 +52,29 @@ fn what_is_published_after_a_clean_end_is_charged_however_late() {
     world.balance();
 }
 
+/// Whoever comes after a death waits with what may have been asked for. That fills nothing that others need.
+#[test]
+fn what_nobody_can_have_asked_for_does_not_wait_for_what_has_to_age() {
+    let plan = Plan::default().set("gateway.max_in_flight", "64").set("redis.max_temp", "128");
+    let world = World::new(plan);
+    let processor = world.start_warm("one");
+    world.gateway_link.hold(ToClient);
+    world.publish(0, &ids("tx", 300));
+    wait("all calls that may be", || world.attempts_of("tx-") == 64);
+    processor.kill();
+    world.gateway_link.release(ToClient);
+
+    let never = ["--set", "sweep.min_age=1h"];
+    let processor = world.start_with("one", &never);
+    // The bound was at most as far ahead as the temp queue is large.
+    assert!(holds_within(SOON, || world.attempts_of("tx-") >= 300 - 128), "they are asked for");
+    processor.kill();
+    let processor = world.start("one");
+    world.wait_done();
+    assert_eq!(processor.terminate(), Some(0));
+    world.balance();
+}
+
 /// What is stored and can't be told yet, since the list of unfinished offsets below it is full, is not waited for: the
 /// next owner finds it in the store.
 #[test]

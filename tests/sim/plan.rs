@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tollbridge::domain::gate::Bounds;
 use tollbridge::domain::id::{Partition, StoreId};
+use tollbridge::domain::lead::Leads;
 use tollbridge::domain::retry::{FRUITLESS_LOOKUPS_MAX, KeyLife, Lookup};
 use tollbridge::pipeline::{AskStore, Begin, Order, Settings, Tuned};
 
@@ -219,6 +220,11 @@ fn shape(dice: &mut fastrand::Rng) -> Shape {
     }
 }
 
+fn leads(dice: &mut fastrand::Rng) -> Leads {
+    let most = dice.i64(1..=64);
+    Leads { least: dice.i64(1..=most), most }
+}
+
 fn settings(dice: &mut fastrand::Rng, key_life: KeyLife, session: Micros) -> Settings {
     let ask_store = if dice.u8(0..4) == 0 { AskStore::WhenAvailable } else { AskStore::Always };
     let rows = dice.usize(1..=8);
@@ -260,7 +266,7 @@ fn settings(dice: &mut fastrand::Rng, key_life: KeyLife, session: Micros) -> Set
         sweep_min_age: Duration::ZERO,
         publish_interval: span(dice.u64(10..=500) * MS),
         publish_events_max: dice.usize(1..=50),
-        bound_lead: dice.i64(2..=64),
+        leads: leads(dice),
         mark_refresh: (key_life.ttl / 20).max(Duration::from_secs(1)),
         retry_base: span(dice.u64(20..=200) * MS),
         retry_cap: span(dice.u64(500..=5_000) * MS),

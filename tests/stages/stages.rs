@@ -8,6 +8,7 @@ use tollbridge::domain::answer::{Answer, Response};
 use tollbridge::domain::classify::{Asked, Expected};
 use tollbridge::domain::gate::{Back, Bounds, Firsts, Gate, Lane, Word};
 use tollbridge::domain::id::{Epoch, Offset, Partition, Place, RecipeHash, StoreId, TransactionId};
+use tollbridge::domain::lead::Leads;
 use tollbridge::domain::money::{Amount, Currency};
 use tollbridge::domain::offsets::{PlanLimits, Told, Tracker};
 use tollbridge::domain::outcome::{EventId, Fate, Outcome};
@@ -214,7 +215,8 @@ fn offsets(times: usize) {
     const CAP_CHARS: usize = 1_365;
     let told = Told::nothing(Offset(0));
     let mut tracker = Tracker::inherit(told);
-    let limits = PlanLimits { bound_lead: Some(4_096), minute: 29_833_333 };
+    let leads = Some(Leads { least: 256, most: 4_096 });
+    let limits = PlanLimits { leads, minute: 29_833_333 };
     let mut late: Vec<Offset> = Vec::new();
     let publish = |tracker: &mut Tracker, ready: &[Offset]| {
         let fit = |first: Offset, left: &[Offset]| fitting(first, left.iter().copied(), CAP_CHARS);
