@@ -71,6 +71,7 @@ fn an_operators_view() {
     in_a_pipe(&stack, &config, &rights);
     on_a_terminal(&stack, &config);
     served(&stack);
+    without_brokers(&stack);
 }
 
 /// What is there and not as it has to be ends it with 69 and a line that names it.
@@ -195,6 +196,32 @@ fn served(stack: &Stack) {
         assert!(page.lines().any(|line| line.starts_with(series)), "{series}\n{page}");
     }
     assert!(processor.terminate(LIMIT).unwrap().success());
+}
+
+/// Without brokers nothing is to be done but to wait for them.
+fn without_brokers(stack: &Stack) {
+    const LONG: Duration = Duration::from_secs(12);
+    let processor = stack.processor("left").unwrap();
+    processor.start().unwrap();
+    processor.wait_ready().unwrap();
+    // Whoever speaks for the group asks the brokers about it every few seconds.
+    std::thread::sleep(LONG / 2);
+    stack.kafka.kill();
+    let pid = processor.pid().unwrap();
+    let before = cpu_time(pid);
+    std::thread::sleep(LONG);
+    let spent = cpu_time(pid) - before;
+    processor.kill();
+    assert!(spent < LONG / 8, "{spent:?} of {LONG:?}");
+}
+
+/// What a process has used of the CPUs so far.
+fn cpu_time(pid: u32) -> Duration {
+    const TICKS_A_SECOND: u64 = 100;
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let (_, fields) = stat.rsplit_once(") ").unwrap();
+    let ticks = |n| fields.split(' ').nth(n).unwrap().parse::<u64>().unwrap();
+    Duration::from_millis((ticks(11) + ticks(12)) * 1000 / TICKS_A_SECOND)
 }
 
 /// Runs `run` over a configuration in which nothing is there: code and stderr.

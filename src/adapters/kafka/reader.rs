@@ -69,7 +69,11 @@ impl Reader {
     /// # Errors
     /// As for [`Reader::committed`].
     pub(super) fn topic_hash(&self, topic: &str) -> Result<Option<TopicHash>, AskError> {
-        let id = ffi::topic_id(self.consumer.client(), topic, self.settings.request_timeout);
+        let (timeout, client) = (self.settings.request_timeout, self.consumer.client());
+        // Asked first whether there is a broker at all: while librdkafka waits to put the other question to brokers
+        // that are all away, it connects to them without a pause and takes a whole core.
+        let id = client.fetch_metadata(Some(topic), timeout);
+        let id = id.and_then(|_| ffi::topic_id(client, topic, timeout));
         let id = id.map_err(|e| AskError::of(&format!("the id of {topic}"), &e))?;
         Ok(id.map(TopicHash::of))
     }

@@ -50,17 +50,19 @@ async fn look(
     partitions: &[Partition],
 ) -> Option<(u64, Option<u64>)> {
     let topic = settings.topics.transactions.clone();
-    // Not everyone may describe the topic.
-    let retention = admin.limits(&topic).await.ok().and_then(|limits| limits.retention_ms);
-    let (reader, partitions) = (reader.clone(), partitions.to_vec());
-    let now = SystemClock.now().wall;
-    let look = move || {
-        let committed = reader.committed(&topic, &partitions)?;
-        let lag = committed.iter().map(|c| behind(c).map_or(0, |(from, to)| span(from, to))).sum();
-        let used = retention.map(|retention| used(&reader, &topic, &committed, retention, now));
-        Ok::<_, AskError>((lag, used.transpose()?))
+    let (of, asked, partitions) = (reader.clone(), topic.clone(), partitions.to_vec());
+    let committed = tokio::task::spawn_blocking(move || of.committed(&asked, &partitions));
+    let committed = committed.await.ok()?.ok()?;
+    let lag = committed.iter().map(|c| behind(c).map_or(0, |(from, to)| span(from, to))).sum();
+    // Only once the brokers have answered, as in `Reader::topic_hash`. Not everyone may describe the topic.
+    let limits = admin.limits(&topic).await;
+    let Some(retention) = limits.ok().and_then(|limits| limits.retention_ms) else {
+        return Some((lag, None));
     };
-    tokio::task::spawn_blocking(look).await.ok()?.ok()
+    let (reader, now) = (reader.clone(), SystemClock.now().wall);
+    let used =
+        tokio::task::spawn_blocking(move || used(&reader, &topic, &committed, retention, now));
+    Some((lag, Some(used.await.ok()?.ok()?)))
 }
 
 /// From the watermark to the end; `None` where there is nothing in between. What was never committed stands at the
