@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::unbounded_channel;
+use tokio::sync::oneshot;
 
 use super::settings;
 use super::store::AnyStore;
@@ -22,6 +23,8 @@ use crate::ports::time::Clock;
 
 mod registry;
 mod topics;
+
+pub(super) use topics::Brokers;
 
 /// What came of looking at one part. Prints as one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,41 +129,41 @@ pub(super) async fn before_running(
     queue: &RedisQueue,
     store: &AnyStore,
     mut each: impl FnMut(Finding),
-) {
+) -> Option<Brokers> {
     within("redis", async { vec![of_queue(config, queue).await] })
         .await
         .into_iter()
         .chain(within("store", of_store(config, store)).await)
         .chain(within("schema registry", registry::look(config)).await)
         .for_each(&mut each);
-    brokers(config, &mut each).await;
-}
-
-/// The longest that one answer of the brokers is waited for.
-pub(super) fn brokers_max(config: &Config) -> Duration {
-    config.kafka.request_timeout * 2 + PART_MAX
+    brokers(config, &mut each).await
 }
 
 /// What asks the brokers blocks, until a moment of the wall clock: where that is set back meanwhile, for as long. So it
 /// does on a thread of its own, which nobody waits for longer than an answer may take.
-async fn brokers(config: &Config, each: &mut impl FnMut(Finding)) {
+async fn brokers(config: &Config, each: &mut impl FnMut(Finding)) -> Option<Brokers> {
     let (sender, mut found) = unbounded_channel();
+    let (tell, told) = oneshot::channel();
     let (handle, of_thread) = (Handle::current(), config.clone());
     let looking = std::thread::Builder::new().name("kafka-looks".into()).spawn(move || {
+        let mut each = |finding| drop(sender.send(finding));
+        let brokers = handle.block_on(topics::look(&of_thread, &mut each));
         // Nobody listens any more where this took too long.
-        handle.block_on(topics::look(&of_thread, &mut |finding| drop(sender.send(finding))));
+        drop(tell.send(brokers));
     });
     if let Err(error) = looking {
-        return each(Finding::wrong("kafka", error, "May this process start threads?"));
+        each(Finding::wrong("kafka", error, "May this process start threads?"));
+        return None;
     }
-    let longest = brokers_max(config);
+    let longest = config.kafka.request_timeout * 2 + PART_MAX;
     loop {
         match tokio::time::timeout(longest, found.recv()).await {
             Ok(Some(finding)) => each(finding),
-            Ok(None) => return,
+            Ok(None) => return told.await.ok().flatten(),
             Err(_) => {
                 let why = format!("no answer within {} s", longest.as_secs());
-                return each(Finding::wrong("kafka", why, "Was a clock set back? Start it again."));
+                each(Finding::wrong("kafka", why, "Was a clock set back? Start it again."));
+                return None;
             }
         }
     }

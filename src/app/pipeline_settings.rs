@@ -37,7 +37,7 @@ pub(super) fn of(
     kafka: &kafka::Settings,
 ) -> Settings {
     let key_life = KeyLife { ttl: config.gateway.key_ttl, deadline: config.gateway.timeout };
-    let dead_letter = found.dead_letter_bytes_max.unwrap_or(MESSAGE_BYTES_DEFAULT);
+    let dead_letter = found.brokers.dead_letter_bytes_max.unwrap_or(MESSAGE_BYTES_DEFAULT);
     Settings {
         group: Arc::from(config.kafka.group_id.as_str()),
         topic: Arc::from(config.kafka.topics.transactions.as_str()),
@@ -46,7 +46,7 @@ pub(super) fn of(
             .instance_id
             .clone()
             .unwrap_or_else(|| kafka.transactional_id.clone()),
-        partitions: found.partitions.clone(),
+        partitions: found.brokers.partitions.clone(),
         store: found.store.id,
         begin: match config.kafka.start {
             StartAt::Earliest => Begin::Earliest,
@@ -66,7 +66,7 @@ pub(super) fn of(
         key_life,
         // Long enough for a commit to come round, short enough that a process that was frozen asks first.
         proof_age_max: (config.kafka.session_timeout * 2).min(key_life.usable()),
-        metadata_chars_max: found.metadata_chars_max.unwrap_or(METADATA_CHARS_DEFAULT),
+        metadata_chars_max: found.brokers.metadata_chars_max.unwrap_or(METADATA_CHARS_DEFAULT),
         dead_letter_bytes_max: dead_letter.clamp(DEAD_LETTER_BYTES_MIN, MESSAGE_BYTES_DEFAULT),
         temp_max: config.redis.max_temp,
         ahead_max: (config.gateway.max_in_flight * CALLS_AHEAD).max(AHEAD_MIN),

@@ -11,7 +11,7 @@ use tokio::sync::mpsc::unbounded_channel;
 use tokio::sync::watch;
 
 use super::alerting::{self, Sight};
-use super::check::{self, State};
+use super::check::{self, Brokers, State};
 use super::doubts;
 use super::drive::{Ended, Ports, drive};
 use super::exit::Exit;
@@ -26,12 +26,11 @@ use super::status::{Part, Status};
 use super::stop::Signals;
 use super::store::AnyStore;
 use crate::adapters::http_gateway::HttpGateway;
-use crate::adapters::kafka::{self, Admin, Reader};
+use crate::adapters::kafka;
 use crate::adapters::redis::RedisQueue;
 use crate::adapters::system::SystemClock;
 use crate::config::{Config, Sources};
 use crate::domain::alerts::Speaker;
-use crate::domain::id::Partition;
 use crate::domain::time::Now;
 use crate::pipeline::{Engine, Formats};
 use crate::ports::source::Source;
@@ -74,9 +73,7 @@ pub fn run(
 /// What was found at the start.
 pub(super) struct Found {
     pub store: StoreIdentity,
-    pub partitions: Vec<Partition>,
-    pub metadata_chars_max: Option<usize>,
-    pub dead_letter_bytes_max: Option<usize>,
+    pub brokers: Brokers,
 }
 
 async fn process(
@@ -102,7 +99,7 @@ async fn process(
             tracing::info!("told to end before anything was begun");
             return Ok(Exit::Done);
         }
-        found = look_around(config, &kafka_settings, &queue, &store) => found?,
+        found = look_around(config, &queue, &store) => found?,
     };
     let (sender, events) = unbounded_channel();
     let (source, publisher) = kafka::connect((*kafka_settings).clone(), sender)
@@ -119,7 +116,7 @@ async fn process(
     );
     let speaker = Speaker { group: config.kafka.group_id.clone(), instance: set.instance.clone() };
     let mut engine = Engine::new(set, formats, fastrand::u64(..), clock.now());
-    let ends = idle::follow_log_ends(&kafka_settings, found.partitions.clone());
+    let ends = idle::follow_log_ends(&kafka_settings, found.brokers.partitions.clone());
     let events = schemas::learnt(config, &status, events)?;
     let (shows, sight) = watch::channel(Sight::default());
     let (sets, current) = watch::channel(Current::of(config));
@@ -128,7 +125,7 @@ async fn process(
     let parts = alerting::Parts {
         speaker,
         kafka: Arc::clone(&kafka_settings),
-        partitions: found.partitions.clone(),
+        partitions: found.brokers.partitions.clone(),
         queue: Arc::clone(&queue),
         store: Arc::clone(&beside),
         sight: sight.clone(),
@@ -146,7 +143,8 @@ async fn process(
         #[cfg(feature = "failpoints")]
         failpoints,
     };
-    let idle = idle::until_idle(&kafka_settings, found.partitions, options.until_idle, progress);
+    let idle =
+        idle::until_idle(&kafka_settings, found.brokers.partitions, options.until_idle, progress);
     let stop = signals.first_or(idle);
     doubts::start(config, &profile, sight, current)?;
     alerting::start(parts, config, route.clone());
@@ -200,13 +198,12 @@ async fn formats(config: &Config, profile: &Profile) -> anyhow::Result<Formats> 
 /// Everything that is needed must be there; what isn't is named with its remedy, all of it at once.
 async fn look_around(
     config: &Config,
-    kafka_settings: &Arc<kafka::Settings>,
     queue: &RedisQueue,
     store: &AnyStore,
 ) -> anyhow::Result<Found> {
     let mut wrong = Vec::new();
     let mut exit = Exit::Unavailable;
-    check::before_running(config, queue, store, |finding| match &finding.state {
+    let brokers = check::before_running(config, queue, store, |finding| match &finding.state {
         State::Fine(_) => {}
         State::Remark(..) => tracing::warn!("{}", finding.told()),
         State::Wrong(..) => wrong.push(finding.told()),
@@ -221,27 +218,6 @@ async fn look_around(
     }
     let gone = |what: anyhow::Error| Exit::Unavailable.because(what);
     let identity = store.identity().await.map_err(|e| gone(anyhow!("store.url: {e}")))?;
-    let looked =
-        tokio::time::timeout(check::brokers_max(config), source_partitions(kafka_settings));
-    let partitions =
-        looked.await.unwrap_or_else(|_| Err(anyhow!("kafka: no answer"))).map_err(gone)?;
-    let admin = Admin::new(kafka_settings)?;
-    let metadata_chars_max = admin.offset_metadata_max().await.ok().flatten();
-    let dead_letter = &kafka_settings.topics.dead_letter;
-    let limits = admin.limits(dead_letter).await.unwrap_or_default();
-    Ok(Found {
-        store: identity,
-        partitions,
-        metadata_chars_max,
-        dead_letter_bytes_max: limits.max_message_bytes,
-    })
-}
-
-async fn source_partitions(settings: &Arc<kafka::Settings>) -> anyhow::Result<Vec<Partition>> {
-    let settings = Arc::clone(settings);
-    tokio::task::spawn_blocking(move || {
-        let topic = settings.topics.transactions.clone();
-        Ok(Reader::new(settings)?.partitions(&topic)?)
-    })
-    .await?
+    let brokers = brokers.ok_or_else(|| gone(anyhow!("kafka: no answer")))?;
+    Ok(Found { store: identity, brokers })
 }

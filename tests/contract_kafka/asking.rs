@@ -45,8 +45,11 @@ async fn topics_and_limits_are_told() {
     assert_eq!(known["no-such-topic"], None);
     let missing = stage.reader().partitions("no-such-topic");
     assert!(matches!(missing, Err(AskError::Permanent(_))), "{missing:?}");
-    let missing = admin.limits("no-such-topic").await;
+    // One that is not there costs nobody else's answer.
+    let asked = ["no-such-topic", &stage.settings.topics.dead_letter];
+    let [missing, known] = admin.limits_of(asked).await.unwrap();
     assert!(matches!(missing, Err(AskError::Permanent(_))), "{missing:?}");
+    assert_eq!(known.unwrap(), limits);
 }
 
 #[tokio::test]

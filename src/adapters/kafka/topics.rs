@@ -177,16 +177,20 @@ impl Admin {
     /// # Errors
     /// As for [`Admin::brokers`]; permanent where we may not describe the topic, or there is none.
     pub async fn limits(&self, topic: &str) -> Result<TopicLimits, AskError> {
-        let config = self.describe(ResourceSpecifier::Topic(topic)).await?;
-        let text = |name: &str| config.get(name).and_then(|entry| entry.value.clone());
-        Ok(TopicLimits {
-            max_message_bytes: text("max.message.bytes").and_then(|v| v.parse().ok()),
-            compression_type: text("compression.type"),
-            retention_ms: text("retention.ms").and_then(|v| v.parse().ok()),
-            cleanup_policy: text("cleanup.policy"),
-            timestamp_type: text("message.timestamp.type"),
-            min_insync_replicas: text("min.insync.replicas").and_then(|v| v.parse().ok()),
-        })
+        let [limits] = self.limits_of([topic]).await?;
+        limits
+    }
+
+    /// The same of several topics at once, in the order asked.
+    ///
+    /// # Errors
+    /// As for [`Admin::brokers`]; of each topic those of [`Admin::limits`].
+    pub async fn limits_of<const N: usize>(
+        &self,
+        topics: [&str; N],
+    ) -> Result<[Result<TopicLimits, AskError>; N], AskError> {
+        let configs = self.describe(topics.map(ResourceSpecifier::Topic)).await?;
+        Ok(configs.map(|config| Ok(TopicLimits::of(&config?))))
     }
 
     /// The most characters that the metadata of a committed offset may have; `None` where we are not told.
@@ -198,7 +202,8 @@ impl Admin {
         let metadata = metadata.map_err(|e| AskError::of("brokers", &e))?;
         let mut smallest: Option<usize> = None;
         for broker in metadata.brokers() {
-            let config = match self.describe(ResourceSpecifier::Broker(broker.id())).await {
+            let [config] = self.describe([ResourceSpecifier::Broker(broker.id())]).await?;
+            let config = match config {
                 Ok(config) => config,
                 Err(AskError::Permanent(_)) => return Ok(None),
                 Err(error) => return Err(error),
@@ -256,18 +261,39 @@ impl Admin {
         answer.elements().into_iter().map(begins).collect()
     }
 
-    async fn describe(&self, what: ResourceSpecifier<'_>) -> Result<ConfigResource, AskError> {
-        let name = format!("configuration of {what:?}");
-        let answers = self.client.describe_configs([&what], &self.options).await;
-        let answers = answers.map_err(|e| AskError::of(&name, &e))?;
-        match answers.into_iter().next() {
-            // So it reads where there is no such topic, or none that we may see.
-            Some(Ok(config)) if config.entries.is_empty() => {
-                Err(AskError::Permanent(format!("{name}: not told")))
+    /// In the order asked, as librdkafka gives them.
+    async fn describe<const N: usize>(
+        &self,
+        what: [ResourceSpecifier<'_>; N],
+    ) -> Result<[Result<ConfigResource, AskError>; N], AskError> {
+        let answers = self.client.describe_configs(&what, &self.options).await;
+        let answers = answers.map_err(|e| AskError::of("configurations", &e))?;
+        let mut answers = answers.into_iter();
+        Ok(what.map(|what| {
+            let name = format!("configuration of {what:?}");
+            match answers.next() {
+                // So it reads where there is no such topic, or none that we may see.
+                Some(Ok(config)) if config.entries.is_empty() => {
+                    Err(AskError::Permanent(format!("{name}: not told")))
+                }
+                Some(Ok(config)) => Ok(config),
+                Some(Err(code)) => Err(refused(&name, code)),
+                None => Err(AskError::Transient(format!("{name}: no answer"))),
             }
-            Some(Ok(config)) => Ok(config),
-            Some(Err(code)) => Err(refused(&name, code)),
-            None => Err(AskError::Transient(format!("{name}: no answer"))),
+        }))
+    }
+}
+
+impl TopicLimits {
+    fn of(config: &ConfigResource) -> Self {
+        let text = |name: &str| config.get(name).and_then(|entry| entry.value.clone());
+        Self {
+            max_message_bytes: text("max.message.bytes").and_then(|v| v.parse().ok()),
+            compression_type: text("compression.type"),
+            retention_ms: text("retention.ms").and_then(|v| v.parse().ok()),
+            cleanup_policy: text("cleanup.policy"),
+            timestamp_type: text("message.timestamp.type"),
+            min_insync_replicas: text("min.insync.replicas").and_then(|v| v.parse().ok()),
         }
     }
 }

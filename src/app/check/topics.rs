@@ -4,18 +4,31 @@ use super::{Finding, admin, properties};
 use crate::adapters::kafka::{Admin, AskError, Right, TopicLimits, batch_bytes_max};
 use crate::app::settings;
 use crate::config::Config;
+use crate::domain::id::Partition;
 
 /// Characters of offset metadata below which a partition's unfinished offsets are listed in small pieces only.
 const METADATA_USUAL: usize = 4_096;
 
-/// Looks at the properties, then at the brokers, then at each topic; stops where going on tells nothing new.
-pub(super) async fn look(config: &Config, each: &mut impl FnMut(Finding)) {
+/// What a processor goes by.
+#[derive(Debug)]
+pub struct Brokers {
+    pub partitions: Vec<Partition>,
+    pub metadata_chars_max: Option<usize>,
+    pub dead_letter_bytes_max: Option<usize>,
+}
+
+/// Looks at the properties, then at the brokers, then at each topic; stops where going on tells nothing new. `None`
+/// where something was not there: it was told.
+pub(super) async fn look(config: &Config, each: &mut impl FnMut(Finding)) -> Option<Brokers> {
     let settings = settings::kafka(config);
     let part = format!("kafka {}", config.kafka.brokers);
     properties(&settings).into_iter().for_each(&mut *each);
     let admin = match admin(&settings) {
         Ok(admin) => admin,
-        Err(finding) => return each(finding),
+        Err(finding) => {
+            each(finding);
+            return None;
+        }
     };
     match admin.brokers() {
         Ok(brokers) => each(Finding::fine(&part, format!("{brokers} brokers"))),
@@ -26,18 +39,33 @@ pub(super) async fn look(config: &Config, each: &mut impl FnMut(Finding)) {
                     "Correct what [kafka.properties] says of who we are, and whom we trust."
                 }
             };
-            return each(Finding::wrong(part, error, remedy));
+            each(Finding::wrong(part, error, remedy));
+            return None;
         }
     }
     let group = &config.kafka.group_id;
     each(of_group(group, admin.may_join(group)));
-    for (key, topic) in names(config) {
-        let received_max = (key == "transactions").then(|| settings.received_bytes_max());
-        each(of_topic(&admin, key, topic, received_max).await);
+    let names = names(config);
+    // Who may not describe one of them does without its limits.
+    let limits = match admin.limits_of(names.map(|(_, topic)| topic)).await {
+        Ok(limits) => limits.map(Result::unwrap_or_default),
+        Err(_) => std::array::from_fn(|_| TopicLimits::default()),
+    };
+    for ((key, topic), limits) in names.iter().zip(&limits) {
+        let received_max = (*key == "transactions").then(|| settings.received_bytes_max());
+        each(of_topic(&admin, key, topic, limits, received_max));
     }
-    for finding in limits(config, &admin).await {
-        each(finding);
-    }
+    let [source, _, _, letters, _] = &limits;
+    letter_room(&config.kafka.topics.dead_letter, source, letters).into_iter().for_each(&mut *each);
+    let metadata_chars_max = admin.offset_metadata_max().await.ok().flatten();
+    metadata_chars_max.and_then(metadata_room).into_iter().for_each(each);
+    let source = config.kafka.topics.transactions.as_str();
+    let count = i32::try_from(admin.partitions(&[source]).ok()?.remove(source)??).ok()?;
+    Some(Brokers {
+        partitions: (0..count).map(Partition).collect(),
+        metadata_chars_max,
+        dead_letter_bytes_max: letters.max_message_bytes,
+    })
 }
 
 fn names(config: &Config) -> [(&'static str, &str); 5] {
@@ -80,7 +108,13 @@ fn grant(right: Right, what: &str) -> String {
 }
 
 /// `received_max`: of a topic that is read, what a response may hold.
-async fn of_topic(admin: &Admin, key: &str, topic: &str, received_max: Option<u64>) -> Finding {
+fn of_topic(
+    admin: &Admin,
+    key: &str,
+    topic: &str,
+    limits: &TopicLimits,
+    received_max: Option<u64>,
+) -> Finding {
     let part = format!("topic {topic} (kafka.topics.{key})");
     let needed = match key {
         "transactions" => &[Right::Read][..],
@@ -110,34 +144,24 @@ async fn of_topic(admin: &Admin, key: &str, topic: &str, received_max: Option<u6
         }
         Ok(_) => {}
     }
-    let limits = admin.limits(topic).await.unwrap_or_default();
-    if let Some((why, remedy)) = received_max.and_then(|received| unpacks_to(&limits, received)) {
+    if let Some((why, remedy)) = received_max.and_then(|received| unpacks_to(limits, received)) {
         return Finding::wrong(part, why, &remedy);
     }
-    if limits.cleanup_policy.is_some_and(|policy| policy.contains("compact")) {
+    if limits.cleanup_policy.as_ref().is_some_and(|policy| policy.contains("compact")) {
         let why = "cleanup.policy is compact: it would drop all but the last record of a key";
         return Finding::wrong(part, why, "Set cleanup.policy to delete.");
     }
     Finding::fine(part, format!("{count} partitions"))
 }
 
-/// Compares what the topics and the brokers take with what is going to be written.
-async fn limits(config: &Config, admin: &Admin) -> Vec<Finding> {
-    let topics = &config.kafka.topics;
-    let mut found = Vec::new();
-    let source = admin.limits(&topics.transactions).await.unwrap_or_default();
-    let letters = admin.limits(&topics.dead_letter).await.unwrap_or_default();
-    found.extend(letter_room(&topics.dead_letter, &source, &letters));
-    if let Ok(Some(most)) = admin.offset_metadata_max().await
-        && most < METADATA_USUAL
-    {
+/// `most`: what the brokers keep of an offset's metadata, in characters.
+fn metadata_room(most: usize) -> Option<Finding> {
+    (most < METADATA_USUAL).then(|| {
         let remark = format!(
             "offset.metadata.max.bytes is {most}: fewer finished records can be reported ahead of a slow one"
         );
-        let remedy = "Set it to 4096 on the brokers.";
-        found.push(Finding::remark("kafka", remark, remedy));
-    }
-    found
+        Finding::remark("kafka", remark, "Set it to 4096 on the brokers.")
+    })
 }
 
 /// What is wrong with the size of the batches that the topic accepts, and the remedy: one that a reader can't hold
