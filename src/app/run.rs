@@ -31,6 +31,7 @@ use crate::adapters::redis::RedisQueue;
 use crate::adapters::system::SystemClock;
 use crate::config::{Config, Sources};
 use crate::domain::alerts::Speaker;
+use crate::domain::lead::Leads;
 use crate::domain::time::Now;
 use crate::pipeline::{Engine, Formats};
 use crate::ports::source::Source;
@@ -108,15 +109,12 @@ async fn process(
     let (meters, metrics) = Meters::new();
     let status = serve(config, metrics, clock.now())?;
     let set = pipeline_settings::of(config, options, &found, &profile, &kafka_settings);
+    let partitions = found.brokers.partitions;
     let formats = formats(config, &profile).await?;
-    tracing::info!(
-        records = set.leads.most,
-        "first attempts are announced at most so many records of each partition ahead: what is in doubt without having \
-         been sent, after an outage that outlives gateway.key_ttl, is no more than that"
-    );
+    announce(set.leads);
     let speaker = Speaker { group: config.kafka.group_id.clone(), instance: set.instance.clone() };
     let mut engine = Engine::new(set, formats, fastrand::u64(..), clock.now());
-    let ends = idle::follow_log_ends(&kafka_settings, found.brokers.partitions.clone());
+    let ends = idle::follow_log_ends(&kafka_settings, partitions.clone());
     let events = schemas::learnt(config, &status, events)?;
     let (shows, sight) = watch::channel(Sight::default());
     let (sets, current) = watch::channel(Current::of(config));
@@ -125,7 +123,7 @@ async fn process(
     let parts = alerting::Parts {
         speaker,
         kafka: Arc::clone(&kafka_settings),
-        partitions: found.brokers.partitions.clone(),
+        partitions: partitions.clone(),
         queue: Arc::clone(&queue),
         store: Arc::clone(&beside),
         sight: sight.clone(),
@@ -143,8 +141,7 @@ async fn process(
         #[cfg(feature = "failpoints")]
         failpoints,
     };
-    let idle =
-        idle::until_idle(&kafka_settings, found.brokers.partitions, options.until_idle, progress);
+    let idle = idle::until_idle(&kafka_settings, partitions, options.until_idle, progress);
     let stop = signals.first_or(idle);
     doubts::start(config, &profile, sight, current)?;
     alerting::start(parts, config, route.clone());
@@ -152,6 +149,14 @@ async fn process(
     let ended = drive(&mut engine, &ports, (events, told), stop, &mut observer).await;
     tokio::time::timeout(config.store.timeout, beside.close()).await.ok();
     finish(config, &ports, ended).await
+}
+
+fn announce(leads: Leads) {
+    tracing::info!(
+        records = leads.most,
+        "first attempts are announced at most so many records of each partition ahead: what is in doubt without having \
+         been sent, after an outage that outlives gateway.key_ttl, is no more than that"
+    );
 }
 
 /// Metrics and health, for whoever asks.
