@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::mpsc::unbounded_channel;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::oneshot;
 
 use super::settings;
@@ -98,7 +98,7 @@ const PART_MAX: Duration = Duration::from_secs(15);
 
 /// Looks at every part; calls `each` with what it finds, as it finds it.
 pub async fn connections(config: &Config, mut each: impl FnMut(Finding)) {
-    brokers(config, &mut each).await;
+    look_at_brokers(config).told(&mut each).await;
     within("redis", redis(config)).await.into_iter().for_each(&mut each);
     within("store", store(config)).await.into_iter().for_each(&mut each);
     within("schema registry", registry::look(config)).await.into_iter().for_each(&mut each);
@@ -130,21 +130,31 @@ pub(super) async fn before_running(
     store: &AnyStore,
     mut each: impl FnMut(Finding),
 ) -> Option<Brokers> {
+    // They take longest.
+    let brokers = look_at_brokers(config);
     within("redis", async { vec![of_queue(config, queue).await] })
         .await
         .into_iter()
         .chain(within("store", of_store(config, store)).await)
         .chain(within("schema registry", registry::look(config)).await)
         .for_each(&mut each);
-    brokers(config, &mut each).await
+    brokers.told(&mut each).await
+}
+
+/// A look at the brokers that is under way.
+struct Looking {
+    found: UnboundedReceiver<Finding>,
+    brokers: oneshot::Receiver<Option<Brokers>>,
+    /// The longest that one answer is waited for.
+    longest: Duration,
 }
 
 /// What asks the brokers blocks, until a moment of the wall clock: where that is set back meanwhile, for as long. So it
 /// does on a thread of its own, which nobody waits for longer than an answer may take.
-async fn brokers(config: &Config, each: &mut impl FnMut(Finding)) -> Option<Brokers> {
-    let (sender, mut found) = unbounded_channel();
-    let (tell, told) = oneshot::channel();
-    let (handle, of_thread) = (Handle::current(), config.clone());
+fn look_at_brokers(config: &Config) -> Looking {
+    let (sender, found) = unbounded_channel();
+    let (tell, brokers) = oneshot::channel();
+    let (handle, of_thread, failed) = (Handle::current(), config.clone(), sender.clone());
     let looking = std::thread::Builder::new().name("kafka-looks".into()).spawn(move || {
         let mut each = |finding| drop(sender.send(finding));
         let brokers = handle.block_on(topics::look(&of_thread, &mut each));
@@ -152,18 +162,24 @@ async fn brokers(config: &Config, each: &mut impl FnMut(Finding)) -> Option<Brok
         drop(tell.send(brokers));
     });
     if let Err(error) = looking {
-        each(Finding::wrong("kafka", error, "May this process start threads?"));
-        return None;
+        drop(failed.send(Finding::wrong("kafka", error, "May this process start threads?")));
     }
-    let longest = config.kafka.request_timeout * 2 + PART_MAX;
-    loop {
-        match tokio::time::timeout(longest, found.recv()).await {
-            Ok(Some(finding)) => each(finding),
-            Ok(None) => return told.await.ok().flatten(),
-            Err(_) => {
-                let why = format!("no answer within {} s", longest.as_secs());
-                each(Finding::wrong("kafka", why, "Was a clock set back? Start it again."));
-                return None;
+    Looking { found, brokers, longest: config.kafka.request_timeout * 2 + PART_MAX }
+}
+
+impl Looking {
+    /// `None` where something was not there: it was told.
+    async fn told(mut self, each: &mut impl FnMut(Finding)) -> Option<Brokers> {
+        loop {
+            match tokio::time::timeout(self.longest, self.found.recv()).await {
+                Ok(Some(finding)) => each(finding),
+                Ok(None) => return self.brokers.await.ok().flatten(),
+                Err(_) => {
+                    let why = format!("no answer within {} s", self.longest.as_secs());
+                    let remedy = "Was a clock set back? Start it again.";
+                    each(Finding::wrong("kafka", why, remedy));
+                    return None;
+                }
             }
         }
     }
