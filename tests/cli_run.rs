@@ -154,8 +154,7 @@ fn served(stack: &Stack) {
     let (code, body) = http::get(processor.port, "/healthz").unwrap();
     assert_eq!((code, body.as_str()), (200, "{\"alive\":true}"));
     // On a busy machine a call may have failed that was repeated since; what is shown is a moment old.
-    let is_fine = || http::get(processor.port, "/readyz").is_ok_and(|(code, _)| code == 200);
-    wait_until("all parts to be fine", LIMIT, is_fine).unwrap();
+    processor.wait_ready().unwrap();
     let (code, body) = http::get(processor.port, "/readyz").unwrap();
     let body: Value = serde_json::from_str(&body).unwrap();
     assert_eq!((code, &body["ready"]), (200, &Value::Bool(true)), "{body}");

@@ -8,8 +8,7 @@ use crate::parts::findings::{Report, Target};
 use crate::parts::route::Setup;
 
 pub(super) fn a1(size: Size) -> Result<Report> {
-    let setup =
-        Setup { delay: Delay::Always(50), in_flight: 256, ..Setup::at_once(size.count(120_000)) };
+    let setup = Setup { delay: Delay::Always(50), ..Setup::at_once(size.count(120_000)) };
     measure(size.pairs(5), &setup, Target::AtLeast(0.97, 0.9))
 }
 

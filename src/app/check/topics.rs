@@ -51,21 +51,27 @@ pub(super) async fn look(config: &Config, each: &mut impl FnMut(Finding)) -> Opt
         Ok(limits) => limits.map(Result::unwrap_or_default),
         Err(_) => std::array::from_fn(|_| TopicLimits::default()),
     };
-    for ((key, topic), limits) in names.iter().zip(&limits) {
+    let counts = names.map(|(_, topic)| partitions(&admin, topic));
+    for (((key, topic), limits), count) in names.iter().zip(&limits).zip(&counts) {
         let received_max = (*key == "transactions").then(|| settings.received_bytes_max());
-        each(of_topic(&admin, key, topic, limits, received_max));
+        each(of_topic(&admin, (key, topic), count, limits, received_max));
     }
     let [source, _, _, letters, _] = &limits;
     letter_room(&config.kafka.topics.dead_letter, source, letters).into_iter().for_each(&mut *each);
     let metadata_chars_max = admin.offset_metadata_max().await.ok().flatten();
     metadata_chars_max.and_then(metadata_room).into_iter().for_each(each);
-    let source = config.kafka.topics.transactions.as_str();
-    let count = i32::try_from(admin.partitions(&[source]).ok()?.remove(source)??).ok()?;
+    let [Ok(Some(count)), ..] = counts else { return None };
+    let count = i32::try_from(count).ok()?;
     Some(Brokers {
         partitions: (0..count).map(Partition).collect(),
         metadata_chars_max,
         dead_letter_bytes_max: letters.max_message_bytes,
     })
+}
+
+/// `None` where there is no such topic.
+fn partitions(admin: &Admin, topic: &str) -> Result<Option<usize>, AskError> {
+    Ok(admin.partitions(&[topic])?.remove(topic).flatten())
 }
 
 fn names(config: &Config) -> [(&'static str, &str); 5] {
@@ -110,8 +116,8 @@ fn grant(right: Right, what: &str) -> String {
 /// `received_max`: of a topic that is read, what a response may hold.
 fn of_topic(
     admin: &Admin,
-    key: &str,
-    topic: &str,
+    (key, topic): (&str, &str),
+    count: &Result<Option<usize>, AskError>,
     limits: &TopicLimits,
     received_max: Option<u64>,
 ) -> Finding {
@@ -128,13 +134,13 @@ fn of_topic(
         let why = format!("this user lacks the right to {} it", right.as_str().to_lowercase());
         return Finding::wrong(part, why, &grant(right, "topic"));
     }
-    let count = match admin.partitions(&[topic]) {
-        Ok(found) => found.get(topic).copied().flatten(),
-        Err(error) => return denied(part, &error),
-    };
-    let Some(count) = count else {
-        let remedy = "Create it, correct the name, or grant Describe on it.";
-        return Finding::wrong(part, "there is no such topic", remedy);
+    let count = match count {
+        Ok(Some(count)) => count,
+        Ok(None) => {
+            let remedy = "Create it, correct the name, or grant Describe on it.";
+            return Finding::wrong(part, "there is no such topic", remedy);
+        }
+        Err(error) => return denied(part, error),
     };
     match lacks {
         Err(error) => return denied(part, &error),
