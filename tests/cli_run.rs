@@ -8,6 +8,7 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use serde_json::Value;
+use tollbridge_rig::cpu::cpu_time;
 use tollbridge_rig::stack::wait_worked_off;
 use tollbridge_rig::{Launch, Stack, StackOptions, Store, free_port, http, wait_until};
 
@@ -210,20 +211,11 @@ fn without_brokers(stack: &Stack) {
     std::thread::sleep(LONG / 2);
     stack.kafka.kill();
     let pid = processor.pid().unwrap();
-    let before = cpu_time(pid);
+    let before = cpu_time(pid, false).unwrap();
     std::thread::sleep(LONG);
-    let spent = cpu_time(pid) - before;
+    let spent = cpu_time(pid, false).unwrap() - before;
     processor.kill();
     assert!(spent < LONG / 8, "{spent:?} of {LONG:?}");
-}
-
-/// What a process has used of the CPUs so far.
-fn cpu_time(pid: u32) -> Duration {
-    const TICKS_A_SECOND: u64 = 100;
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let (_, fields) = stat.rsplit_once(") ").unwrap();
-    let ticks = |n| fields.split(' ').nth(n).unwrap().parse::<u64>().unwrap();
-    Duration::from_millis((ticks(11) + ticks(12)) * 1000 / TICKS_A_SECOND)
 }
 
 /// Runs `run` over a configuration in which nothing is there: code and stderr.

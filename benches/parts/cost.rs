@@ -3,10 +3,8 @@
 use std::fs;
 use std::time::Duration;
 
+use tollbridge_rig::cpu::{TICK, cpu_time};
 use tollbridge_rig::{Error, Result};
-
-/// `/proc` counts in these; on Linux always 100 a second.
-const TICK: Duration = Duration::from_millis(10);
 
 /// Processes, by name; a process stands for its children too. New ones come at the end.
 #[derive(Debug, Clone)]
@@ -83,22 +81,12 @@ pub fn memory_now(pid: u32) -> Result<u64> {
 
 /// Of a process, its children, and its children that have ended.
 fn tree(pid: u32) -> Result<Duration> {
-    let mut all = own(pid, true)?;
+    let mut all = cpu_time(pid, true)?;
     for child in children(pid) {
         // One that has ended meanwhile is counted by its parent.
-        all += own(child, false).unwrap_or_default();
+        all += cpu_time(child, false).unwrap_or_default();
     }
     Ok(all)
-}
-
-fn own(pid: u32, with_ended: bool) -> Result<Duration> {
-    let stat = read(&format!("/proc/{pid}/stat"))?;
-    // The name stands in brackets and may contain anything; user time is the 14th field of all.
-    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
-    let last = if with_ended { 15 } else { 13 };
-    let ticks =
-        fields.get(11..last).unwrap_or_default().iter().map(|n| n.parse::<u32>().unwrap_or(0));
-    Ok(TICK * ticks.sum::<u32>())
 }
 
 fn children(pid: u32) -> Vec<u32> {

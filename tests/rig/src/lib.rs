@@ -24,6 +24,7 @@ pub mod cache;
 pub mod certificate;
 pub mod clickhouse;
 pub mod cluster;
+pub mod cpu;
 pub mod disk;
 pub mod error;
 pub mod gateways;
