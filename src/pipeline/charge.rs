@@ -6,7 +6,7 @@ use super::engine::{Engine, Pending};
 use super::entry::{Asking, Finish, InQueue, Step};
 use super::message::{Call, Slot};
 use crate::domain::classify::Asked;
-use crate::domain::gate::{Firsts, Lane, Underway};
+use crate::domain::gate::{Firsts, Purpose, Underway};
 use crate::domain::id::Partition;
 use crate::domain::outcome::EXPIRED;
 use crate::domain::retry::{FirstAttempt, NextStep, next_step};
@@ -109,7 +109,7 @@ impl Engine {
             return;
         }
         match next_step(&case, life, now) {
-            NextStep::Charge => self.send_charge(slot, Lane::Repeat),
+            NextStep::Charge => self.send_charge(slot, Purpose::Again),
             NextStep::Lookup => self.send_lookup(slot),
             NextStep::Park(code) => self.park(slot, code),
         }
@@ -164,7 +164,7 @@ impl Engine {
             p.fresh.remove(offset);
             let slot = p.slot(offset);
             if !self.reject_expired(slot) {
-                self.send_charge(slot, Lane::First);
+                self.send_charge(slot, Purpose::First);
             }
         }
     }
@@ -186,7 +186,7 @@ impl Engine {
         true
     }
 
-    fn send_charge(&mut self, slot: Slot, lane: Lane) {
+    fn send_charge(&mut self, slot: Slot, purpose: Purpose) {
         let now = self.now.boot;
         let Some(p) = self.partition(slot) else { return };
         p.tracker.attempt(slot.offset);
@@ -202,7 +202,7 @@ impl Engine {
         entry.asked_at = now;
         entry.touched = now;
         self.step(slot, Step::Calling(Asking::Charge));
-        let underway = self.gate.leave(lane, now);
+        let underway = self.gate.leave(purpose, now);
         let sent = Sent { asked: Asked::Charge { first }, before, underway };
         let body = self.formats.profile.charge_body(&tx);
         self.gauges.charges += 1;
@@ -214,7 +214,7 @@ impl Engine {
         let Some(id) = entry.id().cloned() else { return };
         let before = entry.first;
         self.step(slot, Step::Calling(Asking::Lookup));
-        let underway = self.gate.leave(Lane::Repeat, self.now.boot);
+        let underway = self.gate.leave(Purpose::Lookup, self.now.boot);
         let sent = Sent { asked: Asked::Lookup, before, underway };
         self.gauges.lookups += 1;
         self.call(Pending::Gateway(slot, sent), Call::Lookup(id));

@@ -94,6 +94,41 @@ fn a_gateway_that_is_away_is_tried_once_a_second_at_most_and_intake_pauses() {
     world.balance();
 }
 
+/// One that refuses every charge and answers lookups is away all the same: what is learnt of the past says nothing of
+/// the next charge.
+#[test]
+fn a_gateway_that_refuses_charges_and_answers_lookups_is_tried_once_a_second_at_most() {
+    const UNCLEAR: &str = "[[fault]]\nkind = 'timeout-before'\nmatch = ['unclear-']\n";
+    const REFUSES: &str = "[[fault]]\nkind = 'error-before'\nstatus = 503\nattempts = 'all'\n";
+    const MANY: usize = 64;
+    let plan = Plan { faults: UNCLEAR, ..Plan::default() }.quick();
+    let world = World::new(plan.set("redis.max_temp", "100000"));
+    let processor = world.start_warm("one");
+    let asked = || processor.metric("tollbridge_gateway_requests_total", "");
+    let lookups = || processor.metric("tollbridge_gateway_requests_total", "kind=\"lookup\"");
+    let is_open = || processor.metric("tollbridge_breaker_open", "") == 1;
+    world.publish(0, &ids("unclear", MANY));
+    wait("first attempts", || world.attempts_of("unclear") == MANY);
+    world.restart_gateway(REFUSES);
+    world.publish(0, &ids("tx", 5_000));
+    wait("an open breaker", is_open);
+    wait("a lookup", || lookups() > 0);
+    wait("what was on its way", || processor.metric("tollbridge_in_flight", "") <= 1);
+
+    const WHILE: u64 = 10;
+    let before = (asked(), lookups());
+    stays("away", Duration::from_secs(WHILE), is_open);
+    let tries = asked() - before.0;
+    assert!((1..=WHILE + 1).contains(&tries), "{tries}");
+    assert!(lookups() > before.1, "none was looked up meanwhile");
+
+    world.restart_gateway("");
+    wait("a closed breaker", || !is_open());
+    world.wait_done();
+    assert_eq!(processor.terminate(), Some(0));
+    world.balance();
+}
+
 /// What the gateway never decides is asked for again within the budget, however much of it there is.
 #[test]
 fn repeats_that_bring_nothing_keep_within_their_budget() {

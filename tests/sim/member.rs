@@ -109,7 +109,7 @@ impl World {
     }
 
     pub fn sync(&mut self, assignment: Assignment) {
-        let is_incremental = self.plan.shape.is_incremental;
+        let (is_incremental, now) = (self.plan.shape.is_incremental, self.now);
         let Assignment { life, generation, partitions } = assignment;
         let Some(up) = self.running_mut(life) else { return };
         let id = up.client.member_id.clone();
@@ -125,6 +125,9 @@ impl World {
         }
         let Some(up) = self.running_mut(life) else { return };
         let client = &mut up.client;
+        if client.generation == -1 {
+            client.known_since = now;
+        }
         client.generation = generation;
         if is_incremental {
             // The latest word counts, not one that still waits for its turn.

@@ -90,6 +90,8 @@ pub struct Running {
 pub struct Client {
     pub member_id: String,
     pub generation: i32,
+    /// When the group came to know it: nothing can be claimed before.
+    pub known_since: Micros,
     pub owned: BTreeSet<Partition>,
     pub open: Option<Open>,
     pub queue: VecDeque<Rebalance>,

@@ -141,7 +141,7 @@ impl World {
         let now = self.now;
         let Some(up) = self.running_mut(life) else { return };
         let first_sent = *up.sent_at.entry(batch.token.clone()).or_insert(now);
-        let runs_since = up.runs_since;
+        let able_since = up.runs_since.max(up.client.known_since);
         let late = |kind: &Kind| matches!(kind, Kind::QueueSlow);
         let is_late = self.active.iter().any(|i| late(&self.plan.faults[*i].kind));
         // What was lost is put back once Redis takes it.
@@ -149,7 +149,7 @@ impl World {
         if is_late || is_refilling && self.is_redis_failing() {
             self.redis_lost_at = self.now;
         }
-        if self.now <= self.redis_lost_at.max(runs_since) + self.refilling() {
+        if self.now <= self.redis_lost_at.max(able_since) + self.refilling() {
             return;
         }
         for row in batch.rows.iter().filter(|row| row.fate == Fate::Archived) {

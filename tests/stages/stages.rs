@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tollbridge::domain::answer::{Answer, Response};
 use tollbridge::domain::classify::{Asked, Expected};
-use tollbridge::domain::gate::{Back, Bounds, Firsts, Gate, Lane, Word};
+use tollbridge::domain::gate::{Back, Bounds, Firsts, Gate, Purpose, Word};
 use tollbridge::domain::id::{Epoch, Offset, Partition, Place, RecipeHash, StoreId, TransactionId};
 use tollbridge::domain::lead::Leads;
 use tollbridge::domain::money::{Amount, Currency};
@@ -134,7 +134,7 @@ fn gate(times: usize) {
             .map(|_| {
                 black_box(gate.room_for_repeats(Firsts::Ready, left));
                 assert!(gate.room(left) > 0, "as many as are allowed at once");
-                gate.leave(Lane::First, left)
+                gate.leave(Purpose::First, left)
             })
             .collect();
         for call in calls {

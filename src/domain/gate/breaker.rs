@@ -1,5 +1,8 @@
 //! The circuit breaker: calls in a row that a gateway did not answer, or answered with its own trouble, open it. Then
-//! nothing leaves for a while, then one call to try (half open); its answer closes it.
+//! nothing leaves for a while, then one call to try (half open).
+//!
+//! Charges and lookups are counted apart. Whoever answers a charge is there for both. Whoever answers a lookup may
+//! refuse every charge meanwhile, so that closes only what lookups have opened.
 
 use std::time::Duration;
 
@@ -9,13 +12,28 @@ use crate::domain::time::Boot;
 /// At most one call a second tries an open breaker; the pauses grow to the cap.
 const PAUSE: Duration = Duration::from_secs(2);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// Charges and lookups take turns. Where no charge has tried it for so long although one might have, there is none.
+const QUIET: Duration = Duration::from_secs(10);
+
+/// What a gateway is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Question {
+    Charge,
+    Lookup,
+}
 
 /// Failures in a row, and until when nothing is sent.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Breaker {
+    charges: Count,
+    lookups: Count,
+    open: Option<Open>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Count {
     failures: u32,
     answered_at: Option<Boot>,
-    open: Option<Open>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -23,36 +41,59 @@ struct Open {
     since: Boot,
     tries: u32,
     until: Boot,
+    /// From when on a charge might have tried it.
+    untried_since: Boot,
 }
 
 impl Breaker {
-    /// Closes it.
-    pub fn answered(&mut self, now: Boot) {
-        *self = Self { answered_at: Some(now), ..Self::default() };
+    /// A charge that is answered closes it. So does a lookup, unless it is charges that are not answered: then one of
+    /// them tries it next.
+    pub fn answered(&mut self, question: Question, now: Boot, max: u32) {
+        let none = Count { failures: 0, answered_at: Some(now) };
+        self.lookups = none;
+        if question == Question::Charge {
+            (self.charges, self.open) = (none, None);
+        }
+        let Some(open) = &mut self.open else { return };
+        if self.charges.failures >= max && now.since(open.untried_since) < QUIET {
+            open.until = open.until.max(now + PAUSE / 2);
+            return;
+        }
+        // The first charge that fails opens it again.
+        self.charges.failures = self.charges.failures.min(max.saturating_sub(1));
+        self.open = None;
     }
 
-    /// Counts a call without an answer to use; `after`: how long the gateway wants to be left alone. `true` where this
-    /// opens it.
+    /// Counts a call without an answer to use; `true` where this opens it.
     ///
     /// One that left before another's answer came says nothing of how the gateway is now: where half of the calls are
     /// answered, the other half time out together, later.
     pub fn failed(&mut self, call: Failed, max: u32, dice: f64) -> bool {
-        let Failed { left_at, now, after } = call;
+        let Failed { question, left_at, now, after } = call;
+        let count = match question {
+            Question::Charge => &mut self.charges,
+            Question::Lookup => &mut self.lookups,
+        };
         if let Some(open) = &mut self.open {
             // Of those that were under way when it opened nothing new is learned.
             if left_at >= open.since {
+                count.failures = count.failures.saturating_add(1);
                 open.tries += 1;
                 open.until = now + pause(open.tries, dice).max(after);
+                if question == Question::Charge {
+                    open.untried_since = open.until;
+                }
             }
             return false;
         }
-        if self.answered_at.is_some_and(|answered| answered > left_at) {
+        if count.answered_at.is_some_and(|answered| answered > left_at) {
             return false;
         }
-        self.failures = self.failures.saturating_add(1);
-        let opens = self.failures >= max;
+        count.failures = count.failures.saturating_add(1);
+        let opens = self.charges.failures.saturating_add(self.lookups.failures) >= max;
         if opens {
-            self.open = Some(Open { since: now, tries: 1, until: now + pause(1, dice).max(after) });
+            let until = now + pause(1, dice).max(after);
+            self.open = Some(Open { since: now, tries: 1, until, untried_since: until });
         }
         opens
     }
@@ -72,6 +113,7 @@ impl Breaker {
 /// A call that brought nothing.
 #[derive(Debug, Clone, Copy)]
 pub struct Failed {
+    pub question: Question,
     pub left_at: Boot,
     pub now: Boot,
     /// How long the gateway wants to be left alone.
@@ -86,49 +128,116 @@ fn pause(tries: u32, dice: f64) -> Duration {
 mod tests {
     use super::*;
 
-    const MAX: u32 = 8;
+    use Question::{Charge, Lookup};
 
-    fn call(left_at: u64, now: u64) -> Failed {
-        Failed { left_at: Boot(left_at), now: Boot(now), after: Duration::ZERO }
+    const MAX: u32 = 8;
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn call(question: Question, left_at: u64, now: u64) -> Failed {
+        Failed { question, left_at: Boot(left_at), now: Boot(now), after: Duration::ZERO }
+    }
+
+    /// The next single call leaves as soon as it may, and fails.
+    fn fails_next(breaker: &mut Breaker, question: Question) -> Boot {
+        let at = breaker.until().unwrap();
+        breaker.failed(call(question, at.0, at.0), MAX, 1.0);
+        at
+    }
+
+    fn opened_by(question: Question) -> Breaker {
+        let mut breaker = Breaker::default();
+        for _ in 0..MAX {
+            breaker.failed(call(question, 0, 10), MAX, 1.0);
+        }
+        assert!(breaker.is_open());
+        breaker
     }
 
     #[test]
     fn calls_that_left_before_an_answer_came_count_for_nothing() {
         let mut breaker = Breaker::default();
-        breaker.answered(Boot(50));
-        for _ in 0..100 {
-            assert!(!breaker.failed(call(49, 60), MAX, 0.0));
+        breaker.answered(Charge, Boot(50), MAX);
+        for question in [Charge, Lookup] {
+            for _ in 0..100 {
+                assert!(!breaker.failed(call(question, 49, 60), MAX, 0.0));
+            }
         }
         for _ in 1..MAX {
-            assert!(!breaker.failed(call(50, 60), MAX, 0.0));
+            assert!(!breaker.failed(call(Charge, 50, 60), MAX, 0.0));
         }
         assert!(!breaker.is_open());
-        assert!(breaker.failed(call(51, 60), MAX, 0.0));
+        assert!(breaker.failed(call(Lookup, 51, 60), MAX, 0.0), "both count");
         assert!(breaker.is_open());
-        breaker.answered(Boot(70));
+        breaker.answered(Charge, Boot(70), MAX);
         assert!(!breaker.is_open());
     }
 
     #[test]
     fn it_is_tried_once_a_second_at_most_and_less_often_the_longer_it_lasts() {
-        let mut breaker = Breaker::default();
-        for _ in 0..MAX + 100 {
-            breaker.failed(call(0, 10), MAX, 1.0);
+        let mut breaker = opened_by(Charge);
+        for question in [Charge, Lookup] {
+            for _ in 0..100 {
+                breaker.failed(call(question, 0, 10), MAX, 1.0);
+            }
         }
         assert_eq!(breaker.until(), Some(Boot(10) + PAUSE), "those under way add nothing");
-        breaker.failed(call(20, 30), MAX, 1.0);
+        breaker.failed(call(Charge, 20, 30), MAX, 1.0);
         assert_eq!(breaker.until(), Some(Boot(30) + PAUSE * 2));
-        breaker.failed(call(40, 50), MAX, 1.0);
+        breaker.failed(call(Lookup, 40, 50), MAX, 1.0);
         assert_eq!(breaker.until(), Some(Boot(50) + PAUSE_MAX));
-        breaker.failed(call(60, 70), MAX, 0.0);
-        assert_eq!(breaker.until(), Some(Boot(70) + Duration::from_secs(1)));
+        breaker.failed(call(Charge, 60, 70), MAX, 0.0);
+        assert_eq!(breaker.until(), Some(Boot(70) + SECOND));
     }
 
     #[test]
     fn a_gateway_that_wants_to_be_left_alone_is() {
         let mut breaker = Breaker::default();
         let after = Duration::from_secs(60);
-        breaker.failed(Failed { after, ..call(0, 10) }, 1, 1.0);
-        assert_eq!(breaker.until(), Some(Boot(10) + after));
+        breaker.failed(Failed { after, ..call(Charge, 0, 10) }, 1, 1.0);
+        breaker.answered(Lookup, Boot(11), 1);
+        assert_eq!(breaker.until(), Some(Boot(10) + after), "by what was under way, too");
+    }
+
+    #[test]
+    fn answered_lookups_open_nothing_for_charges_that_are_not_answered() {
+        let mut breaker = Breaker::default();
+        for n in 1..=u64::from(MAX) {
+            assert!(!breaker.is_open());
+            breaker.answered(Lookup, Boot(n), MAX);
+            breaker.failed(call(Charge, n, n), MAX, 0.0);
+        }
+        assert!(breaker.is_open(), "the lookups between them count for nothing");
+        for _ in 0..100 {
+            let at = breaker.until().unwrap();
+            breaker.answered(Lookup, at, MAX);
+            assert_eq!(breaker.until(), Some(at + SECOND));
+            fails_next(&mut breaker, Charge);
+        }
+        let at = breaker.until().unwrap();
+        breaker.answered(Charge, at, MAX);
+        assert!(!breaker.is_open());
+    }
+
+    #[test]
+    fn an_answered_lookup_closes_what_lookups_have_opened() {
+        let mut breaker = opened_by(Lookup);
+        let at = fails_next(&mut breaker, Charge);
+        breaker.answered(Lookup, at, MAX);
+        assert!(!breaker.is_open());
+    }
+
+    #[test]
+    fn where_no_charge_waits_lookups_close_it_and_the_next_charge_that_fails_opens_it() {
+        let mut breaker = opened_by(Charge);
+        let start = breaker.until().unwrap();
+        let mut lookups = 0;
+        while let Some(at) = breaker.until() {
+            breaker.answered(Lookup, at, MAX);
+            lookups += 1;
+        }
+        assert_eq!(lookups, 1 + QUIET.as_secs());
+        let later = start.0 + 100_000_000;
+        breaker.failed(call(Charge, later, later), MAX, 0.0);
+        assert!(breaker.is_open());
     }
 }

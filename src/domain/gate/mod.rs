@@ -9,7 +9,7 @@ mod rate;
 
 use std::time::Duration;
 
-use self::breaker::{Breaker, Failed};
+use self::breaker::{Breaker, Failed, Question};
 use self::budget::Budget;
 use self::concurrency::{Answered, Concurrency};
 use self::rate::Rate;
@@ -37,12 +37,26 @@ pub struct Bounds {
     pub failures_max: u32,
 }
 
-/// What a call is for.
+/// What a call is for. Whatever is no first attempt is a repeat here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lane {
+pub enum Purpose {
     First,
-    /// Another request for a charge, or a lookup.
-    Repeat,
+    /// Another request for a charge.
+    Again,
+    Lookup,
+}
+
+impl Purpose {
+    fn is_repeat(self) -> bool {
+        self != Self::First
+    }
+
+    fn question(self) -> Question {
+        match self {
+            Self::First | Self::Again => Question::Charge,
+            Self::Lookup => Question::Lookup,
+        }
+    }
 }
 
 /// Whether first attempts wait.
@@ -96,7 +110,7 @@ impl Word {
 /// A call that is under way.
 #[derive(Debug, Clone, Copy)]
 pub struct Underway {
-    pub lane: Lane,
+    pub purpose: Purpose,
     pub left_at: Boot,
     in_flight: usize,
 }
@@ -196,22 +210,19 @@ impl Gate {
     }
 
     /// A call leaves.
-    pub fn leave(&mut self, lane: Lane, now: Boot) -> Underway {
+    pub fn leave(&mut self, purpose: Purpose, now: Boot) -> Underway {
         self.in_flight += 1;
         self.rate.left();
-        match lane {
-            Lane::First => {
-                self.budget.first_left();
-                self.firsts = (self.firsts + 1).min(FIRSTS_A_TURN * self.lane());
-            }
-            Lane::Repeat => {
-                self.budget.repeat_left();
-                self.repeats_in_flight += 1;
-                let turn = if self.breaker.is_open() { self.firsts } else { FIRSTS_A_TURN };
-                self.firsts = self.firsts.saturating_sub(turn);
-            }
+        if purpose.is_repeat() {
+            self.budget.repeat_left();
+            self.repeats_in_flight += 1;
+            let turn = if self.breaker.is_open() { self.firsts } else { FIRSTS_A_TURN };
+            self.firsts = self.firsts.saturating_sub(turn);
+        } else {
+            self.budget.first_left();
+            self.firsts = (self.firsts + 1).min(FIRSTS_A_TURN * self.lane());
         }
-        Underway { lane, left_at: now, in_flight: self.in_flight }
+        Underway { purpose, left_at: now, in_flight: self.in_flight }
     }
 
     /// Its answer has come, or is given up. `after`: how long the gateway wants to be left alone. `dice` is uniform in
@@ -219,18 +230,20 @@ impl Gate {
     pub fn came_back(&mut self, call: Underway, back: Back) {
         let Back { word, after, heard_at, now, dice } = back;
         self.in_flight = self.in_flight.saturating_sub(1);
-        if call.lane == Lane::Repeat {
+        let question = call.purpose.question();
+        let max = self.bounds.failures_max;
+        if call.purpose.is_repeat() {
             self.repeats_in_flight = self.repeats_in_flight.saturating_sub(1);
             if word == Word::Told {
                 self.budget.repeat_answered();
             }
         }
         match word {
-            Word::Told | Word::Spoke => self.breaker.answered(now),
+            Word::Told | Word::Spoke => self.breaker.answered(question, now, max),
             Word::Refused | Word::InTrouble | Word::Silent => {
-                let failed =
-                    Failed { left_at: call.left_at, now, after: after.unwrap_or_default() };
-                if self.breaker.failed(failed, self.bounds.failures_max, dice) {
+                let after = after.unwrap_or_default();
+                let failed = Failed { question, left_at: call.left_at, now, after };
+                if self.breaker.failed(failed, max, dice) {
                     self.concurrency.start_over();
                 }
             }

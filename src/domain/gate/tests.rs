@@ -19,13 +19,13 @@ fn back(gate: &mut Gate, call: Underway, word: Word, now: Boot) {
 }
 
 /// Whose turn it is, while both kinds wait and room is for one at a time.
-fn turns(gate: &mut Gate, count: usize, now: Boot, word: Word) -> Vec<Lane> {
+fn turns(gate: &mut Gate, count: usize, now: Boot, word: Word) -> Vec<Purpose> {
     let one = |_| {
         let repeat = gate.room_for_repeats(Firsts::Ready, now) > 0;
-        let lane = if repeat { Lane::Repeat } else { Lane::First };
-        let call = gate.leave(lane, now);
+        let purpose = if repeat { Purpose::Again } else { Purpose::First };
+        let call = gate.leave(purpose, now);
         back(gate, call, word, now);
-        lane
+        purpose
     };
     (0..count).map(one).collect()
 }
@@ -33,7 +33,7 @@ fn turns(gate: &mut Gate, count: usize, now: Boot, word: Word) -> Vec<Lane> {
 fn opened(bounds: Bounds, now: Boot) -> Gate {
     let mut gate = gate(bounds);
     for _ in 0..bounds.failures_max {
-        let call = gate.leave(Lane::First, now);
+        let call = gate.leave(Purpose::First, now);
         back(&mut gate, call, Word::Silent, now);
     }
     assert!(gate.is_open());
@@ -42,17 +42,17 @@ fn opened(bounds: Bounds, now: Boot) -> Gate {
 
 #[test]
 fn while_both_wait_every_fourth_is_a_repeat() {
-    use Lane::{First, Repeat};
+    use Purpose::{Again, First};
     let mut gate = gate(BOUNDS);
     let lanes = turns(&mut gate, 9, Boot(0), Word::Told);
-    assert_eq!(lanes, [Repeat, First, First, First, Repeat, First, First, First, Repeat]);
+    assert_eq!(lanes, [Again, First, First, First, Again, First, First, First, Again]);
 }
 
 #[test]
 fn repeats_have_a_quarter_of_the_calls_under_way_while_first_attempts_wait() {
     let mut gate = gate(BOUNDS);
     for _ in 0..12 {
-        gate.leave(Lane::First, Boot(0));
+        gate.leave(Purpose::First, Boot(0));
     }
     assert_eq!(gate.room_for_repeats(Firsts::Ready, Boot(0)), 4);
     assert_eq!(gate.room_for_repeats(Firsts::None, Boot(0)), 4);
@@ -60,7 +60,7 @@ fn repeats_have_a_quarter_of_the_calls_under_way_while_first_attempts_wait() {
         let mut gate = super::tests::gate(BOUNDS);
         assert_eq!(gate.room_for_repeats(Firsts::None, Boot(0)), 16);
         for _ in 0..4 {
-            gate.leave(Lane::Repeat, Boot(0));
+            gate.leave(Purpose::Again, Boot(0));
         }
         assert_eq!(gate.room_for_repeats(firsts, Boot(0)), 0);
         assert_eq!(gate.room(Boot(0)), 12);
@@ -69,7 +69,7 @@ fn repeats_have_a_quarter_of_the_calls_under_way_while_first_attempts_wait() {
 
 #[test]
 fn an_open_breaker_lets_nothing_through_then_one_of_each_kind_by_turns() {
-    use Lane::{First, Repeat};
+    use Purpose::{Again, First};
     let now = Boot(1_000);
     let mut gate = opened(BOUNDS, now);
     assert_eq!((gate.room(now), gate.room_for_repeats(Firsts::None, now)), (0, 0));
@@ -81,7 +81,7 @@ fn an_open_breaker_lets_nothing_through_then_one_of_each_kind_by_turns() {
         lanes.extend(turns(&mut gate, 1, at, Word::Silent));
         assert_eq!(gate.room(at), 0, "a failed try closes it for a while");
     }
-    assert_eq!(lanes, [Repeat, First, Repeat, First]);
+    assert_eq!(lanes, [Again, First, Again, First]);
     assert!(at.since(now) >= Duration::from_secs(4), "at most one try a second");
 }
 
@@ -89,13 +89,13 @@ fn an_open_breaker_lets_nothing_through_then_one_of_each_kind_by_turns() {
 fn the_first_answer_closes_the_breaker_and_calls_grow_from_one() {
     let mut gate = opened(BOUNDS, Boot(0));
     let at = gate.wake_at().unwrap();
-    let call = gate.leave(Lane::First, at);
+    let call = gate.leave(Purpose::First, at);
     assert_eq!(gate.room(at), 0, "one at a time");
     back(&mut gate, call, Word::Spoke, at);
     assert!(!gate.is_open());
     let mut rounds = Vec::new();
     for _ in 0..5 {
-        let calls: Vec<_> = (0..gate.room(at)).map(|_| gate.leave(Lane::First, at)).collect();
+        let calls: Vec<_> = (0..gate.room(at)).map(|_| gate.leave(Purpose::First, at)).collect();
         rounds.push(calls.len());
         calls.into_iter().for_each(|call| back(&mut gate, call, Word::Told, at));
     }
@@ -113,7 +113,7 @@ fn what_a_gateway_says_of_itself_opens_the_breaker() {
     ] {
         let mut gate = gate(BOUNDS);
         for _ in 0..BOUNDS.failures_max {
-            let call = gate.leave(Lane::First, Boot(0));
+            let call = gate.leave(Purpose::First, Boot(0));
             back(&mut gate, call, word, Boot(0));
         }
         assert_eq!(gate.is_open(), opens, "{word:?}");
@@ -127,11 +127,11 @@ fn fruitless_repeats_run_out_and_first_attempts_pay_for_more() {
     let mut repeats = 0;
     for n in 0..=2_000 {
         while gate.room_for_repeats(Firsts::None, Boot(n)) > 0 {
-            let call = gate.leave(Lane::Repeat, Boot(n));
+            let call = gate.leave(Purpose::Again, Boot(n));
             back(&mut gate, call, Word::Silent, Boot(n));
             repeats += 1;
         }
-        let call = gate.leave(Lane::First, Boot(n));
+        let call = gate.leave(Purpose::First, Boot(n));
         back(&mut gate, call, Word::Told, Boot(n));
     }
     assert_eq!(repeats, 200 + BOUNDS.in_flight_max);
