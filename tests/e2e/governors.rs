@@ -1,5 +1,5 @@
-//! How much the gateway is asked, as the gateway sees it: its rate, its pace, how often while it is away, and how often
-//! for what it does not answer.
+//! How much the gateway is asked, as the gateway sees it: its rate, its pace, how often while it is away, how often for
+//! what it does not answer, and how soon again where it has said when.
 
 use std::time::Duration;
 
@@ -149,6 +149,37 @@ fn repeats_that_bring_nothing_keep_within_their_budget() {
 
     world.restart_gateway("");
     world.wait_done();
+    assert_eq!(processor.terminate(), Some(0));
+    world.balance();
+}
+
+/// It says when to come again, once because it is asked too much and once because it is in trouble. So long these two
+/// transactions wait, which would else be asked for again within two seconds; others don't.
+#[test]
+fn a_transaction_waits_for_as_long_as_the_gateway_says() {
+    const FAULTS: &str = "\
+        [[fault]]\nkind = 'throttle'\nretry_after = '4s'\nmatch = ['tx-429']\n\
+        [[fault]]\nkind = 'error-before'\nstatus = 503\nretry_after = '4s'\nmatch = ['tx-503']\n";
+    const AFTER_US: i64 = 4_000_000;
+    /// More than it should take, for a machine that stands still for a while.
+    const LATE_US: i64 = 10_000_000;
+    let world = World::new(Plan { faults: FAULTS, ..Plan::default() }.quick());
+    let processor = world.start_warm("one");
+    let told = ["tx-429", "tx-503"];
+    world.publish(0, &told);
+    wait("both to be put off", || world.attempts_of("tx-") == 2);
+    world.publish(0, &["other"]);
+    world.wait_done();
+
+    let at = |id: &str| world.attempts(id).iter().map(|attempt| attempt.at_us).collect::<Vec<_>>();
+    let other = at("other");
+    for id in told {
+        let [first, second] = at(id)[..] else { panic!("{id}: {:?}", at(id)) };
+        let waited = second - first;
+        assert!((AFTER_US..AFTER_US + LATE_US).contains(&waited), "{id}: {waited} us");
+        assert!(other.len() == 1 && other[0] < second, "{id} held another one up: {other:?}");
+        assert_eq!((world.fates(id), world.charged(id)), (vec!["archived".to_owned()], 1), "{id}");
+    }
     assert_eq!(processor.terminate(), Some(0));
     world.balance();
 }

@@ -223,7 +223,9 @@ fn spoil(reply: &Reply, truth: Response, entry: Option<&Entry>) -> Told {
         (Reply::Silence, _) => return Told::Silence,
         (Reply::Cut, _) => return Told::Cut,
         (Reply::CutMidway, _) => return Told::CutMidway(truth),
-        (Reply::Error(status), _) => replies::error(*status, "internal"),
+        (Reply::Error { status, retry_after }, _) => {
+            Response { retry_after: *retry_after, ..replies::error(*status, "internal") }
+        }
         (Reply::Throttle(retry_after), _) => replies::throttled(*retry_after),
         (Reply::Html, _) => replies::html(),
         (Reply::Garbage, _) => replies::garbage(),

@@ -53,7 +53,10 @@ pub enum Reply {
     Silence,
     Cut,
     CutMidway,
-    Error(u16),
+    Error {
+        status: u16,
+        retry_after: Option<Duration>,
+    },
     Throttle(Duration),
     Html,
     Garbage,
@@ -140,7 +143,7 @@ struct Fault {
     matches: Vec<String>,
     delay: Duration,
     status: u16,
-    retry_after: Duration,
+    retry_after: Option<Duration>,
     code: Arc<str>,
 }
 
@@ -238,9 +241,12 @@ impl Fault {
             Kind::TimeoutAfter => (Effect::Take, Reply::Silence),
             Kind::LateCharge => (Effect::DecideLate(self.delay), Reply::Silence),
             Kind::LateArrival => (Effect::ArriveLate(self.delay), Reply::Silence),
-            Kind::ErrorBefore => (Effect::Nothing, Reply::Error(self.status)),
-            Kind::ErrorAfter => (Effect::Take, Reply::Error(self.status)),
-            Kind::Throttle => (Effect::Nothing, Reply::Throttle(self.retry_after)),
+            Kind::ErrorBefore => (Effect::Nothing, self.error()),
+            Kind::ErrorAfter => (Effect::Take, self.error()),
+            Kind::Throttle => {
+                let retry_after = self.retry_after.unwrap_or(DEFAULT_DELAY);
+                (Effect::Nothing, Reply::Throttle(retry_after))
+            }
             Kind::CutBefore => (Effect::Nothing, Reply::Cut),
             Kind::CutAfter => (Effect::Take, Reply::Cut),
             Kind::CutMidway => (Effect::Take, Reply::CutMidway),
@@ -252,11 +258,20 @@ impl Fault {
         };
         (plan.effect, plan.reply) = (effect, reply);
     }
+
+    fn error(&self) -> Reply {
+        Reply::Error { status: self.status, retry_after: self.retry_after }
+    }
 }
 
 fn check(number: usize, text: FaultText) -> Result<Fault, FaultsError> {
     use Kind::{CutBefore, ErrorBefore, Html, Slow, Throttle, TimeoutBefore};
     let bad = |key, why: &str| FaultsError::Fault { number, key, why: why.to_owned() };
+    let period = |key, text: Option<String>| match text.map(|text| text.parse::<Period>()) {
+        Some(Err(error)) => Err(bad(key, &error.to_string())),
+        Some(Ok(period)) => Ok(Some(period.0)),
+        None => Ok(None),
+    };
     let rate = text.rate.unwrap_or(1.0);
     if !(0.0..=1.0).contains(&rate) {
         return Err(bad("rate", "it must be from 0 to 1"));
@@ -286,9 +301,9 @@ fn check(number: usize, text: FaultText) -> Result<Fault, FaultsError> {
         rate,
         attempts,
         matches: text.matches,
-        delay: period(text.delay.as_deref()).map_err(|why| bad("delay", &why))?,
+        delay: period("delay", text.delay)?.unwrap_or(DEFAULT_DELAY),
         status,
-        retry_after: period(text.retry_after.as_deref()).map_err(|why| bad("retry_after", &why))?,
+        retry_after: period("retry_after", text.retry_after)?,
         code: code.into(),
     })
 }
@@ -299,11 +314,6 @@ fn default_code(kind: Kind) -> &'static str {
         Kind::DeclineUnkept | Kind::DeclineAhead => "limit_exceeded",
         _ => "insufficient_funds",
     }
-}
-
-fn period(text: Option<&str>) -> Result<Duration, String> {
-    let Some(text) = text else { return Ok(DEFAULT_DELAY) };
-    text.parse::<Period>().map(|period| period.0).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
@@ -340,6 +350,22 @@ mod tests {
     }
 
     #[test]
+    fn a_throttle_says_when_to_come_again_and_an_error_where_the_script_does() {
+        let reply = |fault: &str| {
+            let faults = Faults::parse(&format!("[[fault]]\n{fault}")).unwrap();
+            faults.plan(On::Charge, "a", 1).reply
+        };
+        assert_eq!(reply("kind='throttle'"), Reply::Throttle(DEFAULT_DELAY));
+        for kind in ["error-before", "error-after"] {
+            let (after, none) = (Some(Duration::from_secs(4)), None);
+            for (key, retry_after) in [("retry_after='4s'", after), ("", none)] {
+                let fault = format!("kind='{kind}'\nstatus=503\n{key}");
+                assert_eq!(reply(&fault), Reply::Error { status: 503, retry_after }, "{fault}");
+            }
+        }
+    }
+
+    #[test]
     fn declines_go_together_with_other_faults() {
         let script =
             "[[fault]]\nkind='decline'\n[[fault]]\nkind='timeout-before'\n[[fault]]\nkind='slow'";
@@ -363,6 +389,7 @@ mod tests {
             ("kind='slow'\nattempts=[0]", "attempts"),
             ("kind='slow'\nattempts='some'", "attempts"),
             ("kind='error-after'\nstatus=99", "status"),
+            ("kind='error-before'\nretry_after='2'", "retry_after"),
             ("kind='decline'\ncode='a\"b'", "code"),
             ("kind='timeout-after'\non='lookup'", "on"),
         ] {

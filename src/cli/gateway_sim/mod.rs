@@ -74,7 +74,7 @@ A script of faults. The first fault that fits a request is used; decline and slo
   # on = "lookup"               # lookups instead of charges: for kinds marked *; attempts counts lookups then
   delay = "2s"                  # for slow and late kinds; default 1s
   status = 503                  # for error kinds; default 500
-  retry_after = "2s"            # for throttle; default 1s
+  retry_after = "2s"            # for throttle, default 1s; for error kinds, default none
   code = "insufficient_funds"   # for declines; default as named below
 
 Kinds:
