@@ -248,6 +248,20 @@ fn secrets_are_never_printed() {
 }
 
 #[test]
+fn what_postgres_would_leave_out_of_its_address_is_refused() {
+    for (parts, problem) in [
+        ("sslmod=verify-full", "not known"),
+        ("sslmode=require&sslpassword=hunter2", "not known"),
+        ("sslrootcert=/nowhere/ca.pem", "sslrootcert names /nowhere/ca.pem: No such file"),
+    ] {
+        let more = format!("[store]\nurl = \"postgres://u:hunter2@h/db?{parts}\"");
+        let errors = load(&format!("{MINIMAL}{more}"), &[], &[]).unwrap_err().to_string();
+        assert!(errors.contains("store.url") && errors.contains(problem), "{errors}");
+        assert!(!errors.contains("hunter2"), "{errors}");
+    }
+}
+
+#[test]
 fn a_secret_may_stand_in_a_file() {
     let url = file("redis://u:pw@h:1/0\n");
     let more = format!("[redis]\nurl_file = {:?}", url.path());

@@ -4,11 +4,12 @@
 use crate::error::{Doing, Error, Result};
 use crate::ports::free_port;
 use crate::process::{Launch, Process, on_path, seen_from_outside};
+use crate::redis::Tls;
 use crate::temp::TempDir;
 use crate::wait::{lock, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -19,6 +20,8 @@ const STOP_LIMIT: Duration = Duration::from_secs(60);
 const SQL_LIMIT: Duration = Duration::from_secs(60);
 /// Where Debian's packages put the programs, one folder a version.
 const DEBIAN: &str = "/usr/lib/postgresql";
+/// Who may come in where TLS is demanded; without a line for it, who comes in the clear is refused.
+const TLS_ALONE: &str = "hostssl all all 127.0.0.1/32 trust\n";
 
 /// A cluster. Dropping it kills it and removes its data.
 #[derive(Debug)]
@@ -56,6 +59,60 @@ impl Postgres {
     /// # Errors
     /// As for [`Postgres::start`].
     pub fn start_on(disk: Option<&str>, settings: &[(&str, &str)]) -> Result<Self> {
+        let postgres = Self::make(disk)?;
+        postgres.configure(settings)?;
+        postgres.run()?;
+        Ok(postgres)
+    }
+
+    /// One that lets in only who comes by TLS, and shows this certificate.
+    ///
+    /// # Errors
+    /// As for [`Postgres::start`].
+    pub fn start_with_tls(tls: &Tls) -> Result<Self> {
+        let postgres = Self::make(None)?;
+        let [key, cert] = postgres.shown().map(|file| file.display().to_string());
+        let settings = [("ssl", "on"), ("ssl_key_file", &key), ("ssl_cert_file", &cert)];
+        postgres.configure(&settings)?;
+        let rules = postgres.data().join("pg_hba.conf");
+        fs::write(&rules, TLS_ALONE).doing(|| format!("write {}", rules.display()))?;
+        postgres.show(tls)?;
+        postgres.run()?;
+        Ok(postgres)
+    }
+
+    /// Shows another certificate; returns once whoever comes finds it.
+    ///
+    /// # Errors
+    /// When it can't be written or the server does not answer.
+    pub fn show_from_now_on(&self, tls: &Tls) -> Result<()> {
+        self.show(tls)?;
+        // Each session has it from the server, which begins no other one in the middle of a reload.
+        let loaded = || self.psql("SELECT pg_conf_load_time()");
+        let before = loaded()?;
+        self.psql("SELECT pg_reload_conf()")?;
+        wait_until("the reload", SQL_LIMIT, || loaded().is_ok_and(|time| time != before))
+    }
+
+    /// Copies, since PostgreSQL reads a key only where it is its own and nobody else's.
+    fn show(&self, tls: &Tls) -> Result<()> {
+        for (from, to) in [&tls.key, &tls.cert].into_iter().zip(self.shown()) {
+            let copied = fs::copy(from, &to).and_then(|_| {
+                fs::set_permissions(&to, fs::Permissions::from_mode(0o600))?;
+                self.user.map_or(Ok(()), |(user, group)| chown(&to, Some(user), Some(group)))
+            });
+            copied.doing(|| format!("give {} to postgres", to.display()))?;
+        }
+        Ok(())
+    }
+
+    /// The files of the key and of the certificate.
+    fn shown(&self) -> [PathBuf; 2] {
+        ["key.pem", "cert.pem"].map(|name| self.folder.join(name))
+    }
+
+    /// Its folder and its data, not configured yet.
+    fn make(disk: Option<&str>) -> Result<Self> {
         let postgres = Self {
             folder: TempDir::new("postgres")?,
             programs: programs()?,
@@ -82,8 +139,6 @@ impl Postgres {
             .args(["--locale=C", "-D"])
             .arg(&data)
             .run(READY_LIMIT)?;
-        postgres.configure(settings)?;
-        postgres.run()?;
         Ok(postgres)
     }
 
