@@ -1,6 +1,7 @@
 //! What a scenario is made of: which faults strike, on what, and what the oracle may then accept.
 
 mod points;
+mod profile;
 mod table;
 mod together;
 

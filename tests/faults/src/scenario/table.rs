@@ -1,7 +1,7 @@
 //! The table of scenarios: a name that says what is done, a sentence, and which faults strike. Faults of one lane
 //! strike one after another, lanes side by side.
 
-use super::{Doubts, Group, Scenario, Setup, USUAL, points, together};
+use super::{Doubts, Group, Scenario, Setup, USUAL, points, profile, together};
 use crate::strike::{
     brokers, clocks, crossings, damaged, disks, endings, gateway, gone, kafka, links, processors,
     redis, refusals, store,
@@ -11,7 +11,7 @@ use tollbridge_rig::Store;
 
 /// Whatever the simulator can do wrong that a gateway may do without breaking its own word. On attempts after the
 /// first it behaves.
-const EVERY_KIND: &str = include_str!("every_kind.toml");
+const EVERY_KIND: &str = concat!(include_str!("every_kind.toml"), include_str!("with_lookup.toml"));
 
 /// Each id is published once, so that ids can be told apart where places can't.
 const VANISHING: Setup = Setup {
@@ -196,6 +196,18 @@ pub const SCENARIOS: &[Scenario] = &[
         &[&[gateway::KILL, processors::KILL]],
     )
     .on(Setup { landings: 5, gateway: EVERY_KIND, ..USUAL }),
+    Scenario::new(
+        "gateway-without-lookup",
+        "the same from a gateway that can't be asked what became of a transaction",
+        Store::Sqlite,
+        &[&[gateway::KILL, processors::KILL]],
+    )
+    .on(Setup {
+        landings: 5,
+        gateway: include_str!("every_kind.toml"),
+        settings: profile::WITHOUT_LOOKUP,
+        ..USUAL
+    }),
     Scenario::new(
         "gateway-down",
         "the gateway is away, once for most of a minute: how much is asked of it meanwhile, how soon work goes on",
