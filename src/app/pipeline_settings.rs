@@ -76,6 +76,7 @@ pub(super) fn of(
         // The pool of the store has one connection for it beside those of the workers.
         asks_max: 1,
         flush_interval: config.flush.interval,
+        flush_of_group: config.flush.of_group,
         flush_rows_max: config.flush.max_rows,
         flush_workers: config.flush.workers,
         sweep_interval: config.sweep.interval,

@@ -10,6 +10,8 @@ use super::units::Periods;
 pub struct Flush {
     /// The archive queue is counted this often.
     pub interval: Duration,
+    /// The interval is that of the whole group, not of each process.
+    pub of_group: bool,
     /// Rows a batch.
     pub max_rows: usize,
     /// Batches at the same time.
@@ -38,6 +40,7 @@ impl Flush {
     pub(super) fn read(r: &mut Reader<'_>) -> Self {
         Self {
             interval: r.period("flush.interval", "50ms", ["1ms", "1m"]),
+            of_group: r.choice("flush.interval_of", false, &[("process", false), ("group", true)]),
             max_rows: r.within("flush.max_rows", 1_000, 1..=10_000),
             workers: r.within("flush.workers", 2, 1..=64),
         }

@@ -12,6 +12,15 @@ pub struct FlushLimits {
     pub workers: usize,
 }
 
+/// The period of who owns so many of all partitions, where the group together is to have one batch a period: what
+/// arrives at the store is then as often with many processes as with one.
+#[must_use]
+pub fn share_of_period(interval: Duration, owned: usize, all: usize) -> Duration {
+    let whole = u32::try_from(all.max(1)).unwrap_or(u32::MAX);
+    let part = u32::try_from(owned.clamp(1, all.max(1))).unwrap_or(u32::MAX);
+    interval.saturating_mul(whole) / part
+}
+
 /// How many batches to take now. Every period everything that waits goes, as many batches as that takes; a full
 /// batch goes before the period ends; an empty queue is left alone. Workers that are busy bound it.
 #[must_use]
@@ -48,6 +57,18 @@ mod tests {
     fn a_full_batch_goes_before_the_period_ends_and_the_rest_with_it() {
         assert_eq!([due(9, 50, 0), due(10, 50, 0), due(25, 50, 0)], [0, 1, 2]);
         assert_eq!([due(9, 100, 0), due(10, 100, 0), due(25, 100, 0)], [1, 1, 3]);
+    }
+
+    #[test]
+    fn however_many_processes_share_the_partitions_the_group_has_one_batch_a_period() {
+        let second = Duration::from_secs(1);
+        for processes in [vec![6], vec![3, 3], vec![2, 2, 2], vec![1, 5], vec![1; 6]] {
+            let each = processes.iter().map(|owned| share_of_period(second, *owned, 6));
+            let a_second: f64 = each.map(|period| 1.0 / period.as_secs_f64()).sum();
+            assert!((a_second - 1.0).abs() < 1e-6, "{processes:?}: {a_second}");
+        }
+        assert_eq!(share_of_period(second, 0, 0), second);
+        assert_eq!(share_of_period(second, 0, 4), second * 4, "who owns nothing has nothing");
     }
 
     #[test]

@@ -198,7 +198,7 @@ impl Engine {
             ask,
             self.gate.wake_at(),
             self.rebalances.wake_at(),
-            self.flusher.wake_at(&self.set),
+            self.flusher.wake_at(self.flush_interval()),
             self.publisher.wake_at(self),
             Some(self.swept_at + self.set.sweep_interval),
             self.watches.wake_at(),

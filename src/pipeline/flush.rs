@@ -3,12 +3,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::engine::{Engine, Pending};
 use super::entry::{Finish, Step};
 use super::message::{Call, Level, Slot};
-use super::settings::Settings;
-use crate::domain::batch::{FlushLimits, batches_due};
+use crate::domain::batch::{FlushLimits, batches_due, share_of_period};
 use crate::domain::hex::hex;
 use crate::domain::id::Place;
 use crate::domain::outcome::{Fate, Outcome, ROW_REFUSED};
@@ -42,9 +42,9 @@ impl Flusher {
         self.waiting.is_empty() && self.batches.is_empty()
     }
 
-    pub(super) fn wake_at(&self, set: &Settings) -> Option<Boot> {
+    pub(super) fn wake_at(&self, interval: Duration) -> Option<Boot> {
         let retry = self.batches.values().filter_map(|flight| flight.retry_at).min();
-        let period = (!self.waiting.is_empty()).then(|| self.last + set.flush_interval);
+        let period = (!self.waiting.is_empty()).then(|| self.last + interval);
         [retry, period].into_iter().flatten().min()
     }
 }
@@ -62,7 +62,7 @@ impl Engine {
     pub(super) fn pump_flush(&mut self) {
         self.retry_batches();
         let limits = FlushLimits {
-            interval: self.set.flush_interval,
+            interval: self.flush_interval(),
             rows_max: self.set.flush_rows_max,
             workers: self.set.flush_workers,
         };
@@ -74,6 +74,15 @@ impl Engine {
         if now.since(self.flusher.last) >= limits.interval {
             self.flusher.last = now;
         }
+    }
+
+    /// Nobody waits longer than for its own interval when it stops.
+    pub(super) fn flush_interval(&self) -> Duration {
+        let interval = self.set.flush_interval;
+        if !self.set.flush_of_group || self.is_stopping() {
+            return interval;
+        }
+        share_of_period(interval, self.running().count(), self.set.partitions.len())
     }
 
     fn flush_batch(&mut self) {

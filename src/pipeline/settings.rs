@@ -67,6 +67,8 @@ pub struct Settings {
     pub ask_batch_max: usize,
     pub asks_max: usize,
     pub flush_interval: Duration,
+    /// The interval is that of the whole group: a process keeps to its share by its partitions.
+    pub flush_of_group: bool,
     pub flush_rows_max: usize,
     pub flush_workers: usize,
     pub sweep_interval: Duration,

@@ -111,6 +111,38 @@ fn claim_4_at_most_a_preset_number_is_taken_at_a_time_by_several_workers() {
     world.balance();
 }
 
+/// Where the interval is the group's, processes that come make no more batches of the same load.
+#[test]
+fn the_store_gets_as_many_batches_from_three_processes_as_from_one() {
+    /// All that is published in six seconds, twelve intervals.
+    const EACH: usize = 120;
+    let plan = Plan { partitions: 6, ..stored_in_postgres() };
+    let world = World::new(
+        plan.set("flush.interval", "\"500ms\"")
+            .set("flush.interval_of", "\"group\"")
+            .set("gateway.rate_limit", "120"),
+    );
+    let batches_of = |name: &str| -> usize {
+        for partition in 0..6 {
+            world.publish(partition, &ids(&format!("{name}-{partition}"), EACH));
+        }
+        world.wait_done();
+        let sql = "SELECT count(DISTINCT xmin::text) FROM transactions WHERE transaction_id LIKE";
+        world.sql(&format!("{sql} '{name}-%'")).parse().unwrap()
+    };
+    let mut processors = vec![world.start_warm("one")];
+    let alone = batches_of("alone");
+    assert!((8..=20).contains(&alone), "{alone}");
+    processors.extend(["two", "three"].map(|name| world.start(name)));
+    wait("a third for each", || processors.iter().all(|p| p.owned().len() == 2));
+    let together = batches_of("together");
+    assert!(together <= alone + alone / 2, "{alone} batches of one, {together} of three");
+    for processor in processors {
+        assert_eq!(processor.terminate(), Some(0));
+    }
+    world.balance();
+}
+
 /// What the store does not take stays in the archive queue, is tried again, and leaves once it is stored.
 #[test]
 fn claim_5_what_could_not_be_stored_waits_and_is_deleted_only_once_stored() {

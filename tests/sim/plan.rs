@@ -99,6 +99,8 @@ impl Plan {
         draw_lookup(&mut fastrand::Rng::with_seed(seed ^ 0x2f64_e10b_5c9d_7a31), &mut shape);
         let mut pace = fastrand::Rng::with_seed(seed ^ 0x64d5_0c7e_91b2_f38a);
         draw_pace(&mut pace, &mut shape.settings);
+        shape.settings.flush_of_group =
+            fastrand::Rng::with_seed(seed ^ 0x3e07_b8d1_46ac_95f3).bool();
         let mut faults = faults::draw(&mut dice, &shape);
         if !faults.is_empty() {
             let mut dice = fastrand::Rng::with_seed(seed ^ 0x5c1d_9a27_0b3f_64e1);
@@ -260,6 +262,7 @@ fn settings(dice: &mut fastrand::Rng, key_life: KeyLife, session: Micros) -> Set
         ask_batch_max: dice.usize(1..=8),
         asks_max: dice.usize(1..=3),
         flush_interval: span(dice.u64(20..=1_000) * MS),
+        flush_of_group: false,
         flush_rows_max: rows,
         flush_workers: dice.usize(1..=3),
         sweep_interval: Duration::ZERO,
