@@ -135,14 +135,27 @@ pub fn watch(lasting: Duration, mut look: impl FnMut(Duration) -> Result<()>) ->
 
 /// What must hold; all that does not is told together in the end.
 #[derive(Debug, Default)]
-pub struct Verdicts(Vec<String>);
+pub struct Verdicts {
+    /// Stands before each, where several courses are told side by side.
+    of: String,
+    misses: Vec<String>,
+}
 
 impl Verdicts {
+    pub fn of(&mut self, of: String) {
+        self.of = of;
+    }
+
     pub fn hold(&mut self, what: &str, figure: &str, holds: bool) {
-        println!("  {} {what}: {figure}", if holds { "ok  " } else { "MISS" });
+        let told = format!("{}{what}: {figure}", self.of);
+        println!("  {} {told}", if holds { "ok  " } else { "MISS" });
         if !holds {
-            self.0.push(format!("{what}: {figure}"));
+            self.misses.push(told);
         }
+    }
+
+    pub fn add(&mut self, other: Self) {
+        self.misses.extend(other.misses);
     }
 
     /// Memory that grew by no more than a fifth and some MiB while nothing could be finished.
@@ -152,9 +165,9 @@ impl Verdicts {
     }
 
     pub fn told(self) -> Result<()> {
-        match self.0.is_empty() {
+        match self.misses.is_empty() {
             true => Ok(()),
-            false => Err(Error::new(format!("misses: {}", self.0.join("; ")))),
+            false => Err(Error::new(format!("misses: {}", self.misses.join("; ")))),
         }
     }
 }

@@ -293,8 +293,11 @@ impl Postgres {
     /// Starts it again on the same port and data; where it runs, it is killed first.
     ///
     /// # Errors
-    /// When it does not answer.
+    /// When it does not answer, or had a disk of its own, which went with it.
     pub fn restart(&self) -> Result<()> {
+        if self.disk.is_some() {
+            return Err(Error::new("what PostgreSQL had on its small disk went with it"));
+        }
         self.kill();
         self.run()
     }
