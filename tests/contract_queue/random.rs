@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use tollbridge::domain::id::{Epoch, Offset, Partition, TransactionId};
 use tollbridge::ports::queue::{Entry, EntryKey, Queue, QueueError};
-use tollbridge_rig::{Cluster, RedisOptions};
+use tollbridge_rig::Cluster;
 
 use crate::values::scan_all;
 use crate::world::{Memory, Real, Together, World, runtime};
@@ -163,7 +163,7 @@ fn both_queues_answer_alike() {
 
 #[test]
 fn valkey_answers_alike() {
-    alike(&Real::with(RedisOptions::valkey().unwrap()), 300);
+    alike(&Real::valkey_alone(), 300);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::path::Path;
 use tollbridge::adapters::redis::{Misfit, RedisQueue, Settings};
 use tollbridge::domain::id::Partition;
 use tollbridge::ports::queue::{Queue, QueueError};
-use tollbridge_rig::{Cluster, Redis, RedisOptions, Sentinels};
+use tollbridge_rig::{Cluster, Redis, Sentinels};
 
 use crate::values::{E, P, class, entry, keys};
 use crate::world::{Masters, Real, run, settings};
@@ -75,7 +75,7 @@ fn on_redis() {
 
 #[test]
 fn on_valkey() {
-    enough_and_none_too_many(&Real::with(RedisOptions::valkey().unwrap()));
+    enough_and_none_too_many(&Real::valkey_alone());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use tollbridge::domain::id::{Epoch, Partition};
 use tollbridge::domain::time::Wall;
 use tollbridge::ports::queue::{Admission, Depth, Moved, Queue};
-use tollbridge_rig::{Cluster, RedisOptions};
+use tollbridge_rig::Cluster;
 
 use crate::values::{
     E, P, class, elsewhere, entry, epoch_of, in_archive, in_temp, key, keys, many, scan_all,
@@ -58,7 +58,7 @@ fn memory_full_in_redis() {
 
 #[test]
 fn memory_full_in_valkey() {
-    run(only_admission_meets_a_full_queue(&Real::with(RedisOptions::valkey().unwrap())));
+    run(only_admission_meets_a_full_queue(&Real::valkey_alone()));
 }
 
 #[test]

@@ -15,6 +15,8 @@ use tollbridge_rig::{
     shared_valkey,
 };
 
+use crate::make::Make;
+
 /// How long anything may take on a busy machine before it counts as never.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -65,10 +67,12 @@ enum Server {
 
 impl Real {
     pub fn shared() -> Self {
+        Make::Redis.check(shared_redis());
         Self::on(shared_redis().fresh_url(), Server::Shared(shared_redis()))
     }
 
     pub fn valkey() -> Self {
+        Make::Valkey.check(shared_valkey());
         Self::on(shared_valkey().fresh_url(), Server::Shared(shared_valkey()))
     }
 
@@ -76,8 +80,18 @@ impl Real {
         Self::with(RedisOptions { appendonly: false, ..RedisOptions::default() })
     }
 
+    pub fn valkey_alone() -> Self {
+        Self::own(RedisOptions::valkey().unwrap(), Make::Valkey)
+    }
+
+    /// A Redis of its own.
     pub fn with(options: RedisOptions) -> Self {
+        Self::own(options, Make::Redis)
+    }
+
+    fn own(options: RedisOptions, make: Make) -> Self {
         let redis = Redis::start_with(options).unwrap();
+        make.check(&redis);
         Self::on(redis.url(), Server::Own(Box::new(redis)))
     }
 
@@ -170,6 +184,7 @@ pub struct Together<M, S> {
 
 impl<M: Masters, S: Borrow<M>> Together<M, S> {
     pub fn on(servers: S) -> Self {
+        servers.borrow().masters().into_iter().for_each(|master| Make::Redis.check(master));
         let prefix = fresh_prefix();
         let queue = RedisQueue::new(&servers.borrow().settings(&prefix)).unwrap();
         Self { servers, queue, prefix, of: PhantomData }

@@ -21,6 +21,8 @@ fn client(url: &str) -> Registry {
     Registry::new(&settings).unwrap()
 }
 
+const MORE: &str = r#",{"name":"b","type":["null","long"],"default":null}"#;
+
 fn record(name: &str, more: &str) -> String {
     format!(
         r#"{{"type":"record","name":"{name}","namespace":"acme","fields":[{{"name":"a","type":"long"}}{more}]}}"#
@@ -88,6 +90,25 @@ async fn a_schema_of_ours_is_found_once_it_is_registered() {
     assert_eq!(registry.id_of("another-value", &schema).await.unwrap(), None);
     let refused = registry.register("broken-value", "{").await;
     assert!(matches!(refused, Err(AskError::Refused(_))), "{refused:?}");
+}
+
+/// Topics of the same events share a schema: one id serves all of their subjects, whoever registered it where first.
+#[tokio::test]
+async fn the_same_schema_has_one_id_whatever_it_is_called() {
+    let registry = client(&shared_registry().url());
+    let schema = record("Shared", "");
+    let subjects = ["shared-value", "acme.Shared", "shared-acme.Shared"];
+    let mut ids = Vec::new();
+    for subject in subjects {
+        assert_eq!(registry.id_of(subject, &schema).await.unwrap(), None, "{subject}");
+        ids.push(registry.register(subject, &schema).await.unwrap());
+    }
+    assert_eq!(ids, [ids[0]; 3]);
+    for subject in subjects {
+        assert_eq!(registry.id_of(subject, &schema).await.unwrap(), Some(ids[0]), "{subject}");
+    }
+    let other = registry.register("acme.Shared", &record("Shared", MORE)).await.unwrap();
+    assert_ne!(other, ids[0]);
 }
 
 /// A registry that is killed or silent, a port where nobody is, and a server that is none.

@@ -1,6 +1,12 @@
 //! `dlq`: what stands on the topic of dead letters is listed, shown and replayed, and nothing that the promise says of
 //! a record ceases to hold because it was published again by it.
 
+use std::time::UNIX_EPOCH;
+
+use rdkafka::consumer::Consumer;
+use rdkafka::error::KafkaError;
+use rdkafka::message::Message;
+use rdkafka::{Offset, TopicPartitionList};
 use serde_json::Value;
 use tollbridge_rig::TempDir;
 
@@ -242,6 +248,52 @@ fn many_are_replayed_once_each_and_in_their_order() {
         assert!(again.len() > 500, "{}", again.len());
         assert!(first.iter().zip(again).all(|(first, again)| first.value == again.value));
     }
+    assert_eq!(processor.terminate(), Some(0));
+    world.reconciles();
+}
+
+/// When the records of the first partition were produced, in milliseconds since 1970, in their order.
+fn produced_at_ms(world: &World) -> Vec<i64> {
+    world.read(&[]);
+    let consumer = world.reader.get().unwrap();
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(&world.topic("transactions"), 0, Offset::Beginning).unwrap();
+    consumer.assign(&list).unwrap();
+    let mut all = Vec::new();
+    loop {
+        match consumer.poll(LIMIT).expect("the broker is silent") {
+            Ok(message) => all.push(message.timestamp().to_millis().unwrap()),
+            Err(KafkaError::PartitionEOF(_)) => break,
+            Err(_) => {}
+        }
+    }
+    consumer.unassign().unwrap();
+    all
+}
+
+/// Whoever pays for what is replayed is not flooded. A command that was held up catches up, so that single gaps may be
+/// short; no record is earlier than its turn, counted from the start.
+#[test]
+fn records_are_replayed_at_the_rate_that_was_asked_for() {
+    const ALL: usize = 15;
+    let world = World::new(Plan::default());
+    let processor = world.start("one");
+    let values: Vec<String> = (0..ALL).map(|n| format!("{{\"number\":{n}}}")).collect();
+    world.publish_values(0, &values);
+    world.wait_done();
+    let now_ms = || i64::try_from(UNIX_EPOCH.elapsed().unwrap().as_millis()).unwrap();
+    let began = now_ms();
+    // Each is confirmed before the next one leaves, which alone takes a tenth of a second: the rate must be lower.
+    world.replays(0, &["--all", "--rate", "5"], "replayed 15, refused 0");
+    let at = produced_at_ms(&world).split_off(ALL);
+    assert_eq!(at.len(), ALL);
+    // Two clocks are compared, of which one may be a hundredth slower.
+    let early = (0..).step_by(198).zip(&at).find(|(turn, at)| **at < began + turn);
+    assert_eq!(early, None, "began at {began}: {at:?}");
+    assert!(at[ALL - 1] - at[0] >= 2_200, "{at:?}");
+    let mut gaps: Vec<i64> = at.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    gaps.sort_unstable();
+    assert!(gaps[gaps.len() / 2] >= 190, "{gaps:?}");
     assert_eq!(processor.terminate(), Some(0));
     world.reconciles();
 }

@@ -6,13 +6,13 @@ use serde_json::Value;
 use tollbridge::domain::outcome::Fate;
 use tollbridge::wire::outcome::{self, OUTCOME_AVSC};
 use tollbridge::wire::transaction::TRANSACTION_AVSC;
-use tollbridge_rig::{Registry, shared_registry};
+use tollbridge_rig::{Registry, http, shared_registry};
 
 use crate::sight::{stays, wait};
 use crate::topics::{Written, transaction};
 use crate::world::{LIMIT, Plan, World};
 
-fn plan(registry: &Registry) -> Plan {
+pub fn plan(registry: &Registry) -> Plan {
     Plan::default()
         .set("schema_registry.url", &format!("{:?}", registry.url()))
         .set("schema_registry.auto_register", "true")
@@ -20,7 +20,7 @@ fn plan(registry: &Registry) -> Plan {
 }
 
 /// What encoders of others wrote: a schema, and one transaction written with it, always the same.
-fn vector(name: &str) -> (String, Vec<u8>) {
+pub fn vector(name: &str) -> (String, Vec<u8>) {
     let all: Value = serde_json::from_str(include_str!("../golden/transactions.json")).unwrap();
     let vector = all.as_array().unwrap().iter().find(|vector| vector["name"] == name).unwrap();
     let hex = vector["value"].as_str().unwrap();
@@ -28,12 +28,29 @@ fn vector(name: &str) -> (String, Vec<u8>) {
     (vector["schema"].to_string(), (0..hex.len()).step_by(2).map(byte).collect())
 }
 
-fn framed(id: u32, datum: &[u8]) -> Vec<u8> {
+pub fn framed(id: u32, datum: &[u8]) -> Vec<u8> {
     [&[0], &id.to_be_bytes()[..], datum].concat()
 }
 
-/// Whoever writes with another schema of the same transaction: fewer fields, more, others' types, another name. All
-/// but the first are duplicates with the same payload, so they were read as the same.
+/// What the registry says below its base address.
+pub fn asked(registry: &Registry, path: &str) -> Value {
+    let url = registry.url();
+    let (port, base) =
+        url.strip_prefix("http://127.0.0.1:").and_then(|rest| rest.split_once('/')).unwrap();
+    let (port, path) = (port.parse().unwrap(), format!("/{base}{path}"));
+    let mut said = None;
+    wait("the registry's answer", || {
+        said = http::get(port, &path).ok();
+        said.is_some()
+    });
+    let (status, body) = said.unwrap();
+    assert_eq!(status, 200, "{path}: {body}");
+    serde_json::from_str(&body).unwrap()
+}
+
+/// Whoever writes with another schema of the same transaction: more fields, others' types, another name. All but the
+/// first are duplicates with the same payload, so they were read as the same. What has fewer fields says less: it is
+/// read in `evolution`.
 #[test]
 fn each_record_is_read_with_the_schema_that_it_names() {
     let registry = shared_registry();
