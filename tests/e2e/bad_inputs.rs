@@ -1,7 +1,10 @@
-//! What producers get wrong: each record has its fate, unchanged on the dead letter topic, and the group goes on.
+//! What producers get wrong: each record has its fate, unchanged on the dead letter topic, and the group goes on. And
+//! what they take back.
 
-use crate::sight::Event;
-use crate::topics::{Written, transaction, transaction_of};
+use std::time::Duration;
+
+use crate::sight::{Event, stays};
+use crate::topics::{Written, ids, transaction, transaction_of};
 use crate::world::{Plan, World};
 
 /// Values that are no transaction, with the code of their rejection.
@@ -76,6 +79,33 @@ fn bad_inputs_are_rejected_byte_for_byte_and_the_group_goes_on() {
     twice.sort_unstable();
     assert_eq!(twice, ["archived", "duplicate"]);
     assert_eq!(world.charges().len(), 2);
+    assert_eq!(processor.terminate(), Some(0));
+    world.balance();
+}
+
+/// A shop that publishes in transactions: nothing of one is charged before it ends, and of one that was taken back
+/// nothing ever, whether somebody reads along or comes later.
+#[test]
+fn what_a_producer_takes_back_is_never_charged() {
+    let world = World::new(Plan::default());
+    let processor = world.start_warm("one");
+    let gone = world.begin(0, &ids("gone", 20));
+    stays("unasked while it may yet be taken back", Duration::from_millis(700), || {
+        world.attempts_of("gone") == 0
+    });
+    gone.abort();
+    let kept = world.begin(0, &ids("kept", 20));
+    stays("unasked before the end", Duration::from_millis(700), || world.attempts_of("kept") == 0);
+    kept.commit();
+    world.wait_done();
+    assert_eq!((world.attempts_of("kept"), world.rows_of("kept-")), (20, 20));
+    assert_eq!(processor.terminate(), Some(0));
+
+    world.begin(0, &ids("gone-too", 20)).abort();
+    world.publish(0, &["last"]);
+    let processor = world.start("one");
+    world.wait_done();
+    assert_eq!((world.attempts_of("gone"), world.attempts_of("last")), (0, 1));
     assert_eq!(processor.terminate(), Some(0));
     world.balance();
 }

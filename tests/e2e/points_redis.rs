@@ -30,10 +30,20 @@ fn own_redis() -> Plan {
         .set("store.timeout", "\"30s\"")
 }
 
-/// Everything is gone, epochs too: the partition is claimed again, and everything is back.
 #[test]
 fn point_08_a_wiped_redis_is_refilled() {
-    let world = World::new(own_redis());
+    wiped(own_redis());
+}
+
+/// The other program that speaks Redis' protocol does what the whole route asks of one.
+#[test]
+fn point_08_a_wiped_valkey_is_refilled() {
+    wiped(Plan { valkey: true, ..own_redis() });
+}
+
+/// Everything is gone, epochs too: the partition is claimed again, and everything is back.
+fn wiped(plan: Plan) {
+    let world = World::new(plan);
     let processor = world.start_warm("one");
     with_full_queues(&world);
     world.redis().command(&["FLUSHALL"]).unwrap();

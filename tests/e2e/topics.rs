@@ -9,7 +9,9 @@ use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
+use rdkafka::producer::{
+    BaseProducer, BaseRecord, DefaultProducerContext, Producer, ThreadedProducer,
+};
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::sight::wait;
@@ -30,6 +32,19 @@ pub fn transaction_of(id: &str, amount: i64, payment_method: &str) -> String {
 /// Ids `prefix-000` and on.
 pub fn ids(prefix: &str, count: usize) -> Vec<String> {
     (0..count).map(|number| format!("{prefix}-{number:03}")).collect()
+}
+
+/// A producer's transaction that has not ended.
+pub struct Begun(BaseProducer);
+
+impl Begun {
+    pub fn commit(self) {
+        self.0.commit_transaction(LIMIT).unwrap();
+    }
+
+    pub fn abort(self) {
+        self.0.abort_transaction(LIMIT).unwrap();
+    }
 }
 
 /// A record to be published.
@@ -86,6 +101,24 @@ impl World {
         let records: Vec<Written<'_>> =
             values.iter().map(|value| Written::of(value.as_ref().as_bytes())).collect();
         self.publish_records(partition, &records);
+    }
+
+    /// Begins a producer's transaction with these in it, which no reader sees before it ends.
+    pub fn begin<S: AsRef<str>>(&self, partition: u32, ids: &[S]) -> Begun {
+        let name = format!("{}-shop", self.topic("transactions"));
+        let producer: BaseProducer = self.client().set("transactional.id", name).create().unwrap();
+        producer.init_transactions(LIMIT).unwrap();
+        producer.begin_transaction().unwrap();
+        let topic = self.topic("transactions");
+        for id in ids {
+            let value = transaction(id.as_ref());
+            let partition = i32::try_from(partition).unwrap();
+            let record: BaseRecord<'_, (), String> =
+                BaseRecord::to(&topic).partition(partition).payload(&value);
+            producer.send(record).map_err(|(error, _)| error).unwrap();
+        }
+        producer.flush(LIMIT).unwrap();
+        Begun(producer)
     }
 
     /// Publishes whole records, in order.

@@ -30,6 +30,8 @@ pub struct Plan {
     pub kafka_link: bool,
     /// A Redis of its own, for tests that change its settings or wipe it. It keeps what it is told to save.
     pub own_redis: bool,
+    /// It is a Valkey.
+    pub valkey: bool,
     /// The script of the gateway's faults.
     pub faults: &'static str,
     /// How long each answer of the gateway takes at least.
@@ -129,8 +131,11 @@ impl World {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed) + 1;
         let folder = TempDir::new("e2e").unwrap();
         let kafka_link = plan.kafka_link.then(KafkaLink::take);
-        let forgetful = RedisOptions { appendonly: false, ..RedisOptions::default() };
-        let redis = plan.own_redis.then(|| Redis::start_with(forgetful).unwrap());
+        let redis = plan.own_redis.then(|| {
+            let program =
+                if plan.valkey { RedisOptions::valkey().unwrap() } else { RedisOptions::default() };
+            Redis::start_with(RedisOptions { appendonly: false, ..program }).unwrap()
+        });
         let redis_port = redis.as_ref().map_or_else(|| shared_redis().port(), Redis::port);
         let gateway_port = free_port();
         let (store_url, store_port) = if plan.postgres {
