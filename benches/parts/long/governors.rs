@@ -69,7 +69,9 @@ fn lanes(lasting: Duration, verdicts: &mut Verdicts) -> Result<()> {
     let more = [more[0], more[1], ("gateway", "timeout", "\"1s\"")];
     let course = Course::start(("lanes", 2), None, &more)?;
     course.start_processors()?;
-    let (next, alone) = fresh(&course, 0, lasting)?;
+    // A route and a broker that are new are seconds late.
+    let (next, _) = fresh(&course, 0, lasting)?;
+    let (next, alone) = fresh(&course, next, lasting)?;
     let stuck = next..next + STUCK;
     course.stub.set_stuck(&stuck)?;
     let input = Input::of(&course.stack)?;
