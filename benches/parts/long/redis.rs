@@ -15,7 +15,12 @@ const ROOM: u64 = 8 << 20;
 const TURN: Duration = Duration::from_secs(30);
 
 pub fn full(lasting: Duration) -> Result<()> {
-    let more = [("redis", "max_archive", "1000000"), ("store", "timeout", "\"5s\"")];
+    // Charging goes on while the store stands still, so that what is approved piles up.
+    let more = [
+        ("charge", "ask_store", "\"when_available\""),
+        ("redis", "max_archive", "1000000"),
+        ("store", "timeout", "\"5s\""),
+    ];
     let course = Course::start(("redis-full", 2), None, &more)?;
     course.start_processors()?;
     let most = course.stack.redis.used_memory()? + ROOM;
