@@ -120,6 +120,8 @@ fn fresh(course: &Course, from: u32, lasting: Duration) -> Result<(u32, f64)> {
     let arrivals = course.stub.arrivals()?.into_iter().filter(|(number, _)| *number >= from);
     let mut lates: Vec<u64> = arrivals.filter_map(late).collect();
     lates.sort_unstable();
-    let p99 = lates.get(lates.len() * 99 / 100).copied().unwrap_or_default();
+    // A producer is not made in no time: the earliest counts as in time.
+    let earliest = lates.first().copied().unwrap_or_default();
+    let p99 = lates.get(lates.len() * 99 / 100).map_or(0, |late| late - earliest);
     Ok((next, f64::from(u32::try_from(p99).unwrap_or(u32::MAX))))
 }

@@ -9,8 +9,8 @@ use tollbridge_rig::{Error, Result};
 use super::{Course, Verdicts, joined, stop, watch};
 
 const RATE: u32 = 2_000;
-/// Beyond what an empty one uses: for some ten thousand entries.
-const ROOM: u64 = 8 << 20;
+/// Beyond what an empty one uses: for some twenty thousand entries, of 150 bytes.
+const ROOM: u64 = 3 << 20;
 /// The store stands still for one of each two.
 const TURN: Duration = Duration::from_secs(30);
 

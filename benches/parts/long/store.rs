@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Duration;
 
-use tollbridge_rig::{Error, Postgres, Result, disk};
+use tollbridge_rig::{Error, Postgres, Result, disk, wait_until};
 
 use super::{Course, Verdicts, joined, stop, watch};
 
@@ -77,7 +77,9 @@ fn broken(
     lasting: Duration,
     verdicts: &mut Verdicts,
 ) -> Result<()> {
-    thread::sleep(Duration::from_secs(10));
+    // A take-over needs the store: partitions that are not owned yet would stand still for another reason.
+    let charged = || course.stub.totals().is_ok_and(|stub| stub.requests > u64::from(5 * RATE));
+    wait_until("transactions to be charged", Duration::from_secs(120), charged)?;
     let postgres = course.stack.postgres.as_ref().ok_or_else(|| Error::new("no PostgreSQL"))?;
     let undo = strike(postgres, mode)?;
     let struck = course.stub.totals()?.requests;
