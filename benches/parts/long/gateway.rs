@@ -11,7 +11,7 @@ use crate::parts::input::Input;
 
 const RATE: u32 = 5_000;
 const PROCESSORS: usize = 2;
-/// Drained before anything is measured, while the broker still compiles itself; and then at full speed, to compare with.
+/// Drained before anything is measured, while the broker still compiles itself; then at full speed, to compare with.
 const COLD: u32 = 500_000;
 const WARM: u32 = 300_000;
 const LIMIT: Duration = Duration::from_secs(300);

@@ -15,8 +15,8 @@ const ARCHIVE_MAX: u32 = 20_000;
 /// For all rows of the whole course, many times over.
 const DISK: &str = "3g";
 const SETTLED: Duration = Duration::from_secs(10);
-/// All that came in meanwhile is done so soon after a short outage, else within half of its time: every course catches up
-/// at once.
+/// All that came in meanwhile is done so soon after a short outage, else within half of its time: every course catches
+/// up at once.
 const RECOVERED: Duration = Duration::from_secs(120);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
