@@ -63,12 +63,20 @@ fn calls_at_once_follow_the_latency() {
     world.balance();
 }
 
+/// At least once in so many seconds, and at most once in each.
+fn is_tried_by_single_calls(processor: &Processor, seconds: u64, is_away: impl Fn() -> bool) {
+    let asked = || processor.metric("tollbridge_gateway_requests_total", "");
+    let before = asked();
+    stays("away", Duration::from_secs(seconds), is_away);
+    let tries = asked() - before;
+    assert!((1..=seconds + 1).contains(&tries), "{tries}");
+}
+
 /// While it is away it is tried once a second at most, and records stay in Kafka. Then all goes on.
 #[test]
 fn a_gateway_that_is_away_is_tried_once_a_second_at_most_and_intake_pauses() {
     let world = World::new(Plan::default().quick().set("redis.max_temp", "100000"));
     let processor = world.start_warm("one");
-    let asked = || processor.metric("tollbridge_gateway_requests_total", "");
     let is_open = || processor.metric("tollbridge_breaker_open", "") == 1;
     world.gateway_link.cut();
     // More than are ever taken in ahead.
@@ -78,12 +86,8 @@ fn a_gateway_that_is_away_is_tried_once_a_second_at_most_and_intake_pauses() {
     wait("the pause", paused);
     wait("what was on its way", || processor.metric("tollbridge_in_flight", "") <= 1);
 
-    const WHILE: u64 = 8;
-    let before = asked();
     let read = processor.metric("tollbridge_records_consumed_total", "");
-    stays("away", Duration::from_secs(WHILE), || is_open() && paused());
-    let tries = asked() - before;
-    assert!((1..=WHILE + 1).contains(&tries), "{tries}");
+    is_tried_by_single_calls(&processor, 8, || is_open() && paused());
     assert_eq!(processor.metric("tollbridge_records_consumed_total", ""), read);
     assert!(processor.readiness().contains("gateway"), "{}", processor.readiness());
 
@@ -104,7 +108,6 @@ fn a_gateway_that_refuses_charges_and_answers_lookups_is_tried_once_a_second_at_
     let plan = Plan { faults: UNCLEAR, ..Plan::default() }.quick();
     let world = World::new(plan.set("redis.max_temp", "100000"));
     let processor = world.start_warm("one");
-    let asked = || processor.metric("tollbridge_gateway_requests_total", "");
     let lookups = || processor.metric("tollbridge_gateway_requests_total", "kind=\"lookup\"");
     let is_open = || processor.metric("tollbridge_breaker_open", "") == 1;
     world.publish(0, &ids("unclear", MANY));
@@ -115,12 +118,9 @@ fn a_gateway_that_refuses_charges_and_answers_lookups_is_tried_once_a_second_at_
     wait("a lookup", || lookups() > 0);
     wait("what was on its way", || processor.metric("tollbridge_in_flight", "") <= 1);
 
-    const WHILE: u64 = 10;
-    let before = (asked(), lookups());
-    stays("away", Duration::from_secs(WHILE), is_open);
-    let tries = asked() - before.0;
-    assert!((1..=WHILE + 1).contains(&tries), "{tries}");
-    assert!(lookups() > before.1, "none was looked up meanwhile");
+    let before = lookups();
+    is_tried_by_single_calls(&processor, 10, is_open);
+    assert!(lookups() > before, "none was looked up meanwhile");
 
     world.restart_gateway("");
     wait("a closed breaker", || !is_open());

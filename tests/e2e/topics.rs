@@ -69,6 +69,8 @@ pub struct Read {
     pub topic: String,
     pub partition: i32,
     pub offset: i64,
+    /// When it was produced, milliseconds since 1970.
+    pub timestamp_ms: i64,
     pub key: Option<Vec<u8>>,
     /// Empty for a tombstone.
     pub value: Vec<u8>,
@@ -233,6 +235,7 @@ fn of(message: &impl Message) -> Read {
         topic: message.topic().to_owned(),
         partition: message.partition(),
         offset: message.offset(),
+        timestamp_ms: message.timestamp().to_millis().unwrap(),
         key: message.key().map(<[u8]>::to_vec),
         value: message.payload().unwrap_or_default().to_vec(),
         headers: headers

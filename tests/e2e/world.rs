@@ -30,7 +30,7 @@ pub struct Plan {
     pub kafka_link: bool,
     /// A Redis of its own, for tests that change its settings or wipe it. It keeps what it is told to save.
     pub own_redis: bool,
-    /// It is a Valkey.
+    /// A Valkey of its own in its place.
     pub valkey: bool,
     /// The script of the gateway's faults.
     pub faults: &'static str,
@@ -131,7 +131,7 @@ impl World {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed) + 1;
         let folder = TempDir::new("e2e").unwrap();
         let kafka_link = plan.kafka_link.then(KafkaLink::take);
-        let redis = plan.own_redis.then(|| {
+        let redis = (plan.own_redis || plan.valkey).then(|| {
             let program =
                 if plan.valkey { RedisOptions::valkey().unwrap() } else { RedisOptions::default() };
             Redis::start_with(RedisOptions { appendonly: false, ..program }).unwrap()

@@ -1,12 +1,11 @@
 //! A gateway that refuses everything for many minutes while transactions come in.
 
-use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use tollbridge_rig::Result;
 
-use super::{Course, Verdicts, joined, stop, watch};
+use super::{Course, Verdicts, watch};
 use crate::parts::input::Input;
 
 const RATE: u32 = 5_000;
@@ -34,16 +33,9 @@ pub fn outage(lasting: Duration) -> Result<()> {
     let warm = f64::from(WARM) / course.work_off(LIMIT)?.as_secs_f64();
     println!("  drains {warm:.0} transactions a second");
 
-    let flag = AtomicBool::new(false);
     let mut verdicts = Verdicts::default();
-    let next = thread::scope(|scope| {
-        let load = course.pour(scope, (first, RATE), &flag);
-        let away = away(&course, lasting, &mut verdicts);
-        // The load ends with the outage: what is measured then is the backlog.
-        stop(&flag);
-        let next = joined(load);
-        away.and(next)
-    })?;
+    // The load ends with the outage: what is measured then is the backlog.
+    let next = course.under_load((first, RATE), || away(&course, lasting, &mut verdicts))?;
     drain(&course, next, warm, &mut verdicts)?;
     course.stop_processors()?;
     course.exactly_once(next)?;

@@ -1,13 +1,12 @@
 //! What governs the requests, at full size and as the gateway sees it: the rate of the whole group, and what repeats
 //! leave to first attempts.
 
-use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Duration;
 
 use tollbridge_rig::{Error, Result, wait_until};
 
-use super::{Course, Verdicts, joined, stop};
+use super::{Course, Verdicts};
 use crate::parts::input::Input;
 use crate::parts::stub::now_us;
 
@@ -99,13 +98,10 @@ fn lanes(lasting: Duration, verdicts: &mut Verdicts) -> Result<()> {
 
 /// Pours first attempts; the next number, and how late 99 of 100 came, from when they were to be sent, in microseconds.
 fn fresh(course: &Course, from: u32, lasting: Duration) -> Result<(u32, f64)> {
-    let flag = AtomicBool::new(false);
     let began = now_us();
-    let next = thread::scope(|scope| {
-        let load = course.pour(scope, (from, FRESH), &flag);
+    let next = course.under_load((from, FRESH), || {
         thread::sleep(lasting);
-        stop(&flag);
-        joined(load)
+        Ok(())
     })?;
     let all_came = || {
         let arrivals = course.stub.arrivals().unwrap_or_default();

@@ -7,7 +7,7 @@ pub mod redis;
 pub mod store;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, Scope, ScopedJoinHandle};
+use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use tollbridge_rig::http::Metrics;
@@ -86,14 +86,20 @@ impl Course {
         Ok(())
     }
 
-    /// Pours a load until the handle is joined after `stop` was set; it returns the first number not sent.
-    pub fn pour<'s, 'e>(
-        &'e self,
-        scope: &'s Scope<'s, 'e>,
+    /// Pours a load, so many a second from a number on, while something else is done; the first number not sent.
+    pub fn under_load(
+        &self,
         (from, rate): (u32, u32),
-        stop: &'e AtomicBool,
-    ) -> ScopedJoinHandle<'s, Result<u32>> {
-        scope.spawn(move || Input::of(&self.stack)?.pour(from, rate, stop))
+        meanwhile: impl FnOnce() -> Result<()>,
+    ) -> Result<u32> {
+        let stop = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let load = scope.spawn(|| Input::of(&self.stack)?.pour(from, rate, &stop));
+            let done = meanwhile();
+            stop.store(true, Ordering::Relaxed);
+            let next = joined(load);
+            done.and(next)
+        })
     }
 
     /// Until Kafka has the last offset committed; how long that took.
@@ -172,10 +178,6 @@ impl Verdicts {
     }
 }
 
-pub fn stop(flag: &AtomicBool) {
-    flag.store(true, Ordering::Relaxed);
-}
-
 pub fn joined<T>(handle: ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
-    handle.join().unwrap_or_else(|_| Err(Error::new("the load ended with a panic")))
+    handle.join().unwrap_or_else(|_| Err(Error::new("what was done beside it ended with a panic")))
 }

@@ -1,12 +1,10 @@
 //! A Redis without room for what waits while the store stands still, again and again for many minutes.
 
-use std::sync::atomic::AtomicBool;
-use std::thread;
 use std::time::Duration;
 
 use tollbridge_rig::{Error, Result};
 
-use super::{Course, Verdicts, joined, stop, watch};
+use super::{Course, Verdicts, watch};
 
 const RATE: u32 = 2_000;
 /// Beyond what an empty one uses: for some twenty thousand entries, of 150 bytes.
@@ -25,15 +23,8 @@ pub fn full(lasting: Duration) -> Result<()> {
     course.start_processors()?;
     let most = course.stack.redis.used_memory()? + ROOM;
     course.stack.redis.command(&["CONFIG", "SET", "maxmemory", &most.to_string()])?;
-    let flag = AtomicBool::new(false);
     let mut verdicts = Verdicts::default();
-    let next = thread::scope(|scope| {
-        let load = course.pour(scope, (0, RATE), &flag);
-        let seen = turns(&course, lasting, &mut verdicts);
-        stop(&flag);
-        let next = joined(load);
-        seen.and(next)
-    })?;
+    let next = course.under_load((0, RATE), || turns(&course, lasting, &mut verdicts))?;
     let took = course.work_off(Duration::from_secs(600))?;
     println!("  all of it done {:.0} s afterwards", took.as_secs_f64());
     course.stop_processors()?;

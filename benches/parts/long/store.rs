@@ -1,13 +1,12 @@
 //! A store that is down, slow, read-only or full for many minutes, with both ways to ask it before a first attempt.
 
 use std::fs;
-use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Duration;
 
 use tollbridge_rig::{Error, Postgres, Result, disk, wait_until};
 
-use super::{Course, Verdicts, joined, stop, watch};
+use super::{Course, Verdicts, joined, watch};
 
 const RATE: u32 = 500;
 /// Reached within minutes, so that intake has to stop.
@@ -54,14 +53,8 @@ fn outage((mode, ask): (Mode, &str), lasting: Duration) -> Result<Verdicts> {
     let disk = (mode == Mode::Full).then_some(DISK);
     let course = Course::start((&format!("store-outage, {name}"), 2), disk, &more)?;
     course.start_processors()?;
-    let flag = AtomicBool::new(false);
-    let next = thread::scope(|scope| {
-        let load = course.pour(scope, (0, RATE), &flag);
-        let seen = broken(&course, (mode, ask), lasting, &mut verdicts);
-        stop(&flag);
-        let next = joined(load);
-        seen.and(next)
-    })?;
+    let seen = || broken(&course, (mode, ask), lasting, &mut verdicts);
+    let next = course.under_load((0, RATE), seen)?;
     let took = course.work_off(Duration::from_secs(600))?;
     let figure = format!("all of it done {:.0} s afterwards", took.as_secs_f64());
     verdicts.hold("it recovers by itself", &figure, took <= (lasting / 2).max(RECOVERED));

@@ -2,7 +2,6 @@
 
 use crate::error::Result;
 use crate::process::Launch;
-use crate::redis::Tls;
 use crate::temp::TempDir;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,6 +14,15 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// When there is no `openssl`, or it can't write the files.
 pub fn self_signed(key: &Path, certificate: &Path) -> Result<()> {
     of_server(key, certificate).run(LIMIT).map(drop)
+}
+
+/// A certificate and its key; PEM.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    /// The file with the key.
+    pub key: PathBuf,
+    /// The file with the certificate.
+    pub cert: PathBuf,
 }
 
 /// Who vouches for the certificates of others. Dropping it removes all that it made.

@@ -47,6 +47,7 @@ pub mod store;
 pub mod temp;
 pub mod wait;
 
+pub use certificate::Tls;
 pub use clickhouse::Clickhouse;
 pub use cluster::Cluster;
 pub use error::{Error, Result};
@@ -58,7 +59,7 @@ pub use process::{Launch, Process, Signal};
 pub use processor::Processor;
 pub use proxy::{Direction, Proxy};
 pub use queues::{Queues, Together};
-pub use redis::{Redis, RedisOptions, Reply, Tls};
+pub use redis::{Redis, RedisOptions, Reply};
 pub use registry::Registry;
 pub use seed::{seed, seed_bytes};
 pub use sentinels::Sentinels;

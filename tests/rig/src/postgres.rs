@@ -1,10 +1,10 @@
 //! A real PostgreSQL cluster of its own, made by `initdb`, with its syncs on. It deliberately has no
 //! client beyond `psql`: tests that need one have sqlx.
 
+use crate::certificate::Tls;
 use crate::error::{Doing, Error, Result};
 use crate::ports::free_port;
 use crate::process::{Launch, Process, on_path, seen_from_outside};
-use crate::redis::Tls;
 use crate::temp::TempDir;
 use crate::wait::{lock, wait_until};
 use rustix::process::{Pid, Signal, kill_process};

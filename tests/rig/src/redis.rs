@@ -2,6 +2,7 @@
 //! It is deliberately not a client for the product: that one uses the redis crate.
 
 use crate::cache;
+use crate::certificate::Tls;
 use crate::error::{Doing, Error, Result};
 use crate::ports::free_port;
 use crate::process::{Launch, Process, seen_from_outside};
@@ -39,15 +40,6 @@ pub struct RedisOptions {
     pub tls: Option<Tls>,
     /// More arguments for the server.
     pub args: Vec<String>,
-}
-
-/// A certificate that vouches for itself, and its key; PEM.
-#[derive(Debug, Clone)]
-pub struct Tls {
-    /// The file with the key.
-    pub key: PathBuf,
-    /// The file with the certificate.
-    pub cert: PathBuf,
 }
 
 impl Tls {

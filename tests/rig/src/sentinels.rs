@@ -1,10 +1,11 @@
 //! A Redis, two replicas of it, and three Sentinels that make one of these the master when it dies. It deliberately
 //! decides nothing of that itself.
 
+use crate::certificate::Tls;
 use crate::error::{Doing, Error, Result};
 use crate::ports::free_port;
 use crate::process::{Launch, Process};
-use crate::redis::{Tls, command};
+use crate::redis::command;
 use crate::temp::TempDir;
 use crate::wait::wait_for;
 use crate::{Redis, RedisOptions, Reply};
