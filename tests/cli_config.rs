@@ -253,7 +253,7 @@ const CANARIES: &str = "
 [redis]
 url = \"redis://me:canary-1@127.0.0.1:1/0\"
 [store]
-url = \"postgres://me:canary-2@127.0.0.1:1/db?sslpassword=canary-3\"
+url = \"postgres://me:canary-2@127.0.0.1:1/db?password=canary-3\"
 [kafka.properties]
 \"sasl.password\" = \"canary-4\"
 [gateway.headers]

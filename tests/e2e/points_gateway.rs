@@ -65,16 +65,16 @@ fn a_lookup_that_never_tells_gives_way_to_another_request() {
 }
 
 /// A gateway that is away for some, such as those of one bank, is not away: the single calls that go out then are not
-/// all for those that it never answers.
+/// all for those that it never answers, and none waits until it has been silent about another.
 #[test]
 fn transactions_that_are_never_answered_hold_no_others_up() {
     const FAULTS: &str = "[[fault]]\nkind = 'timeout-before'\nattempts = 'all'\nmatch = ['stuck-']\n\
          [[fault]]\nkind = 'timeout-before'\nmatch = ['late-']\n";
     let world = World::new(quick(FAULTS).set("gateway.max_in_flight", "8"));
     let processor = world.start("one");
-    let stuck = ids("stuck", 60);
+    let stuck = ids("stuck", 16);
     // These are answered when they are asked for again; those at once.
-    let (late, fresh) = (ids("late", 8), ids("fresh", 8));
+    let (late, fresh) = (ids("late", 8), ids("fresh", 4));
     let are_archived = |ids: &[String]| ids.iter().all(|id| world.fates(id) == said("archived"));
     for some in [&stuck, &late, &fresh] {
         world.publish(0, some);

@@ -2,17 +2,21 @@
 //! nothing leaves for a while, then one call to try (half open).
 //!
 //! Charges and lookups are counted apart. Whoever answers a charge is there for both. Whoever answers a lookup may
-//! refuse every charge meanwhile, so that closes only what lookups have opened.
+//! refuse every charge meanwhile, so that closes only what lookups have opened. It is there, though: what it never
+//! answers may be single transactions, so that others are tried every second while those are waited for.
 
 use std::time::Duration;
 
 use crate::domain::retry::backoff;
 use crate::domain::time::Boot;
 
-/// At most one call a second tries an open breaker; the pauses grow to the cap.
+/// At most one call a second tries an open breaker.
+const PACE: Duration = Duration::from_secs(1);
+/// Where nothing is answered there are pauses that grow to the cap.
 const PAUSE: Duration = Duration::from_secs(2);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
-/// Charges and lookups take turns. Where no charge has tried it for so long although one might have, there is none.
+/// Charges and lookups take turns. Where no charge has tried it for so long although one might have, there is none; and
+/// a lookup that was answered longer ago says nothing any more.
 const QUIET: Duration = Duration::from_secs(10);
 
 /// What a gateway is asked.
@@ -43,6 +47,14 @@ struct Open {
     until: Boot,
     /// From when on a charge might have tried it.
     untried_since: Boot,
+    /// When a lookup was answered, unless one has failed since.
+    heard_at: Option<Boot>,
+}
+
+impl Open {
+    fn is_heard(&self, now: Boot) -> bool {
+        self.heard_at.is_some_and(|at| now.since(at) < QUIET)
+    }
 }
 
 impl Breaker {
@@ -56,7 +68,8 @@ impl Breaker {
         }
         let Some(open) = &mut self.open else { return };
         if self.charges.failures >= max && now.since(open.untried_since) < QUIET {
-            open.until = open.until.max(now + PAUSE / 2);
+            open.until = open.until.max(now + PACE);
+            (open.heard_at, open.tries) = (Some(now), 0);
             return;
         }
         // The first charge that fails opens it again.
@@ -64,38 +77,54 @@ impl Breaker {
         self.open = None;
     }
 
+    /// A call leaves.
+    pub fn left(&mut self, question: Question, now: Boot) {
+        let Some(open) = self.open.as_mut().filter(|open| open.is_heard(now)) else { return };
+        open.until = open.until.max(now + PACE);
+        if question == Question::Charge {
+            open.untried_since = open.until;
+        }
+    }
+
     /// Counts a call without an answer to use; `true` where this opens it.
     ///
     /// One that left before another's answer came says nothing of how the gateway is now: where half of the calls are
-    /// answered, the other half time out together, later.
+    /// answered, the other half time out together, later. Nor does one that was under way when it opened.
     pub fn failed(&mut self, call: Failed, max: u32, dice: f64) -> bool {
         let Failed { question, left_at, now, after } = call;
+        let was_open = self.open.is_some();
         let count = match question {
             Question::Charge => &mut self.charges,
             Question::Lookup => &mut self.lookups,
         };
-        if let Some(open) = &mut self.open {
-            // Of those that were under way when it opened nothing new is learned.
-            if left_at >= open.since {
-                count.failures = count.failures.saturating_add(1);
-                open.tries += 1;
-                open.until = now + pause(open.tries, dice).max(after);
-                if question == Question::Charge {
-                    open.untried_since = open.until;
-                }
-            }
-            return false;
-        }
-        if count.answered_at.is_some_and(|answered| answered > left_at) {
+        let known_at = self.open.map(|open| open.since).max(count.answered_at);
+        if known_at.is_some_and(|at| at > left_at) {
             return false;
         }
         count.failures = count.failures.saturating_add(1);
-        let opens = self.charges.failures.saturating_add(self.lookups.failures) >= max;
-        if opens {
-            let until = now + pause(1, dice).max(after);
-            self.open = Some(Open { since: now, tries: 1, until, untried_since: until });
+        if !was_open && self.charges.failures.saturating_add(self.lookups.failures) < max {
+            return false;
         }
-        opens
+        let open = self.open.get_or_insert(Open {
+            since: now,
+            tries: 0,
+            until: now,
+            untried_since: now,
+            heard_at: None,
+        });
+        if question == Question::Lookup {
+            open.heard_at = None;
+        }
+        let mut pause = Duration::ZERO;
+        if !open.is_heard(now) {
+            open.tries += 1;
+            pause = backoff(open.tries, PAUSE, PAUSE_MAX, dice);
+        }
+        open.until = open.until.max(now + pause.max(after));
+        if question == Question::Charge || !was_open {
+            open.untried_since = open.until;
+        }
+        !was_open
     }
 
     #[must_use]
@@ -103,10 +132,16 @@ impl Breaker {
         self.open.is_some()
     }
 
-    /// Until when nothing may leave; then one call at a time.
+    /// Until when nothing may leave; then one call.
     #[must_use]
     pub fn until(&self) -> Option<Boot> {
         self.open.map(|open| open.until)
+    }
+
+    /// Whether one call more may leave while others are under way.
+    #[must_use]
+    pub fn is_paced(&self, now: Boot) -> bool {
+        self.open.is_some_and(|open| open.is_heard(now))
     }
 }
 
@@ -118,10 +153,6 @@ pub struct Failed {
     pub now: Boot,
     /// How long the gateway wants to be left alone.
     pub after: Duration,
-}
-
-fn pause(tries: u32, dice: f64) -> Duration {
-    backoff(tries, PAUSE, PAUSE_MAX, dice)
 }
 
 #[cfg(test)]
@@ -140,6 +171,7 @@ mod tests {
     /// The next single call leaves as soon as it may, and fails.
     fn fails_next(breaker: &mut Breaker, question: Question) -> Boot {
         let at = breaker.until().unwrap();
+        breaker.left(question, at);
         breaker.failed(call(question, at.0, at.0), MAX, 1.0);
         at
     }
@@ -181,12 +213,36 @@ mod tests {
             }
         }
         assert_eq!(breaker.until(), Some(Boot(10) + PAUSE), "those under way add nothing");
-        breaker.failed(call(Charge, 20, 30), MAX, 1.0);
-        assert_eq!(breaker.until(), Some(Boot(30) + PAUSE * 2));
-        breaker.failed(call(Lookup, 40, 50), MAX, 1.0);
-        assert_eq!(breaker.until(), Some(Boot(50) + PAUSE_MAX));
-        breaker.failed(call(Charge, 60, 70), MAX, 0.0);
-        assert_eq!(breaker.until(), Some(Boot(70) + SECOND));
+        let at = fails_next(&mut breaker, Charge);
+        assert_eq!(breaker.until(), Some(at + PAUSE * 2));
+        let at = fails_next(&mut breaker, Lookup);
+        assert_eq!(breaker.until(), Some(at + PAUSE_MAX));
+        let at = breaker.until().unwrap();
+        breaker.failed(call(Charge, at.0, at.0), MAX, 0.0);
+        assert_eq!(breaker.until(), Some(at + SECOND));
+    }
+
+    /// What it never answers may be some transactions of many: others do not wait until it has been silent about those.
+    #[test]
+    fn where_lookups_are_answered_it_is_tried_every_second_whatever_is_under_way() {
+        let mut breaker = opened_by(Charge);
+        let start = breaker.until().unwrap();
+        assert!(!breaker.is_paced(start));
+        breaker.answered(Lookup, start, MAX);
+        for n in 1..QUIET.as_secs() {
+            let at = breaker.until().unwrap();
+            assert_eq!(at, start + Duration::from_secs(n));
+            assert!(breaker.is_paced(at));
+            breaker.left(Charge, at);
+        }
+        let at = breaker.until().unwrap();
+        assert!(!breaker.is_paced(at), "the answer was long ago");
+
+        breaker.answered(Lookup, at, MAX);
+        assert!(breaker.is_paced(at));
+        let at = fails_next(&mut breaker, Lookup);
+        assert!(!breaker.is_paced(at));
+        assert_eq!(breaker.until(), Some(at + PAUSE), "the pauses begin anew");
     }
 
     #[test]

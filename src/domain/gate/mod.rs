@@ -203,6 +203,9 @@ impl Gate {
     pub fn room(&mut self, now: Boot) -> usize {
         let most = match self.breaker.until() {
             Some(until) if until > now => 0,
+            Some(_) if self.breaker.is_paced(now) => {
+                (self.in_flight + 1).min(self.bounds.in_flight_max)
+            }
             Some(_) => 1,
             None => self.concurrency.limit(),
         };
@@ -213,6 +216,7 @@ impl Gate {
     pub fn leave(&mut self, purpose: Purpose, now: Boot) -> Underway {
         self.in_flight += 1;
         self.rate.left();
+        self.breaker.left(purpose.question(), now);
         if purpose.is_repeat() {
             self.budget.repeat_left();
             self.repeats_in_flight += 1;

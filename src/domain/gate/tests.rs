@@ -86,6 +86,22 @@ fn an_open_breaker_lets_nothing_through_then_one_of_each_kind_by_turns() {
 }
 
 #[test]
+fn an_open_breaker_whose_lookups_are_answered_lets_one_call_a_second_through() {
+    let mut gate = opened(BOUNDS, Boot(0));
+    let mut at = gate.wake_at().unwrap();
+    let lookup = gate.leave(Purpose::Lookup, at);
+    back(&mut gate, lookup, Word::Told, at);
+    assert!(gate.is_open());
+    let start = at;
+    for n in 1..=8_u32 {
+        at = gate.wake_at().unwrap();
+        assert_eq!((at, gate.room(at)), (start + Duration::from_secs(1) * n, 1));
+        gate.leave(Purpose::First, at);
+        assert_eq!((gate.room(at), gate.in_flight()), (0, n as usize), "none has come back");
+    }
+}
+
+#[test]
 fn the_first_answer_closes_the_breaker_and_calls_grow_from_one() {
     let mut gate = opened(BOUNDS, Boot(0));
     let at = gate.wake_at().unwrap();
