@@ -182,13 +182,12 @@ pub fn next_step(case: &Unresolved, life: KeyLife, now: Now) -> NextStep {
     }
 }
 
-/// The delay before try number `tries` (from 1): exponential from `base` to `cap`, with full jitter. `dice` is
-/// uniform in 0..1.
+/// The delay before try number `tries` (from 1): anything up to a ceiling that doubles from `base` to `cap` (full
+/// jitter). `dice` is uniform in 0..1.
 #[must_use]
 pub fn backoff(tries: u32, base: Duration, cap: Duration, dice: f64) -> Duration {
     let ceiling = base.saturating_mul(1 << tries.saturating_sub(1).min(16)).min(cap);
-    let floor = base / 2;
-    floor + ceiling.saturating_sub(floor).mul_f64(dice.clamp(0.0, 1.0))
+    ceiling.mul_f64(dice.clamp(0.0, 1.0))
 }
 
 #[cfg(test)]
@@ -282,6 +281,7 @@ mod tests {
         assert_eq!(backoff(1, base, cap, 1.0), base);
         assert_eq!(backoff(3, base, cap, 1.0), base * 4);
         assert_eq!(backoff(99, base, cap, 1.0), cap);
-        assert_eq!(backoff(3, base, cap, 0.0), base / 2);
+        assert_eq!(backoff(3, base, cap, 0.25), base);
+        assert_eq!(backoff(3, base, cap, 0.0), Duration::ZERO);
     }
 }

@@ -84,6 +84,7 @@ impl World {
         {
             self.oracle.fail(format!("{life:?} asks the gateway, and was told to pause"));
         }
+        self.check_spared(life, id, &call);
         match &call {
             Call::Charge(charge) => {
                 let recipe = self.running(life).map_or(0, |up| up.recipe);

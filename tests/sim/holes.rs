@@ -3,7 +3,7 @@
 //! oracle's business.
 //!
 //! A name begins with K (Kafka and its clients), G (the gateway), R (Redis) or D (the store), and with a number, so
-//! that one that is met in several ways is seen to be one. Not possible here: storms of requests (G8), slots of a
+//! that one that is met in several ways is seen to be one. Not possible here: slots of a
 //! cluster (R6), a store that loses what it acknowledged (D3), or forgets which batches it has (D4); versions
 //! that don't understand each other (D6) are G5's, as far as there are any.
 
@@ -47,6 +47,8 @@ pub enum Hole {
     StillRunning,
     LearntByLookup,
     NotShownYet,
+    GatewayAway,
+    LeftAlone,
     // Redis
     TailLost,
     EpochLost,
@@ -63,7 +65,7 @@ pub enum Hole {
     DoubtResolved,
 }
 
-pub const ALL: [Hole; 43] = [
+pub const ALL: [Hole; 45] = [
     Hole::NothingJoined,
     Hole::RevokedInCommit,
     Hole::KeptUnknown,
@@ -95,6 +97,8 @@ pub const ALL: [Hole; 43] = [
     Hole::StillRunning,
     Hole::LearntByLookup,
     Hole::NotShownYet,
+    Hole::GatewayAway,
+    Hole::LeftAlone,
     Hole::TailLost,
     Hole::EpochLost,
     Hole::LateTaken,
@@ -143,6 +147,8 @@ impl Hole {
             Self::StillRunning => "G7 request while another is being decided",
             Self::LearntByLookup => "G9 charge learnt of by a lookup",
             Self::NotShownYet => "G9 charge or decline that a lookup does not show yet",
+            Self::GatewayAway => "G8 gateway away for calls enough",
+            Self::LeftAlone => "G8 answer that asks for a pause",
             Self::TailLost => "R1 redis lost its newest writes",
             Self::EpochLost => "R2 redis lost the epoch",
             Self::LateTaken => {

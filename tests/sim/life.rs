@@ -18,6 +18,7 @@ use crate::faults::Stage;
 use crate::plan::{GROUP, MS};
 use crate::plants::Plant;
 use crate::process::{Client, Life, Running};
+use crate::spared::Spared;
 use crate::world::{Command, Happening, World, cut};
 
 /// Low enough to be reached now and then.
@@ -71,6 +72,7 @@ impl World {
             is_paused,
             committing: false,
             board: Board::default(),
+            spared: Spared::default(),
             epochs: BTreeMap::new(),
             saying: Vec::new(),
             said: BTreeMap::new(),
@@ -175,6 +177,7 @@ impl World {
     }
 
     pub fn reply(&mut self, life: Life, id: CallId, name: &'static str, mut reply: Reply) {
+        self.spared_hears(life, id, &reply);
         if let Some(plant) = self.plan.plant {
             self.plant_in_reply(plant, (life, id), &mut reply);
         }

@@ -33,6 +33,7 @@ mod process;
 mod redis;
 mod search;
 mod services;
+mod spared;
 mod strikes;
 mod transact;
 mod trust;

@@ -219,13 +219,13 @@ impl World {
                     self.oracle.meets(Hole::RevokedInCommit);
                 }
                 let Some(up) = self.running_mut(life) else { return };
-                let client = &mut up.client;
-                client.owned.retain(|p| !partitions.contains(p));
+                up.spared.forget_transactions();
+                up.client.owned.retain(|p| !partitions.contains(p));
                 for (partition, fetched) in &mut up.fetched {
                     fetched.closed |= partitions.contains(partition);
                 }
                 let list: Vec<_> = partitions.iter().copied().collect();
-                client.open = Some(Open { ticket, assigned: false, partitions });
+                up.client.open = Some(Open { ticket, assigned: false, partitions });
                 up.said.retain(|partition, _| !list.contains(partition));
                 if is_untold {
                     return self.command(life, Command::Release(ticket));

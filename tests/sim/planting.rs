@@ -37,6 +37,12 @@ impl Plant {
             Self::OrderForgotten => settings.order = Order::None,
             Self::ExpiresEarly => settings.max_age = settings.max_age.map(|age| age / 2),
             Self::LossSkipped => settings.accept_offset_reset = true,
+            Self::TwiceAtOnce => settings.tuned.gate.in_flight_max *= 2,
+            Self::RateNotShared => {
+                let gate = &mut settings.tuned.gate;
+                gate.rate_limit = gate.rate_limit.map(|limit| limit * 2);
+            }
+            Self::NeverAway => settings.tuned.gate.failures_max = u32::MAX,
             Self::ProofNeverOld => settings.proof_age_max = Duration::from_secs(1_000_000),
             _ => {}
         }
@@ -107,6 +113,9 @@ impl Plant {
             }
             (Self::RepeatedDeclineBelieved, Reply::Answer(Answer::Response(response))) => {
                 response.replayed = true;
+            }
+            (Self::PauseNotKept, Reply::Answer(Answer::Response(response))) => {
+                response.retry_after = None;
             }
             (Self::LostIsNotSent, Reply::Answer(answer)) => {
                 if let Answer::Lost(why) = answer {

@@ -107,12 +107,20 @@ pub enum Plant {
     ExpiresEarly,
     /// The emergency stop is not heard.
     PauseUnheard,
+    /// Twice as many calls leave at once as may.
+    TwiceAtOnce,
+    /// Each process takes the group's rate for its own.
+    RateNotShared,
+    /// A gateway that is away is asked on at the full rate.
+    NeverAway,
+    /// How long the gateway wants to be left alone is not looked at.
+    PauseNotKept,
 }
 
 /// As whom a member commits and is given partitions, whoever it is.
 pub const OURS: &str = "ours";
 
-pub const ALL: [Plant; 51] = [
+pub const ALL: [Plant; 55] = [
     Plant::OffsetsWithoutEvents,
     Plant::EventsWithoutOffsets,
     Plant::OffsetsOutside,
@@ -164,6 +172,10 @@ pub const ALL: [Plant; 51] = [
     Plant::OrderForgotten,
     Plant::ExpiresEarly,
     Plant::PauseUnheard,
+    Plant::TwiceAtOnce,
+    Plant::RateNotShared,
+    Plant::NeverAway,
+    Plant::PauseNotKept,
 ];
 
 impl Plant {
@@ -211,6 +223,10 @@ impl Plant {
             Self::OrderForgotten => "charge.order",
             Self::PauseUnheard => "charge.pause",
             Self::ExpiresEarly => "charge.max_age",
+            Self::TwiceAtOnce => "gateway.max_in_flight",
+            Self::RateNotShared => "gateway.rate_limit",
+            Self::NeverAway => "gateway.breaker",
+            Self::PauseNotKept => "Retry-After",
             Self::DeclinesNotStored | Self::ConflictIgnored => "promise: stored once",
         }
     }

@@ -11,6 +11,7 @@ use tollbridge::ports::publisher::CommitPoint;
 use tollbridge::ports::source::{Start, Ticket};
 
 use crate::plan::Micros;
+use crate::spared::Spared;
 use crate::world::Happening;
 
 /// 2023-11-14, some time of the day.
@@ -83,6 +84,7 @@ pub struct Running {
     pub committing: bool,
     /// What it tells of the rules of the group.
     pub board: Board,
+    pub spared: Spared,
 }
 
 /// What the consumer client knows of the group.

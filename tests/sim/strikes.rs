@@ -112,7 +112,11 @@ impl World {
 
     pub fn tune(&mut self, life: Life) {
         let pause = self.processes[life.process].is_paused;
-        let tuned = Tuned { pause, ..self.plan.shape.settings.tuned };
+        let mut settings = self.plan.shape.settings.clone();
+        if let Some(plant) = self.plan.plant {
+            plant.settings(&mut settings);
+        }
+        let tuned = Tuned { pause, ..settings.tuned };
         if let Some(up) = self.running_mut(life) {
             up.is_paused = pause;
             if self.plan.plant == Some(Plant::PauseUnheard) {
@@ -233,9 +237,10 @@ impl World {
 
     /// It stands still. What it has handed to its sockets is on its way; half of what it was about to send is not.
     fn freeze(&mut self, process: usize, until: Micros) {
-        let life = self.processes[process].life;
+        let (life, now) = (self.processes[process].life, self.now);
         let Some(up) = self.running_mut(life) else { return };
         up.frozen_until = Some(up.frozen_until.unwrap_or(0).max(until));
+        up.spared.begin_anew(up.client.owned.len(), now);
         let held = self.hold_back(life);
         self.say(|| format!("{life:?} stands still with {held} calls"));
         self.at(until, Happening::Thaw(life));
@@ -274,6 +279,7 @@ impl World {
         }
         up.frozen_until = None;
         up.runs_since = now;
+        up.spared.begin_anew(up.client.owned.len(), now);
         let missed = std::mem::take(&mut up.inbox);
         self.say(|| format!("{life:?} goes on"));
         for what in missed {

@@ -118,7 +118,7 @@ impl Breaker {
         let mut pause = Duration::ZERO;
         if !open.is_heard(now) {
             open.tries += 1;
-            pause = backoff(open.tries, PAUSE, PAUSE_MAX, dice);
+            pause = backoff(open.tries, PAUSE, PAUSE_MAX, dice).max(PACE);
         }
         open.until = open.until.max(now + pause.max(after));
         if question == Question::Charge || !was_open {
