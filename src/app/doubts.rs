@@ -24,10 +24,11 @@ use crate::adapters::http_gateway::HttpGateway;
 use crate::adapters::system::SystemClock;
 use crate::config::Config;
 use crate::domain::classify::{Asked, Expected, Verdict};
-use crate::domain::doubts::{finding, looks_due};
+use crate::domain::doubts::{Seen, Terms, finding};
 use crate::domain::id::TransactionId;
 use crate::domain::outcome::Outcome;
 use crate::domain::resolution::{Refusal, Resolution};
+use crate::domain::retry::KeyLife;
 use crate::domain::time::Wall;
 use crate::ports::gateway::Gateway;
 use crate::ports::store::Rows;
@@ -61,7 +62,7 @@ pub(super) fn start(
         profile: profile.clone(),
         sight,
         current,
-        made: BTreeMap::new(),
+        seen: BTreeMap::new(),
         last: None,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -78,8 +79,8 @@ struct Looking {
     profile: Profile,
     sight: watch::Receiver<Sight>,
     current: watch::Receiver<Current>,
-    /// How many looks there have been at each open doubt.
-    made: BTreeMap<TransactionId, u128>,
+    /// Each open doubt.
+    seen: BTreeMap<TransactionId, Seen>,
     /// The last doubt that was looked up. Those behind it come first: one that is never answered holds up no other.
     last: Option<TransactionId>,
 }
@@ -104,15 +105,17 @@ impl Looking {
             self.resolve(&resolution).await?;
         }
         let (mut due, mut open) = (Vec::new(), BTreeMap::new());
+        let now = SystemClock.now();
         let each = |doubt: Outcome| {
-            let made = self.made.get(&doubt.transaction_id).copied().unwrap_or_default();
-            open.insert(doubt.transaction_id.clone(), made);
-            if looks_due(age(&doubt), &self.config.sweep.doubts) > made {
+            let before = self.seen.get(&doubt.transaction_id).copied();
+            let seen = Seen::of(given_up_at(&doubt), before, now);
+            open.insert(doubt.transaction_id.clone(), seen);
+            if seen.is_due(&self.config.sweep.doubts, now) {
                 due.push(doubt);
             }
         };
         self.store.rows(Rows::OpenDoubts, topic, each).await?;
-        self.made = open;
+        self.seen = open;
         let first = due.partition_point(|doubt| Some(&doubt.transaction_id) <= self.last.as_ref());
         due.rotate_left(first);
         for doubt in due {
@@ -134,13 +137,17 @@ impl Looking {
         if is_away(&verdict) {
             return Ok(false);
         }
-        let (age, schedule) = (age(&doubt), &self.config.sweep.doubts);
-        let looks = looks_due(age, schedule);
-        if let Some(finding) = finding(&verdict, age, schedule, self.profile.lookup) {
+        let now = SystemClock.now();
+        let mut seen = Seen::of(given_up_at(&doubt), self.seen.get(&id).copied(), now);
+        let (schedule, lookup) = (&*self.config.sweep.doubts, self.profile.lookup);
+        let gateway = &self.config.gateway;
+        let margin = KeyLife { ttl: gateway.key_ttl, deadline: gateway.timeout }.margin();
+        if let Some(finding) = finding(&verdict, &seen, Terms { schedule, lookup, margin }, now) {
             let (id, by) = (id.clone(), BY.to_owned());
-            self.resolve(&Resolution { id, finding, by, at: now() }).await?;
+            self.resolve(&Resolution { id, finding, by, at: now.wall }).await?;
         }
-        self.made.insert(id, looks);
+        seen.looked(schedule, now);
+        self.seen.insert(id, seen);
         Ok(true)
     }
 
@@ -172,14 +179,8 @@ fn is_away(verdict: &Verdict) -> bool {
     )
 }
 
-fn now() -> Wall {
-    SystemClock.now().wall
-}
-
-/// Since it was given up.
-fn age(doubt: &Outcome) -> Duration {
-    let since = doubt.decided_at.unwrap_or(doubt.admitted_at);
-    Duration::from_micros(u64::try_from(now().0 - since.0).unwrap_or_default())
+fn given_up_at(doubt: &Outcome) -> Wall {
+    doubt.decided_at.unwrap_or(doubt.admitted_at)
 }
 
 /// Nobody follows the progress.

@@ -17,11 +17,13 @@ impl World {
             self.settled_at = Some(self.now);
         }
         let settle = self.plan.shape.margin() + self.plan.shape.session;
+        let settle = settle.max(self.last_look_after());
         let is_over = self.settled_at.is_some_and(|at| self.now >= at + settle);
         if is_over && self.resolve_doubts() {
             self.settled_at = None;
         } else if is_over {
             self.over = true;
+            self.check_findings();
             let rows: Vec<_> = self.store.rows().cloned().collect();
             let depths = self.queue.depths(&self.plan.shape.settings.partitions);
             let left = depths.iter().map(|depth| depth.temp + depth.archive).sum();

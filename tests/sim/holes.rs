@@ -63,9 +63,10 @@ pub enum Hole {
     RowRefused,
     ClockJumped,
     DoubtResolved,
+    DoubtLookedUp,
 }
 
-pub const ALL: [Hole; 45] = [
+pub const ALL: [Hole; 46] = [
     Hole::NothingJoined,
     Hole::RevokedInCommit,
     Hole::KeptUnknown,
@@ -111,6 +112,7 @@ pub const ALL: [Hole; 45] = [
     Hole::RowRefused,
     Hole::ClockJumped,
     Hole::DoubtResolved,
+    Hole::DoubtLookedUp,
 ];
 
 impl Hole {
@@ -164,6 +166,7 @@ impl Hole {
             Self::RowRefused => "D5 row that the store refuses",
             Self::ClockJumped => "R7 clock jumped",
             Self::DoubtResolved => "G9 doubt resolved by a person",
+            Self::DoubtLookedUp => "G9 doubt resolved by a lookup",
         }
     }
 }

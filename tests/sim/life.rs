@@ -234,7 +234,7 @@ impl World {
     }
 }
 
-static GENERIC: LazyLock<Profile> = LazyLock::new(Profile::generic);
+pub static GENERIC: LazyLock<Profile> = LazyLock::new(Profile::generic);
 
 fn formats(version: u32) -> Formats {
     Formats {

@@ -20,6 +20,7 @@ mod group;
 mod holes;
 mod kafka;
 mod life;
+mod looks;
 mod meeting;
 mod member;
 mod operator;

@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use tollbridge::domain::id::{Offset, TransactionId};
-use tollbridge::domain::outcome::{Fate, Outcome};
+use tollbridge::domain::outcome::Outcome;
 use tollbridge::domain::resolution::{Finding, Resolution};
 
 use crate::holes::Hole;
@@ -19,12 +19,7 @@ impl World {
         if !std::mem::take(&mut self.has_person) {
             return false;
         }
-        let is_plain = |row: &&Outcome| {
-            row.fate == Fate::InDoubt
-                && !self.workload.is_spread(&row.transaction_id)
-                && !self.oracle.has_lost(&row.transaction_id)
-        };
-        let doubts: Vec<Outcome> = self.store.rows().filter(is_plain).cloned().collect();
+        let doubts: Vec<Outcome> = self.doubts().cloned().collect();
         let mut resolved = 0_u64;
         for row in &doubts {
             // In the order of their offsets.

@@ -28,6 +28,8 @@ pub struct Plan {
     pub faults: Vec<Fault>,
     /// Once all is told, somebody resolves what is in doubt, and it is published again.
     pub has_person: bool,
+    /// Doubts are looked up on a schedule while the run goes on.
+    pub has_looks: bool,
     /// A bug that is planted.
     pub plant: Option<Plant>,
 }
@@ -108,7 +110,9 @@ impl Plan {
             faults.extend(faults::draw_rare(&mut pace, &shape));
             faults.sort_by_key(|fault| fault.at);
         }
-        Self { seed, shape, faults, has_person: seed % 4 == 2, plant: None }
+        let is_looked_into = fastrand::Rng::with_seed(seed ^ 0x7b13_c6e2_05da_984f).bool();
+        let has_looks = is_looked_into && shape.settings.lookup.is_there();
+        Self { seed, shape, faults, has_person: seed % 4 == 2, has_looks, plant: None }
     }
 
     /// Whether something can be in doubt before a key has run out.

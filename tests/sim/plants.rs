@@ -115,12 +115,14 @@ pub enum Plant {
     NeverAway,
     /// How long the gateway wants to be left alone is not looked at.
     PauseNotKept,
+    /// That a lookup does not show a doubt's charge is believed at once.
+    DoubtEndsEarly,
 }
 
 /// As whom a member commits and is given partitions, whoever it is.
 pub const OURS: &str = "ours";
 
-pub const ALL: [Plant; 55] = [
+pub const ALL: [Plant; 56] = [
     Plant::OffsetsWithoutEvents,
     Plant::EventsWithoutOffsets,
     Plant::OffsetsOutside,
@@ -176,6 +178,7 @@ pub const ALL: [Plant; 55] = [
     Plant::RateNotShared,
     Plant::NeverAway,
     Plant::PauseNotKept,
+    Plant::DoubtEndsEarly,
 ];
 
 impl Plant {
@@ -213,6 +216,7 @@ impl Plant {
             | Self::WallClockMeasures => "INV-5",
             Self::RepeatedDeclineBelieved
             | Self::StatusIsDecline
+            | Self::DoubtEndsEarly
             | Self::NothingShownIsBelieved => "INV-6",
             Self::EpochTrusted | Self::EpochNotRaised => "INV-7",
             Self::StoredTooEarly | Self::RemovedTooEarly | Self::ErrorIsMoved => "INV-8",

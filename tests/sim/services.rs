@@ -204,7 +204,7 @@ impl World {
         }
     }
 
-    fn look_up(&mut self, id: &TransactionId) -> Response {
+    pub fn look_up(&mut self, id: &TransactionId) -> Response {
         let now = self.gateway.lookup(id);
         let as_of = wall(self.now.saturating_sub(self.plan.shape.shown_after));
         let shown = self.gateway.lookup_as_of(id, as_of);

@@ -18,6 +18,7 @@ use crate::faults::Stage;
 use crate::group::Assignment;
 use crate::holes::Hole;
 use crate::kafka::{Brokers, Committer, Point};
+use crate::looks::AllSeen;
 use crate::oracle::Oracle;
 use crate::plan::{MS, Micros, Plan, S, STORE};
 use crate::plants::Plant;
@@ -64,6 +65,7 @@ pub enum Happening {
     },
     ChargeLate(Box<Late>),
     Look,
+    LookIntoDoubts,
 }
 
 #[derive(Debug)]
@@ -102,6 +104,8 @@ pub struct World {
     pub accepts_reset: bool,
     /// Somebody is going to look into what is in doubt.
     pub has_person: bool,
+    /// What has been seen of doubts that are looked up.
+    pub seen: AllSeen,
     /// Faults whose span is on.
     pub active: BTreeSet<usize>,
     /// Deaths that wait for their call.
@@ -158,6 +162,7 @@ impl World {
             held_until: 0,
             accepts_reset: false,
             has_person: plan.has_person,
+            seen: AllSeen::new(),
             active: BTreeSet::new(),
             armed: BTreeSet::new(),
             landed: BTreeMap::new(),
@@ -193,6 +198,9 @@ impl World {
             }
         }
         self.at(S, Happening::Look);
+        if self.plan.has_looks {
+            self.at(S, Happening::LookIntoDoubts);
+        }
     }
 
     pub fn at(&mut self, at: Micros, what: Happening) {
@@ -273,6 +281,7 @@ impl World {
             }
             Happening::ChargeLate(late) => self.charge_late(*late),
             Happening::Look => self.look(),
+            Happening::LookIntoDoubts => self.look_into_doubts(),
         }
     }
 
