@@ -168,3 +168,29 @@ pub fn format(config: &Config) -> transaction::Format {
         Format::Json => transaction::Format::Json,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Sources;
+    use crate::config::gateway::BUILT_IN;
+
+    #[test]
+    fn a_built_in_profile_keeps_keys_for_as_long_as_its_configuration_says() {
+        for name in BUILT_IN {
+            let longest = "gateway.key_ttl=30d".to_owned();
+            let kept = Profile::built_in(name).unwrap().key_ttl;
+            let mut set = ["kafka.brokers=k", "gateway.url=https://g"].map(str::to_owned).to_vec();
+            set.push(format!("gateway.profile={name}"));
+            set.extend(kept.is_none().then_some(longest));
+            let overrides = set.iter().map(|text| text.parse().unwrap()).collect();
+            let config =
+                Config::from_sources(&Sources { overrides, ..Sources::default() }).unwrap();
+            assert_eq!(
+                config.gateway.key_ttl,
+                kept.unwrap_or(std::time::Duration::from_hours(720)),
+                "{name}"
+            );
+        }
+    }
+}

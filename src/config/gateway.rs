@@ -8,6 +8,7 @@ use figment::providers::{Format, Toml};
 
 use super::reader::Reader;
 use super::secret::{Secret, SecretUrl};
+use super::units::Period;
 
 #[derive(Debug, Clone)]
 pub struct Gateway {
@@ -16,7 +17,8 @@ pub struct Gateway {
     pub profile: Profile,
     /// What says who asks, where the profile has a place for it.
     pub credential: Option<Secret>,
-    /// How long the gateway remembers an idempotency key. No default: a guess here could charge twice.
+    /// How long the gateway remembers an idempotency key. No default but what the profile says, which is also the most
+    /// that it may be: a guess here could charge twice.
     pub key_ttl: Duration,
     pub connect_timeout: Duration,
     /// The whole call, connecting included.
@@ -63,6 +65,18 @@ pub enum Profile {
 /// The names of the built-in profiles.
 pub const BUILT_IN: [&str; 3] = ["generic", "stripe", "stripe-charges"];
 
+impl Profile {
+    /// For how long the gateway keeps a key, where its profile says so.
+    fn key_ttl(&self) -> Option<Period> {
+        match self {
+            Self::BuiltIn("stripe" | "stripe-charges") => Some(Period(Duration::from_hours(24))),
+            Self::BuiltIn(_) => None,
+            // What is no duration is told where descriptions are checked.
+            Self::Described { tree, .. } => tree.get("key_ttl")?.as_str()?.parse().ok(),
+        }
+    }
+}
+
 /// Headers that the call itself sets.
 const OWNED_HEADERS: [&str; 9] = [
     "accept-encoding",
@@ -90,15 +104,13 @@ impl Gateway {
                 r.check_http("gateway.url", url, ("https://host/path", place));
             }
         }
-        let key_ttl = r.must::<super::units::Period>(
-            "gateway.key_ttl",
-            "Ask its operators how long the gateway remembers a key; write for example \"24h\".",
-        );
+        let given = r.maybe::<Period>(KEY_TTL);
+        let profile = profile(r);
         Self {
             url: url.unwrap_or_default(),
-            profile: profile(r),
             credential: r.secret("gateway.credential"),
-            key_ttl: key_ttl.0,
+            key_ttl: key_ttl(r, given, profile.key_ttl()).0,
+            profile,
             connect_timeout: r.period("gateway.connect_timeout", "2s", ["10ms", "1m"]),
             timeout: r.period("gateway.timeout", "10s", ["20ms", "5m"]),
             idle: r.period("gateway.idle", "30s", ["1s", "10m"]),
@@ -115,6 +127,24 @@ impl Gateway {
             ca_file: r.file("gateway.ca_file"),
             headers: headers(r),
         }
+    }
+}
+
+const KEY_TTL: &str = "gateway.key_ttl";
+
+/// As the configuration says, or else the profile; one of them has to.
+fn key_ttl(r: &mut Reader<'_>, given: Option<Period>, kept: Option<Period>) -> Period {
+    match (given, kept) {
+        (Some(given), Some(kept)) if given > kept => {
+            let problem = format!("the profile says that keys are kept for {kept}");
+            r.refuse(KEY_TTL, problem, "Lower it, or remove it: then it is what the profile says.");
+            given
+        }
+        (_, Some(kept)) => r.or(KEY_TTL, kept),
+        (_, None) => r.must(
+            KEY_TTL,
+            "Ask its operators how long the gateway remembers a key; write for example \"24h\".",
+        ),
     }
 }
 
@@ -181,4 +211,34 @@ fn headers(r: &mut Reader<'_>) -> BTreeMap<String, Secret> {
 fn is_header_name(name: &str) -> bool {
     !name.is_empty()
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{MINIMAL, load};
+
+    #[test]
+    fn a_keys_life_is_the_profiles_where_that_says_it_and_never_longer() {
+        let bare = MINIMAL.replace("key_ttl = \"24h\"\n", "");
+        assert_ne!(bare, MINIMAL);
+        let described = format!("{bare}profile = {{ name = \"acme\", key_ttl = \"2h\" }}\n");
+        let hours = |text: &str, set: &[&str]| {
+            load(text, &[], set).map(|c| c.gateway.key_ttl.as_secs() / 3_600)
+        };
+        assert_eq!(hours(&bare, &["gateway.profile=stripe"]).unwrap(), 24);
+        assert_eq!(hours(&bare, &["gateway.profile=stripe", "gateway.key_ttl=23h"]).unwrap(), 23);
+        assert_eq!(hours(&described, &[]).unwrap(), 2);
+        for (text, set) in [
+            (&bare, &["gateway.profile=stripe", "gateway.key_ttl=25h"][..]),
+            (&described, &["gateway.key_ttl=3h"]),
+        ] {
+            let errors = hours(text, set).unwrap_err().to_string();
+            assert!(errors.contains("gateway.key_ttl"), "{errors}");
+            assert!(errors.contains("the profile says that keys are kept for"), "{errors}");
+        }
+        for none in [&bare, &described.replace("2h", "soon")] {
+            let errors = hours(none, &[]).unwrap_err().to_string();
+            assert!(errors.contains("gateway.key_ttl: it has to be set"), "{errors}");
+        }
+    }
 }

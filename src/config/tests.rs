@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::time::Duration;
 
-const MINIMAL: &str = "
+pub(super) const MINIMAL: &str = "
 [kafka]
 brokers = \"k:9092\"
 [gateway]
@@ -22,7 +22,7 @@ fn file(text: &str) -> tempfile::NamedTempFile {
     file
 }
 
-fn load(
+pub(super) fn load(
     text: &str,
     environment: &[(&str, &str)],
     overrides: &[&str],

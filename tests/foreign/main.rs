@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use figment::providers::{Format, Toml};
 use tollbridge::adapters::http_gateway::{HttpGateway, Settings};
+use tollbridge::config::units::Period;
 use tollbridge::domain::classify::{Asked, Expected, Verdict};
 use tollbridge::domain::id::TransactionId;
 use tollbridge::domain::money::{Amount, Currency};
@@ -53,7 +54,8 @@ impl Spoken {
 
     fn described(text: &str, server: &Foreign) -> Self {
         let tree: serde_json::Value = Toml::from_str(text).unwrap();
-        Self::with(Profile::describe(&tree, |_| None).unwrap(), server, server.credential())
+        let duration = |text: &str| text.parse::<Period>().ok().map(|period| period.0);
+        Self::with(Profile::describe(&tree, duration).unwrap(), server, server.credential())
     }
 
     fn with(profile: Profile, server: &Foreign, credential: &str) -> Self {

@@ -19,14 +19,18 @@ pub const BUILT_IN: [(&str, &str); 3] = [
 /// same, and a test pins them.
 pub const RECIPE: RecipeHash = RecipeHash(0x25bd_867b);
 
+/// In which their durations are.
+pub(super) fn hours(text: &str) -> Option<Duration> {
+    text.strip_suffix('h')?.parse().ok().map(Duration::from_hours)
+}
+
 impl Profile {
     /// One of the built-in profiles; `None` where there is none of this name.
     #[must_use]
     pub fn built_in(name: &str) -> Option<Self> {
         let (_, text) = BUILT_IN.iter().find(|(known, _)| *known == name)?;
         let tree: Tree = Toml::from_str(text).ok()?;
-        // Theirs say nothing in durations.
-        let mut profile = Self::describe(&tree, |_| None::<Duration>).ok()?;
+        let mut profile = Self::describe(&tree, hours).ok()?;
         if name == "generic" {
             profile.recipe = RECIPE;
         }

@@ -2,8 +2,6 @@
 //! one, on a later one whose answer is marked as a replay, and on a lookup. The answers have the forms that the sources
 //! named in each description give; the generic profile has its own table.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use figment::providers::{Format, Toml};
 
@@ -62,7 +60,7 @@ struct Table {
 impl Table {
     fn of(name: &str, text: Option<&str>) -> Self {
         let described = |text: &str| {
-            Profile::describe(&Toml::from_str(text).unwrap(), |_| None::<Duration>).unwrap()
+            Profile::describe(&Toml::from_str(text).unwrap(), super::builtin::hours).unwrap()
         };
         let profile = text.map_or_else(|| Profile::built_in(name).unwrap(), described);
         assert_eq!(profile.name, name);

@@ -2,6 +2,7 @@
 //! `describe`, nor where it is applied to an answer, which is `read`.
 
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use super::template::{Encoding, Text, Value};
 use crate::domain::answer::Means;
@@ -28,6 +29,8 @@ pub struct Profile {
     /// What "never seen" is worth.
     pub lookup: Lookup,
     pub replays: Replays,
+    /// How long it keeps a key; `None`: the description does not say.
+    pub key_ttl: Option<Duration>,
 }
 
 /// What a key that was used before leads to.

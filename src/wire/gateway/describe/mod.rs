@@ -60,6 +60,7 @@ fn profile(
         let remedy = "Say whether a used key brings every first answer back (\"all\") or approvals (\"approvals\").";
         flaws.note("replays", "it has to be set", remedy);
     }
+    let key_ttl = key_ttl(top, duration, flaws);
     let auth = auth(top.section("auth", flaws), flaws);
     let recipe = recipe(top.get("charge"));
     let mut charge = top.section("charge", flaws);
@@ -89,7 +90,22 @@ fn profile(
         rules,
         lookup: found.lookup,
         replays: replays.unwrap_or(Replays::All),
+        key_ttl,
     }
+}
+
+fn key_ttl(
+    top: &mut Section<'_>,
+    duration: &impl Fn(&str) -> Option<Duration>,
+    flaws: &mut Flaws,
+) -> Option<Duration> {
+    let text = top.text("key_ttl", flaws)?;
+    let period = duration(text);
+    if period.is_none() {
+        let problem = format!("{text:?} is no duration");
+        flaws.note("key_ttl", problem, "Write for example \"24h\", or leave it out.");
+    }
+    period
 }
 
 /// A decline has to carry the gateway's id, unless the description says otherwise.

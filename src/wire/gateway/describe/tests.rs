@@ -10,6 +10,7 @@ use crate::wire::gateway::profile::{Says, Values};
 const ACME: &str = r#"
 name = "acme"
 replays = "approvals"
+key_ttl = "168h"
 [auth]
 scheme = "header"
 header = "X-Api-Key"
@@ -64,7 +65,9 @@ means = "not_taken"
 fn read(text: &str) -> Result<Profile, Vec<Flaw>> {
     let tree: Tree = Toml::from_str(text).unwrap();
     Profile::describe(&tree, |text| {
-        text.strip_suffix('s').and_then(|n| n.parse().ok()).map(Duration::from_secs)
+        let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+        let seconds = if unit == "h" { 3_600 } else { 1 };
+        Some(Duration::from_secs(number.parse::<u64>().ok()? * seconds))
     })
 }
 
@@ -87,7 +90,8 @@ fn every_built_in_profile_is_sound() {
             Ok(profile) => assert_eq!(profile.name, name),
             Err(flaws) => panic!("{name}: {flaws:?}"),
         }
-        assert!(Profile::built_in(name).is_some());
+        let kept = name.starts_with("stripe").then(|| Duration::from_hours(24));
+        assert_eq!(Profile::built_in(name).unwrap().key_ttl, kept, "{name}");
     }
     assert!(Profile::built_in("acme").is_none());
 }
@@ -96,6 +100,7 @@ fn every_built_in_profile_is_sound() {
 fn the_whole_language_is_read() {
     let acme = read(ACME).unwrap();
     assert_eq!(acme.replays, Replays::Approvals);
+    assert_eq!(acme.key_ttl, Some(Duration::from_hours(168)));
     assert_eq!(acme.lookup, Lookup::Settles(Duration::from_secs(90)));
     assert_eq!(acme.endpoints.auth, Auth::Header("x-api-key".into()));
     assert_eq!(acme.endpoints.charge.method, "PUT");
@@ -188,6 +193,8 @@ fn flaws_of_answers_and_rules_name_the_rule() {
 #[test]
 fn flaws_of_the_rest() {
     flawed("replays = \"approvals\"\n", "", "replays", "has to be set");
+    flawed("\"168h\"", "\"a week\"", "key_ttl", "no duration");
+    flawed("\"168h\"", "168", "key_ttl", "a text is expected");
     flawed("name = \"acme\"", "nane = \"acme\"", "nane", "there is no such key");
     flawed("header = \"X-Api-Key\"\n", "", "auth.header", "has to be set");
     flawed("scheme = \"header\"", "scheme = \"bearer\"", "auth.header", "header of its own");
