@@ -140,9 +140,11 @@ impl Looking {
         let now = SystemClock.now();
         let mut seen = Seen::of(given_up_at(&doubt), self.seen.get(&id).copied(), now);
         let (schedule, lookup) = (&*self.config.sweep.doubts, self.profile.lookup);
+        let keeps_declines = self.profile.keeps_declines();
         let gateway = &self.config.gateway;
         let margin = KeyLife { ttl: gateway.key_ttl, deadline: gateway.timeout }.margin();
-        if let Some(finding) = finding(&verdict, &seen, Terms { schedule, lookup, margin }, now) {
+        let terms = Terms { schedule, lookup, keeps_declines, margin };
+        if let Some(finding) = finding(&verdict, &seen, terms, now) {
             let (id, by) = (id.clone(), BY.to_owned());
             self.resolve(&Resolution { id, finding, by, at: now.wall }).await?;
         }

@@ -47,6 +47,8 @@ pub struct Terms<'a> {
     /// Ages at which a doubt is looked up.
     pub schedule: &'a [Duration],
     pub lookup: Lookup,
+    /// Whether a decline is the gateway's last word: where not, a later request may have charged, and not show yet.
+    pub keeps_declines: bool,
     /// For no longer than this a request is on its way.
     pub margin: Duration,
 }
@@ -73,8 +75,8 @@ pub fn finding(verdict: &Verdict, seen: &Seen, terms: Terms<'_>, now: Now) -> Op
         (Verdict::Approved { gateway_id }, _) => {
             Some(Finding::Charged { gateway_id: gateway_id.clone() })
         }
-        (Verdict::Declined { .. }, _) => Some(Finding::NotCharged),
-        (Verdict::NeverSeen, Lookup::Settles(after)) => {
+        (Verdict::Declined { .. }, _) if terms.keeps_declines => Some(Finding::NotCharged),
+        (Verdict::Declined { .. } | Verdict::NeverSeen, Lookup::Settles(after)) => {
             let last = *terms.schedule.last()?;
             let is_old = seen.age(now) >= last + after;
             let was_watched = now.boot.since(seen.since) >= terms.margin + after;
@@ -103,7 +105,12 @@ mod tests {
         assert_eq!(looks_due(Duration::from_secs(DAY), &[]), 0);
     }
 
-    const MARGIN: Duration = Duration::from_secs(2 * HOUR);
+    const TERMS: Terms<'static> = Terms {
+        schedule: &SCHEDULE,
+        lookup: Lookup::NeverSettles,
+        keeps_declines: true,
+        margin: Duration::from_secs(2 * HOUR),
+    };
 
     fn at(seconds: u64) -> Now {
         let micros = seconds * 1_000_000;
@@ -114,7 +121,7 @@ mod tests {
     fn only_a_clear_answer_ends_a_doubt() {
         let seen = Seen::of(at(0).wall, None, at(0));
         let finding = |seconds, verdict: &Verdict, lookup| {
-            let terms = Terms { schedule: &SCHEDULE, lookup, margin: MARGIN };
+            let terms = Terms { lookup, ..TERMS };
             finding(verdict, &seen, terms, at(seconds))
         };
         let soon = Lookup::Settles(Duration::from_secs(60));
@@ -133,13 +140,27 @@ mod tests {
     #[test]
     fn a_clock_that_was_set_makes_nobody_believe_that_it_was_never_seen() {
         let lookup = Lookup::Settles(Duration::from_secs(60));
-        let terms = Terms { schedule: &SCHEDULE, lookup, margin: MARGIN };
+        let terms = Terms { lookup, ..TERMS };
         // Seen since a moment ago, and two days old by the wall clock.
         let seen = Seen::of(at(0).wall, None, at(2 * DAY));
         let after = |seconds| finding(&Verdict::NeverSeen, &seen, terms, at(2 * DAY + seconds));
         assert_eq!(after(0), None);
         assert_eq!(after(2 * HOUR + 59), None);
         assert_eq!(after(2 * HOUR + 60), Some(Finding::NotCharged));
+    }
+
+    #[test]
+    fn a_decline_that_is_not_the_last_word_is_believed_once_a_later_charge_would_show() {
+        let seen = Seen::of(at(0).wall, None, at(0));
+        let declined = Verdict::Declined { code: "no_funds".into(), gateway_id: None };
+        let finding = |seconds, lookup| {
+            let terms = Terms { lookup, keeps_declines: false, ..TERMS };
+            finding(&declined, &seen, terms, at(seconds))
+        };
+        let soon = Lookup::Settles(Duration::from_secs(60));
+        assert_eq!(finding(DAY + 59, soon), None);
+        assert_eq!(finding(DAY + 60, soon), Some(Finding::NotCharged));
+        assert_eq!(finding(9 * DAY, Lookup::NeverSettles), None);
     }
 
     #[test]

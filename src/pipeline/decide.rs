@@ -55,6 +55,14 @@ impl Engine {
             Verdict::Approved { gateway_id } => {
                 self.decide(slot, Fate::Archived, Some(gateway_id), None, at);
             }
+            Verdict::Declined { .. }
+                if sent.asked == Asked::Lookup && self.may_be_overtaken(slot) =>
+            {
+                match self.surely_shown(slot) {
+                    Some(at) => self.wait_until(slot, at),
+                    None => self.not_shown(slot, sent),
+                }
+            }
             Verdict::Declined { code, gateway_id } => {
                 self.decide(slot, Fate::Declined, gateway_id, Some(code), at);
             }
@@ -169,6 +177,15 @@ impl Engine {
         let (lookup, min_age) = (self.set.lookup, self.set.sweep_min_age);
         let entry = self.entry(slot)?;
         lookup.settles_at(entry.asked_at).map(|at| at + min_age)
+    }
+
+    /// Whether a decline that a lookup shows may be the answer to another request than the last one, which has charged
+    /// and does not show yet: of a gateway that decides anew after a decline. That there was no other request nobody
+    /// knows: the id may stand on another partition, too.
+    fn may_be_overtaken(&mut self, slot: Slot) -> bool {
+        let now = self.now.boot;
+        let shows_all = self.surely_shown(slot).is_some_and(|at| at <= now);
+        !self.formats.profile.keeps_declines() && !shows_all
     }
 
     /// What a lookup does not show says nothing: the same key tells, while it lives.

@@ -64,6 +64,33 @@ fn a_lookup_that_never_tells_gives_way_to_another_request() {
     world.balance();
 }
 
+/// Of a gateway that decides anew after a decline, and whose lookups may lag behind: what one shows may be of the first
+/// request, while the second has charged.
+#[test]
+fn a_decline_that_need_not_be_of_the_last_request_is_a_doubt() {
+    const FAULTS: &str = "[[fault]]\nkind = 'timeout-before'\nmatch = ['tx-']\n\
+                          [[fault]]\nkind = 'decline'\nattempts = [2]\nmatch = ['tx-']\n\
+                          [[fault]]\nkind = 'decline'\nmatch = ['only-']\n";
+    let folder = TempDir::new("profile").unwrap();
+    let anew = [
+        ("replays = \"all\"", "replays = \"approvals\""),
+        ("consistent = \"at_once\"", "consistent = \"never\""),
+    ];
+    let file = profile(&folder, "generic", &anew);
+    let plan = quick(FAULTS).set("gateway.profile_file", &format!("{file:?}"));
+    let world = World::new(plan.set("gateway.key_ttl", "\"8s\""));
+    let processor = world.start_warm("one");
+    world.publish(0, &["tx-twice", "only-once"]);
+    world.wait_done();
+    assert_eq!(
+        (world.attempts("only-once").len(), world.fates("only-once")),
+        (1, said("declined"))
+    );
+    assert_eq!((world.attempts("tx-twice").len(), world.fates("tx-twice")), (2, said("in_doubt")));
+    assert_eq!(processor.terminate(), Some(0));
+    world.balance();
+}
+
 /// A gateway that is away for some, such as those of one bank, is not away: the single calls that go out then are not
 /// all for those that it never answers, and none waits until it has been silent about another.
 #[test]

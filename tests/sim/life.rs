@@ -11,7 +11,7 @@ use tollbridge::ports::publisher::Committing;
 use tollbridge::ports::queue::Admission;
 use tollbridge::ports::source::SourceEvent;
 use tollbridge::wire::events::{EventCodec, EventsFormat};
-use tollbridge::wire::gateway::{Profile, RECIPE};
+use tollbridge::wire::gateway::{Profile, RECIPE, Replays};
 use tollbridge::wire::transaction::{Decoder, Format};
 
 use crate::faults::Stage;
@@ -50,7 +50,12 @@ impl World {
         let recipe = p.recipe;
         // A version that forgets to say that its bodies are others.
         let says = if self.plan.plant == Some(Plant::RecipeUnchanged) { 0 } else { recipe };
-        let engine = Engine::new(settings, formats(says), seed, p.now(self.now));
+        let engine = Engine::new(
+            settings,
+            formats(says, self.plan.says_it_keeps_declines()),
+            seed,
+            p.now(self.now),
+        );
         p.up = Some(Box::new(Running {
             engine,
             recipe,
@@ -236,11 +241,12 @@ impl World {
 
 pub static GENERIC: LazyLock<Profile> = LazyLock::new(Profile::generic);
 
-fn formats(version: u32) -> Formats {
+fn formats(version: u32, keeps_declines: bool) -> Formats {
+    let replays = if keeps_declines { Replays::All } else { Replays::Approvals };
     Formats {
         decoder: Decoder::new(Format::Json, None, 64 * 1024).expect("the decoder"),
         events: EventCodec::new(EventsFormat::Json, GROUP),
-        profile: GENERIC.clone(),
+        profile: Profile { replays, ..GENERIC.clone() },
         recipe: RecipeHash(RECIPE.0 + version),
     }
 }

@@ -75,10 +75,12 @@ impl World {
         let verdict = GENERIC.verdict(Asked::Lookup, &expected, &answer);
         let shape = &self.plan.shape;
         let (lookup, margin) = (shape.settings.lookup, shape.life().margin());
-        let mut terms = Terms { schedule, lookup, margin };
+        let keeps_declines = self.plan.says_it_keeps_declines();
+        let mut terms = Terms { schedule, lookup, keeps_declines, margin };
         if self.plan.plant == Some(Plant::DoubtEndsEarly) {
             const NONE: Duration = Duration::ZERO;
-            terms = Terms { schedule: &[NONE], lookup: Lookup::Settles(NONE), margin: NONE };
+            let lookup = Lookup::Settles(NONE);
+            terms = Terms { schedule: &[NONE], lookup, margin: NONE, ..terms };
         }
         let Some(finding) = finding(&verdict, seen, terms, now) else { return };
         let is_free = finding == Finding::NotCharged;

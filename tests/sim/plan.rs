@@ -134,6 +134,11 @@ impl Plan {
         self.faults.iter().any(|fault| forgets.contains(&fault.kind))
     }
 
+    /// What the gateway's profile says of that.
+    pub fn says_it_keeps_declines(&self) -> bool {
+        !self.forgets_declines() || self.plant == Some(Plant::EarlierDeclineBelieved)
+    }
+
     /// How long a request may be held by the network, or by a process that stands still: nothing is promised beyond.
     pub fn held_max(&self) -> Micros {
         let margin = self.shape.margin();

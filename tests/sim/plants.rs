@@ -117,12 +117,14 @@ pub enum Plant {
     PauseNotKept,
     /// That a lookup does not show a doubt's charge is believed at once.
     DoubtEndsEarly,
+    /// A decline that a lookup shows counts, though a later request may have charged and not show yet.
+    EarlierDeclineBelieved,
 }
 
 /// As whom a member commits and is given partitions, whoever it is.
 pub const OURS: &str = "ours";
 
-pub const ALL: [Plant; 56] = [
+pub const ALL: [Plant; 57] = [
     Plant::OffsetsWithoutEvents,
     Plant::EventsWithoutOffsets,
     Plant::OffsetsOutside,
@@ -179,6 +181,7 @@ pub const ALL: [Plant; 56] = [
     Plant::NeverAway,
     Plant::PauseNotKept,
     Plant::DoubtEndsEarly,
+    Plant::EarlierDeclineBelieved,
 ];
 
 impl Plant {
@@ -217,6 +220,7 @@ impl Plant {
             Self::RepeatedDeclineBelieved
             | Self::StatusIsDecline
             | Self::DoubtEndsEarly
+            | Self::EarlierDeclineBelieved
             | Self::NothingShownIsBelieved => "INV-6",
             Self::EpochTrusted | Self::EpochNotRaised => "INV-7",
             Self::StoredTooEarly | Self::RemovedTooEarly | Self::ErrorIsMoved => "INV-8",

@@ -42,6 +42,14 @@ pub enum Replays {
     Approvals,
 }
 
+impl Profile {
+    /// Whether a decline is the last word on its key.
+    #[must_use]
+    pub fn keeps_declines(&self) -> bool {
+        self.replays == Replays::All
+    }
+}
+
 /// Where requests go and which headers they carry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoints {

@@ -77,6 +77,8 @@ pub struct Book {
     keys: HashMap<Arc<str>, Key>,
     /// By transaction id; a charge is never replaced by a decline.
     records: HashMap<Arc<str>, Arc<Entry>>,
+    /// Declines that another decision has replaced, the latest last: a lookup that lags behind still shows them.
+    overtaken: HashMap<Arc<str>, Vec<Arc<Entry>>>,
     entered: u64,
 }
 
@@ -178,8 +180,10 @@ impl Book {
             if entry.kept { KeyState::Decided(Arc::clone(&entry)) } else { KeyState::Free };
         let id = entry.transaction_id.as_str();
         let charged = self.records.get(id).is_some_and(|record| record.declined.is_none());
-        if !charged || entry.declined.is_none() {
-            self.records.insert(id.into(), Arc::clone(&entry));
+        if (!charged || entry.declined.is_none())
+            && let Some(before) = self.records.insert(id.into(), Arc::clone(&entry))
+        {
+            self.overtaken.entry(id.into()).or_default().push(before);
         }
         replies::record(&entry)
     }
@@ -200,7 +204,8 @@ impl Book {
     /// being worked on is told as such.
     #[must_use]
     pub fn lookup(&self, id: &str, as_of: Wall) -> Response {
-        let record = self.records.get(id).filter(|record| record.at <= as_of);
+        let earlier = self.overtaken.get(id).into_iter().flat_map(|all| all.iter().rev());
+        let record = self.records.get(id).into_iter().chain(earlier).find(|r| r.at <= as_of);
         let charged = record.filter(|record| record.declined.is_none());
         let running = matches!(self.keys.get(id).map(|key| &key.state), Some(KeyState::Running(_)));
         match (charged, running, record) {
