@@ -15,7 +15,6 @@ use crate::adapters::redis::{Misfit, RedisQueue};
 use crate::adapters::system::SystemClock;
 use crate::config::Config;
 use crate::domain::hex::hex;
-use crate::domain::retry::KeyLife;
 use crate::domain::time::Wall;
 use crate::ports::queue::{Queue, QueueError, QueueHealth};
 use crate::ports::store::{Store, StoreError};
@@ -254,7 +253,7 @@ fn of_redis(config: &Config, part: String, asked_at: Wall, health: &QueueHealth)
 /// What is wrong with a part's clock: off from ours by more than a quarter of the key's margin, no partition would
 /// be taken over.
 fn clock(config: &Config, part: &str, asked_at: Wall, theirs: Wall) -> Option<Finding> {
-    let life = KeyLife { ttl: config.gateway.key_ttl, deadline: config.gateway.timeout };
+    let life = config.gateway.key_life();
     let off = apart(asked_at, SystemClock.now().wall, theirs);
     let most = life.apart_max();
     (off > most).then(|| {

@@ -28,8 +28,6 @@ use crate::domain::doubts::{Seen, Terms, finding};
 use crate::domain::id::TransactionId;
 use crate::domain::outcome::Outcome;
 use crate::domain::resolution::{Refusal, Resolution};
-use crate::domain::retry::KeyLife;
-use crate::domain::time::Wall;
 use crate::ports::gateway::Gateway;
 use crate::ports::store::Rows;
 use crate::ports::time::Clock;
@@ -108,18 +106,19 @@ impl Looking {
         let now = SystemClock.now();
         let each = |doubt: Outcome| {
             let before = self.seen.get(&doubt.transaction_id).copied();
-            let seen = Seen::of(given_up_at(&doubt), before, now);
+            let seen = Seen::of(doubt.fate_at(), before, now);
             open.insert(doubt.transaction_id.clone(), seen);
             if seen.is_due(&self.config.sweep.doubts, now) {
-                due.push(doubt);
+                due.push((doubt, seen));
             }
         };
         self.store.rows(Rows::OpenDoubts, topic, each).await?;
         self.seen = open;
-        let first = due.partition_point(|doubt| Some(&doubt.transaction_id) <= self.last.as_ref());
+        let first =
+            due.partition_point(|(doubt, _)| Some(&doubt.transaction_id) <= self.last.as_ref());
         due.rotate_left(first);
-        for doubt in due {
-            if !self.may_ask() || !self.look(doubt).await? {
+        for (doubt, seen) in due {
+            if !self.may_ask() || !self.look(doubt, seen).await? {
                 return Ok(());
             }
             tokio::time::sleep(LOOK_EVERY).await;
@@ -128,7 +127,7 @@ impl Looking {
     }
 
     /// Looks one up, and ends it where the answer tells; `false`: the gateway is away.
-    async fn look(&mut self, doubt: Outcome) -> anyhow::Result<bool> {
+    async fn look(&mut self, doubt: Outcome, mut seen: Seen) -> anyhow::Result<bool> {
         let id = doubt.transaction_id.clone();
         self.last = Some(id.clone());
         let answer = self.gateway.lookup(&id).await;
@@ -138,11 +137,9 @@ impl Looking {
             return Ok(false);
         }
         let now = SystemClock.now();
-        let mut seen = Seen::of(given_up_at(&doubt), self.seen.get(&id).copied(), now);
         let (schedule, lookup) = (&*self.config.sweep.doubts, self.profile.lookup);
         let keeps_declines = self.profile.keeps_declines();
-        let gateway = &self.config.gateway;
-        let margin = KeyLife { ttl: gateway.key_ttl, deadline: gateway.timeout }.margin();
+        let margin = self.config.gateway.key_life().margin();
         let terms = Terms { schedule, lookup, keeps_declines, margin };
         if let Some(finding) = finding(&verdict, &seen, terms, now) {
             let (id, by) = (id.clone(), BY.to_owned());
@@ -179,10 +176,6 @@ fn is_away(verdict: &Verdict) -> bool {
             | Verdict::NotTaken { .. }
             | Verdict::Unknown { is_outage: true, .. }
     )
-}
-
-fn given_up_at(doubt: &Outcome) -> Wall {
-    doubt.decided_at.unwrap_or(doubt.admitted_at)
 }
 
 /// Nobody follows the progress.

@@ -12,7 +12,6 @@ use crate::config::gateway::Concurrency;
 use crate::config::kafka::StartAt;
 use crate::domain::gate::Bounds;
 use crate::domain::lead::Leads;
-use crate::domain::retry::KeyLife;
 use crate::pipeline::{AskStore, Begin, Order, Settings, Tuned};
 use crate::wire::events::DEAD_LETTER_BYTES_MIN;
 use crate::wire::gateway::Profile;
@@ -36,7 +35,7 @@ pub(super) fn of(
     profile: &Profile,
     kafka: &kafka::Settings,
 ) -> Settings {
-    let key_life = KeyLife { ttl: config.gateway.key_ttl, deadline: config.gateway.timeout };
+    let key_life = config.gateway.key_life();
     let dead_letter = found.brokers.dead_letter_bytes_max.unwrap_or(MESSAGE_BYTES_DEFAULT);
     Settings {
         group: Arc::from(config.kafka.group_id.as_str()),

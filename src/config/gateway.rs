@@ -9,6 +9,7 @@ use figment::providers::{Format, Toml};
 use super::reader::Reader;
 use super::secret::{Secret, SecretUrl};
 use super::units::Period;
+use crate::domain::retry::KeyLife;
 
 #[derive(Debug, Clone)]
 pub struct Gateway {
@@ -91,6 +92,12 @@ const OWNED_HEADERS: [&str; 9] = [
 ];
 
 impl Gateway {
+    /// How long a key lives, and how close to its end a call may leave.
+    #[must_use]
+    pub fn key_life(&self) -> KeyLife {
+        KeyLife { ttl: self.key_ttl, deadline: self.timeout }
+    }
+
     pub(super) fn read(r: &mut Reader<'_>) -> Self {
         let url = r.secret_url("gateway.url", None);
         match &url {

@@ -6,8 +6,6 @@
 
 use std::time::Duration;
 
-use crate::domain::retry::KeyLife;
-
 use super::Config;
 use super::errors::ConfigError;
 use super::kafka::Protocol;
@@ -86,7 +84,7 @@ fn second_attempt(config: &Config) -> Side {
 
 /// The key's life less the margin.
 fn usable_life(config: &Config) -> Side {
-    let life = KeyLife { ttl: config.gateway.key_ttl, deadline: config.gateway.timeout };
+    let life = config.gateway.key_life();
     let ttl = key("gateway.key_ttl", life.ttl);
     let margin = Period(life.margin());
     let text = format!("{} less its margin ({margin}: a tenth, at least two calls)", ttl.0);

@@ -85,6 +85,12 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// When its fate was decided; of what nobody decided, when it was taken in.
+    #[must_use]
+    pub fn fate_at(&self) -> Wall {
+        self.decided_at.unwrap_or(self.admitted_at)
+    }
+
     /// An `in_doubt` that a person or a lookup has since resolved as never charged.
     #[must_use]
     pub fn is_resolved_not_charged(&self) -> bool {

@@ -55,13 +55,12 @@ impl Engine {
             Verdict::Approved { gateway_id } => {
                 self.decide(slot, Fate::Archived, Some(gateway_id), None, at);
             }
-            Verdict::Declined { .. }
-                if sent.asked == Asked::Lookup && self.may_be_overtaken(slot) =>
+            // Where the gateway decides anew after a decline, another request than this one's may have charged since.
+            // That there was none nobody knows: the id may stand on another partition, too.
+            Verdict::Declined { code, gateway_id }
+                if sent.asked == Asked::Lookup && !self.formats.profile.keeps_declines() =>
             {
-                match self.surely_shown(slot) {
-                    Some(at) => self.wait_until(slot, at),
-                    None => self.not_shown(slot, sent),
-                }
+                self.declined_unless_shown(slot, sent, gateway_id, code);
             }
             Verdict::Declined { code, gateway_id } => {
                 self.decide(slot, Fate::Declined, gateway_id, Some(code), at);
@@ -144,18 +143,12 @@ impl Engine {
     /// A lookup that knows nothing. It is believed only once the last request must have shown; where that is the last
     /// word, only long after this request could still have been on its way.
     fn never_seen(&mut self, slot: Slot, sent: Sent) {
-        let (life, now, wall) = (self.set.key_life, self.now, self.now.wall);
+        let (life, now) = (self.set.key_life, self.now);
         let surely_shown = self.surely_shown(slot);
         let lookup = self.set.lookup;
         let Some(entry) = self.entry(slot) else { return };
         match entry.unconfirmed.clone() {
-            Some(Unconfirmed::Decline(code)) => match surely_shown {
-                Some(at) if at <= now.boot => {
-                    self.decide(slot, Fate::Declined, None, Some(code), wall);
-                }
-                Some(at) => self.wait_until(slot, at),
-                None => self.not_shown(slot, sent),
-            },
+            Some(Unconfirmed::Decline(code)) => self.declined_unless_shown(slot, sent, None, code),
             // It was approved, and does not show yet.
             Some(Unconfirmed::Approval) => self.not_shown(slot, sent),
             None => {
@@ -179,13 +172,22 @@ impl Engine {
         lookup.settles_at(entry.asked_at).map(|at| at + min_age)
     }
 
-    /// Whether a decline that a lookup shows may be the answer to another request than the last one, which has charged
-    /// and does not show yet: of a gateway that decides anew after a decline. That there was no other request nobody
-    /// knows: the id may stand on another partition, too.
-    fn may_be_overtaken(&mut self, slot: Slot) -> bool {
-        let now = self.now.boot;
-        let shows_all = self.surely_shown(slot).is_some_and(|at| at <= now);
-        !self.formats.profile.keeps_declines() && !shows_all
+    /// A decline that counts once a lookup must show what became of the last request, and shows no charge.
+    fn declined_unless_shown(
+        &mut self,
+        slot: Slot,
+        sent: Sent,
+        gateway_id: Option<String>,
+        code: String,
+    ) {
+        let now = self.now;
+        match self.surely_shown(slot) {
+            Some(at) if at <= now.boot => {
+                self.decide(slot, Fate::Declined, gateway_id, Some(code), now.wall);
+            }
+            Some(at) => self.wait_until(slot, at),
+            None => self.not_shown(slot, sent),
+        }
     }
 
     /// What a lookup does not show says nothing: the same key tells, while it lives.

@@ -350,7 +350,7 @@ impl Engine {
 fn state_of(step: &Step) -> EntryState {
     use crate::domain::outcome::Fate;
     let (Step::Decided(o) | Step::Flushing(o)) = step else { return EntryState::Waiting };
-    let decided_at = o.decided_at.unwrap_or(o.admitted_at);
+    let decided_at = o.fate_at();
     let code = o.code.clone();
     match o.fate {
         Fate::Archived => EntryState::Approved {

@@ -115,7 +115,7 @@ impl EventCodec {
         resolves: Option<EventId>,
     ) -> Event {
         let id = outcome.event_id.to_hex();
-        let at = outcome.stored_at.or(outcome.decided_at).unwrap_or(outcome.admitted_at);
+        let at = outcome.stored_at.unwrap_or(outcome.fate_at());
         let kind = ["transaction.", outcome.fate.as_str()];
         let subject = Some(outcome.transaction_id.as_str());
         let value = outcome::encode(outcome, &id, self.avro_type(|ids| ids.0));

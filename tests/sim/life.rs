@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tollbridge::domain::alerts::{Board, Levels, Rule, Speaker};
 use tollbridge::domain::id::RecipeHash;
-use tollbridge::pipeline::{CallId, Effect, Engine, Event, Formats, Reply};
+use tollbridge::pipeline::{CallId, Effect, Engine, Event, Formats, Reply, Settings};
 use tollbridge::ports::publisher::Committing;
 use tollbridge::ports::queue::Admission;
 use tollbridge::ports::source::SourceEvent;
@@ -25,8 +25,19 @@ use crate::world::{Command, Happening, World, cut};
 const DEPTH: Levels = Levels { raise: 20, clear: 5, lasting: Duration::from_secs(1) };
 
 impl World {
+    /// As its configuration says now.
+    pub fn settings(&self, process: usize) -> Settings {
+        let mut settings = self.plan.shape.settings.clone();
+        settings.instance = format!("p{process}");
+        settings.accept_offset_reset = self.accepts_reset;
+        settings.tuned.pause = self.processes[process].is_paused;
+        if let Some(plant) = self.plan.plant {
+            plant.settings(&mut settings);
+        }
+        settings
+    }
+
     pub fn start(&mut self, process: usize) {
-        let shape = &self.plan.shape;
         if self.processes[process].up.is_some() {
             return;
         }
@@ -35,15 +46,10 @@ impl World {
         }
         let seed = self.dice.u64(..);
         let name = format!("p{process}");
-        let mut settings =
-            tollbridge::pipeline::Settings { instance: name.clone(), ..shape.settings.clone() };
-        settings.accept_offset_reset = self.accepts_reset;
+        let settings = self.settings(process);
         let is_paused = self.processes[process].is_paused;
-        settings.tuned.pause = is_paused;
-        if let Some(plant) = self.plan.plant {
-            plant.settings(&mut settings);
-        }
-        let transactional_id = if shape.is_static { name } else { format!("random-{seed}") };
+        let transactional_id =
+            if self.plan.shape.is_static { name } else { format!("random-{seed}") };
         let p = &mut self.processes[process];
         p.life.number += 1;
         let life = p.life;

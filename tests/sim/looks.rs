@@ -12,6 +12,7 @@ use tollbridge::domain::outcome::{Fate, Outcome};
 use tollbridge::domain::resolution::{Finding, Resolution};
 use tollbridge::domain::retry::Lookup;
 use tollbridge::domain::time::Now;
+use tollbridge::ports::store::ResolveError;
 
 use crate::faults::Kind;
 use crate::holes::Hole;
@@ -44,9 +45,8 @@ impl World {
         let schedule = self.plan.looks();
         let open: Vec<Outcome> = self.open_doubts().cloned().collect();
         for row in open {
-            let given_up_at = row.decided_at.unwrap_or(row.admitted_at);
             let known = (life, row.transaction_id.clone());
-            let mut seen = Seen::of(given_up_at, self.seen.get(&known).copied(), now);
+            let mut seen = Seen::of(row.fate_at(), self.seen.get(&known).copied(), now);
             if seen.is_due(&schedule, now) {
                 self.look_into(&row, &seen, &schedule, now);
                 seen.looked(&schedule, now);
@@ -83,16 +83,22 @@ impl World {
             terms = Terms { schedule: &[NONE], lookup, margin: NONE, ..terms };
         }
         let Some(finding) = finding(&verdict, seen, terms, now) else { return };
-        let is_free = finding == Finding::NotCharged;
-        let resolution = Resolution { id: id.clone(), finding, by: BY.to_owned(), at: now.wall };
-        self.say(|| format!("=== {resolution:?}"));
+        let resolution = Resolution { id, finding, by: BY.to_owned(), at: now.wall };
         // One that a late owner has told otherwise meanwhile stays as it is.
-        if self.store.resolve(&resolution).is_ok() {
-            self.oracle.meets(Hole::DoubtLookedUp);
-            if is_free {
-                self.oracle.frees(&id);
-            }
+        if let Err(why) = self.end_doubt(&resolution, Hole::DoubtLookedUp) {
+            self.say(|| format!("=== it stays: {why}"));
         }
+    }
+
+    /// By whomever: the row says so, and what was not charged begins anew.
+    pub fn end_doubt(&mut self, resolution: &Resolution, hole: Hole) -> Result<(), ResolveError> {
+        self.say(|| format!("=== {resolution:?}"));
+        self.store.resolve(resolution)?;
+        self.oracle.meets(hole);
+        if resolution.finding == Finding::NotCharged {
+            self.oracle.frees(&resolution.id);
+        }
+        Ok(())
     }
 
     /// How long a run goes on after all was told: until the last look at a doubt may end it.

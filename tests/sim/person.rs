@@ -49,17 +49,11 @@ impl World {
             Some(charge) => Finding::Charged { gateway_id: charge.gateway_id() },
             None => Finding::NotCharged,
         };
-        let is_free = finding == Finding::NotCharged;
         let (by, at) = ("a person".to_owned(), wall(self.now));
         let resolution = Resolution { id: id.clone(), finding, by, at };
-        self.say(|| format!("=== {resolution:?}"));
-        if let Err(why) = self.store.resolve(&resolution) {
+        if let Err(why) = self.end_doubt(&resolution, Hole::DoubtResolved) {
             self.oracle.fail(format!("a doubt can't be resolved: {why}"));
             return false;
-        }
-        self.oracle.meets(Hole::DoubtResolved);
-        if is_free {
-            self.oracle.frees(id);
         }
         self.publish_again((row.source.partition, row.source.offset), id, again_at);
         true

@@ -2,7 +2,7 @@
 //! second, more than single calls while nothing comes back, and whatever it has asked to be left alone with.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
+use std::rc::Rc;
 
 use tollbridge::domain::gate::Bounds;
 use tollbridge::domain::id::TransactionId;
@@ -103,7 +103,13 @@ impl Spared {
     }
 
     /// An answer is about to reach it, or that there will be none.
-    fn hears(&mut self, id: CallId, answer: &Answer, now: Micros) {
+    fn hears(
+        &mut self,
+        id: CallId,
+        answer: &Answer,
+        is_alone: impl FnOnce(&TransactionId) -> bool,
+        now: Micros,
+    ) {
         let Some((left_at, about)) = self.under_way.remove(&id) else { return };
         match answer {
             Answer::NotSent(_) | Answer::Lost(_) => {
@@ -112,8 +118,9 @@ impl Spared {
             }
             Answer::Response(response) => {
                 (self.unanswered, self.heard_at) = (0, Some(now));
-                let after = response.retry_after.unwrap_or(Duration::ZERO);
-                self.left_alone.insert(about, now + micros(after));
+                if let Some(after) = response.retry_after.filter(|_| is_alone(&about)) {
+                    self.left_alone.insert(about, now + micros(after));
+                }
             }
         }
     }
@@ -131,13 +138,7 @@ impl World {
         let (all, now) = (self.plan.shape.settings.partitions.len(), self.now);
         let Some(up) = self.running_mut(life) else { return };
         let share = (up.client.owned.len(), all);
-        let mut wrong = up.spared.leaves((id, about), &bounds, share, now);
-        // Each place of an id is asked about for itself.
-        let is_alone = self.oracle.workload.places.get(about).is_some_and(|all| all.len() == 1);
-        if !is_alone {
-            wrong.retain(|what| !what.starts_with("about"));
-        }
-        for what in wrong {
+        for what in up.spared.leaves((id, about), &bounds, share, now) {
             self.oracle.fail(format!("{life:?} asks the gateway, {what}: {about}"));
         }
     }
@@ -145,9 +146,12 @@ impl World {
     pub fn spared_hears(&mut self, life: Life, id: CallId, reply: &Reply) {
         let Reply::Answer(answer) = reply else { return };
         let (bounds, now) = (self.plan.shape.settings.tuned.gate, self.now);
+        let workload = Rc::clone(&self.workload);
         let Some(up) = self.running_mut(life) else { return };
         let before = up.spared.unanswered;
-        up.spared.hears(id, answer, now);
+        // Each place of an id is asked about for itself.
+        let is_alone = |id: &TransactionId| workload.places.get(id).is_some_and(|p| p.len() == 1);
+        up.spared.hears(id, answer, is_alone, now);
         let is_away = before < bounds.failures_max && up.spared.unanswered >= bounds.failures_max;
         if is_away {
             self.oracle.meets(Hole::GatewayAway);

@@ -1,6 +1,6 @@
 //! Faults strike: processes die, stand still and come back, the group loses members, Redis forgets.
 
-use tollbridge::pipeline::{CallId, Event, Tuned};
+use tollbridge::pipeline::{CallId, Event};
 
 use crate::calls::{room, timed_out};
 use crate::faults::{Kind, Stage};
@@ -111,14 +111,9 @@ impl World {
     }
 
     pub fn tune(&mut self, life: Life) {
-        let pause = self.processes[life.process].is_paused;
-        let mut settings = self.plan.shape.settings.clone();
-        if let Some(plant) = self.plan.plant {
-            plant.settings(&mut settings);
-        }
-        let tuned = Tuned { pause, ..settings.tuned };
+        let tuned = self.settings(life.process).tuned;
         if let Some(up) = self.running_mut(life) {
-            up.is_paused = pause;
+            up.is_paused = tuned.pause;
             if self.plan.plant == Some(Plant::PauseUnheard) {
                 return;
             }
