@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use tempfile::TempDir;
+use tollbridge::adapters::clickhouse::steps::{self, Table};
+use tollbridge::adapters::clickhouse::{Standing, Written};
 use tollbridge::adapters::memory::store::MemoryStore;
 use tollbridge::app::store::{AnyStore, StoreSettings};
 use tollbridge::domain::id::{StoreId, TransactionId};
@@ -17,9 +19,33 @@ use tollbridge_rig::{shared_clickhouse, shared_postgres};
 #[derive(Debug)]
 pub enum Subject {
     Memory(MemoryStore),
+    /// As ClickHouse stores: what the simulation has in its place.
+    InSteps(InSteps),
     Sqlite(AnyStore, #[expect(dead_code, reason = "removed when dropped")] TempDir),
     Postgres(AnyStore),
     Clickhouse(AnyStore),
+}
+
+/// The memory's tables, filled as ClickHouse's are.
+#[derive(Debug)]
+pub struct InSteps(MemoryStore);
+
+impl Table for InSteps {
+    async fn standing(&self, ids: &[&str]) -> Result<Vec<Standing>, StoreError> {
+        let tables = self.0.tables();
+        let ids = ids.iter().map(|id| TransactionId::parse(id).unwrap());
+        let standing = |id| {
+            let (row, generation) = tables.standing(&id)?;
+            Some(Standing { row: row.clone(), generation })
+        };
+        Ok(ids.filter_map(standing).collect())
+    }
+
+    async fn write(&self, token: &str, rows: &[Written<'_>]) -> Result<(), StoreError> {
+        let each = rows.iter().map(|written| (written.row.clone(), written.generation()));
+        self.0.tables().write(token, each);
+        Ok(())
+    }
 }
 
 /// How long anything may take on a busy machine before it counts as never.
@@ -36,11 +62,15 @@ pub fn sqlite_url(folder: &TempDir) -> String {
 
 /// One of each kind.
 pub async fn all() -> Vec<Subject> {
-    vec![memory(), sqlite().await, postgres().await, clickhouse().await]
+    vec![memory(), in_steps(), sqlite().await, postgres().await, clickhouse().await]
 }
 
 pub fn memory() -> Subject {
     Subject::Memory(MemoryStore::new(StoreId([7; 16])))
+}
+
+pub fn in_steps() -> Subject {
+    Subject::InSteps(InSteps(MemoryStore::new(StoreId([7; 16]))))
 }
 
 pub async fn sqlite() -> Subject {
@@ -66,6 +96,7 @@ impl Subject {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Memory(_) => "memory",
+            Self::InSteps(_) => "memory, in steps",
             Self::Sqlite(..) => "sqlite",
             Self::Postgres(_) => "postgres",
             Self::Clickhouse(_) => "clickhouse",
@@ -75,14 +106,14 @@ impl Subject {
     /// The store, where it outlives the process.
     pub fn real(&self) -> Option<&AnyStore> {
         match self {
-            Self::Memory(_) => None,
+            Self::Memory(_) | Self::InSteps(_) => None,
             Self::Sqlite(store, _) | Self::Postgres(store) | Self::Clickhouse(store) => Some(store),
         }
     }
 
     pub async fn ask(&self, ids: &[TransactionId]) -> Result<Vec<Outcome>, StoreError> {
         match self {
-            Self::Memory(store) => store.ask(ids).await,
+            Self::Memory(store) | Self::InSteps(InSteps(store)) => store.ask(ids).await,
             Self::Sqlite(store, _) | Self::Postgres(store) | Self::Clickhouse(store) => {
                 store.ask(ids).await
             }
@@ -99,6 +130,7 @@ impl Subject {
     pub async fn store(&self, batch: &Batch) -> Result<Vec<Stored>, StoreError> {
         match self {
             Self::Memory(store) => store.store(batch).await,
+            Self::InSteps(table) => steps::store(table, batch).await,
             Self::Sqlite(store, _) | Self::Postgres(store) | Self::Clickhouse(store) => {
                 store.store(batch).await
             }
@@ -107,7 +139,7 @@ impl Subject {
 
     pub async fn identity(&self) -> Result<StoreIdentity, StoreError> {
         match self {
-            Self::Memory(store) => store.identity().await,
+            Self::Memory(store) | Self::InSteps(InSteps(store)) => store.identity().await,
             Self::Sqlite(store, _) | Self::Postgres(store) | Self::Clickhouse(store) => {
                 store.identity().await
             }
@@ -116,7 +148,9 @@ impl Subject {
 
     pub async fn sources(&self, group: &str, topic: &str) -> Vec<SourceStart> {
         match self {
-            Self::Memory(store) => store.sources(group, topic).await.unwrap(),
+            Self::Memory(store) | Self::InSteps(InSteps(store)) => {
+                store.sources(group, topic).await.unwrap()
+            }
             Self::Sqlite(store, _) | Self::Postgres(store) | Self::Clickhouse(store) => {
                 store.sources(group, topic).await.unwrap()
             }
@@ -125,7 +159,9 @@ impl Subject {
 
     pub async fn add_sources(&self, starts: &[SourceStart]) {
         match self {
-            Self::Memory(store) => store.add_sources(starts).await.unwrap(),
+            Self::Memory(store) | Self::InSteps(InSteps(store)) => {
+                store.add_sources(starts).await.unwrap()
+            }
             Self::Sqlite(store, _) | Self::Postgres(store) | Self::Clickhouse(store) => {
                 store.add_sources(starts).await.unwrap();
             }
@@ -134,7 +170,9 @@ impl Subject {
 
     pub async fn resolve(&self, resolution: &Resolution) -> Result<Resolved, ResolveError> {
         match self {
-            Self::Memory(store) => store.tables().resolve(resolution),
+            Self::Memory(store) | Self::InSteps(InSteps(store)) => {
+                store.tables().resolve(resolution)
+            }
             Self::Sqlite(store, _) | Self::Postgres(store) | Self::Clickhouse(store) => {
                 store.resolve(resolution).await
             }
@@ -143,7 +181,9 @@ impl Subject {
 
     pub async fn rows(&self, topic: &str) -> Vec<Outcome> {
         match self {
-            Self::Memory(store) => store.tables().page(topic, None, u32::MAX),
+            Self::Memory(store) | Self::InSteps(InSteps(store)) => {
+                store.tables().page(topic, None, u32::MAX)
+            }
             Self::Sqlite(store, _) | Self::Postgres(store) | Self::Clickhouse(store) => {
                 let mut rows = Vec::new();
                 store.rows(Rows::All, topic, |row| rows.push(row)).await.unwrap();

@@ -88,6 +88,7 @@ impl World {
         match &call {
             Call::Charge(charge) => {
                 let recipe = self.running(life).map_or(0, |up| up.recipe);
+                self.check_store_said(life, &charge.id, place);
                 self.oracle.charge_leaves(self.now, charge, (place, recipe));
                 self.check_held_by_redis(life, charge, place);
             }
@@ -106,6 +107,12 @@ impl World {
             }
             _ => {}
         }
+        let call = match call {
+            Call::Store(batch) if self.plan.in_steps.is_some() => {
+                return self.begin_storing(life, id, batch);
+            }
+            call => call,
+        };
         let patience = match room(&call) {
             Room::Gateway => micros(self.plan.shape.deadline),
             Room::Queue => 2 * S,

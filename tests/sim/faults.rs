@@ -110,6 +110,8 @@ pub enum Kind {
     StoreRefuses,
     StoreRequestsLost,
     StoreRepliesLost,
+    RegistryDown,
+    RegistryRepliesLost,
     Gateway(Mood),
     GatewayDown,
     GatewayRequestsLost,
@@ -226,8 +228,7 @@ pub fn draw(dice: &mut fastrand::Rng, shape: &Shape) -> Vec<Fault> {
 
 /// Rarer ones, drawn apart from the others so that these stay what they were.
 pub fn draw_more(dice: &mut fastrand::Rng, shape: &Shape) -> Vec<Fault> {
-    let partitions = &shape.settings.partitions;
-    let partition = partitions[dice.usize(..partitions.len())];
+    let partition = shape.settings.partitions[dice.usize(..shape.settings.partitions.len())];
     let kind = match dice.u8(0..16) {
         0 => Kind::Tampered(partition, Tampering::ALL[dice.usize(..Tampering::ALL.len())]),
         1 => Kind::Retention(partition, dice.usize(..4)),
@@ -241,9 +242,8 @@ pub fn draw_more(dice: &mut fastrand::Rng, shape: &Shape) -> Vec<Fault> {
         Kind::Tampered(..) | Kind::OffsetsReset(..) => 2 * shape.session + dice.u64(5..=20) * S,
         _ => dice.u64(1..=15) * S,
     };
-    let chance = [20, 50, 100][dice.usize(..3)];
     let is_reset = matches!(kind, Kind::OffsetsReset(..));
-    let mut faults = vec![Fault { at, lasting, chance, kind }];
+    let mut faults = vec![Fault { at, lasting, chance: [20, 50, 100][dice.usize(..3)], kind }];
     if is_reset && dice.bool() {
         // What was asked for has no answer, and by the time it can be asked for again its keys have run out.
         let fault = |at, lasting, kind| Fault { at, lasting, chance: 100, kind };

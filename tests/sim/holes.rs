@@ -4,8 +4,8 @@
 //!
 //! A name begins with K (Kafka and its clients), G (the gateway), R (Redis) or D (the store), and with a number, so
 //! that one that is met in several ways is seen to be one. Not possible here: slots of a
-//! cluster (R6), a store that loses what it acknowledged (D3), or forgets which batches it has (D4); versions
-//! that don't understand each other (D6) are G5's, as far as there are any.
+//! cluster (R6), a store that loses what it acknowledged (D3); versions that don't understand each other (D6) are
+//! G5's, as far as there are any.
 
 use std::collections::BTreeMap;
 
@@ -28,6 +28,8 @@ pub enum Hole {
     ListFull,
     SameIdAgain,
     NoTransaction,
+    SchemaAwaited,
+    SchemaNowhere,
     GapPassed,
     OneHeldAll,
     Refused,
@@ -60,13 +62,16 @@ pub enum Hole {
     // Store and clocks
     RowUntold,
     StoredAgain,
+    BlockKnown,
+    BlockForgotten,
+    CameBetween,
     RowRefused,
     ClockJumped,
     DoubtResolved,
     DoubtLookedUp,
 }
 
-pub const ALL: [Hole; 46] = [
+pub const ALL: [Hole; 51] = [
     Hole::NothingJoined,
     Hole::RevokedInCommit,
     Hole::KeptUnknown,
@@ -80,6 +85,8 @@ pub const ALL: [Hole; 46] = [
     Hole::ListFull,
     Hole::SameIdAgain,
     Hole::NoTransaction,
+    Hole::SchemaAwaited,
+    Hole::SchemaNowhere,
     Hole::GapPassed,
     Hole::OneHeldAll,
     Hole::Refused,
@@ -109,6 +116,9 @@ pub const ALL: [Hole; 46] = [
     Hole::FormerOwnerWrites,
     Hole::RowUntold,
     Hole::StoredAgain,
+    Hole::BlockKnown,
+    Hole::BlockForgotten,
+    Hole::CameBetween,
     Hole::RowRefused,
     Hole::ClockJumped,
     Hole::DoubtResolved,
@@ -132,6 +142,8 @@ impl Hole {
             Self::ListFull => "K5 list of unfinished offsets full",
             Self::SameIdAgain => "K11 one id at two offsets",
             Self::NoTransaction => "K12 record that is no transaction",
+            Self::SchemaAwaited => "K12 record that waits for its schema",
+            Self::SchemaNowhere => "K12 record whose schema nobody has",
             Self::GapPassed => "K13 gap between offsets",
             Self::OneHeldAll => "K14 one transaction held the watermark back while others went on",
             Self::Refused => "K6 committed offset that nobody may trust",
@@ -163,6 +175,9 @@ impl Hole {
             Self::FormerOwnerWrites => "R1 former owner writes to redis",
             Self::RowUntold => "D1 row stored by an owner that died before it told",
             Self::StoredAgain => "D2 row stored twice",
+            Self::BlockKnown => "D4 block that the store knows by its token",
+            Self::BlockForgotten => "D4 block that came again when its token was forgotten",
+            Self::CameBetween => "D2 row that came in between a question and its insert",
             Self::RowRefused => "D5 row that the store refuses",
             Self::ClockJumped => "R7 clock jumped",
             Self::DoubtResolved => "G9 doubt resolved by a person",

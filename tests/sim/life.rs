@@ -50,18 +50,15 @@ impl World {
         let is_paused = self.processes[process].is_paused;
         let transactional_id =
             if self.plan.shape.is_static { name } else { format!("random-{seed}") };
+        let framed = self.plan.framed;
+        let recipe = self.processes[process].recipe;
+        // A version that forgets to say that its bodies are others.
+        let says = if self.plan.plant == Some(Plant::RecipeUnchanged) { 0 } else { recipe };
+        let formats = self.formats(says);
         let p = &mut self.processes[process];
         p.life.number += 1;
         let life = p.life;
-        let recipe = p.recipe;
-        // A version that forgets to say that its bodies are others.
-        let says = if self.plan.plant == Some(Plant::RecipeUnchanged) { 0 } else { recipe };
-        let engine = Engine::new(
-            settings,
-            formats(says, self.plan.says_it_keeps_declines()),
-            seed,
-            p.now(self.now),
-        );
+        let engine = Engine::new(settings, formats, seed, p.now(self.now));
         p.up = Some(Box::new(Running {
             engine,
             recipe,
@@ -83,6 +80,9 @@ impl World {
             is_paused,
             committing: false,
             board: Board::default(),
+            storing: BTreeMap::new(),
+            is_store_away: false,
+            holding: framed.map(|framed| framed.holding()),
             spared: Spared::default(),
             epochs: BTreeMap::new(),
             saying: Vec::new(),
@@ -189,6 +189,7 @@ impl World {
 
     pub fn reply(&mut self, life: Life, id: CallId, name: &'static str, mut reply: Reply) {
         self.spared_hears(life, id, &reply);
+        self.store_heard(life, &reply);
         if let Some(plant) = self.plan.plant {
             self.plant_in_reply(plant, (life, id), &mut reply);
         }
@@ -245,14 +246,26 @@ impl World {
     }
 }
 
-pub static GENERIC: LazyLock<Profile> = LazyLock::new(Profile::generic);
-
-fn formats(version: u32, keeps_declines: bool) -> Formats {
-    let replays = if keeps_declines { Replays::All } else { Replays::Approvals };
-    Formats {
-        decoder: Decoder::new(Format::Json, None, 64 * 1024).expect("the decoder"),
-        events: EventCodec::new(EventsFormat::Json, GROUP),
-        profile: Profile { replays, ..GENERIC.clone() },
-        recipe: RecipeHash(RECIPE.0 + version),
+impl World {
+    /// As a process has them whose bodies are of this version.
+    fn formats(&self, version: u32) -> Formats {
+        let keeps_declines = self.plan.says_it_keeps_declines();
+        let replays = if keeps_declines { Replays::All } else { Replays::Approvals };
+        let decoder = match self.plan.framed {
+            Some(_) => decoder(Format::Auto).with_registry(),
+            None => decoder(Format::Json),
+        };
+        Formats {
+            decoder,
+            events: EventCodec::new(EventsFormat::Json, GROUP),
+            profile: Profile { replays, ..GENERIC.clone() },
+            recipe: RecipeHash(RECIPE.0 + version),
+        }
     }
 }
+
+fn decoder(format: Format) -> Decoder {
+    Decoder::new(format, None, 64 * 1024).expect("the decoder")
+}
+
+pub static GENERIC: LazyLock<Profile> = LazyLock::new(Profile::generic);

@@ -82,6 +82,8 @@ pub struct Oracle {
     pub(crate) claims: BTreeMap<(Partition, Epoch), Life>,
     /// The highest offset for which a request has left.
     pub(crate) asked_to: BTreeMap<Partition, Offset>,
+    /// What any request has left for.
+    pub(crate) asked_for: BTreeSet<TransactionId>,
     /// When the earliest request left that arrived at the gateway.
     pub(crate) first: BTreeMap<TransactionId, Micros>,
     /// Who asked first.
@@ -119,6 +121,7 @@ impl Oracle {
             encores: BTreeMap::new(),
             claims: BTreeMap::new(),
             asked_to: BTreeMap::new(),
+            asked_for: BTreeSet::new(),
             first: BTreeMap::new(),
             askers: BTreeMap::new(),
             recipes: BTreeMap::new(),
@@ -176,6 +179,7 @@ impl Oracle {
         (place, recipe): (Option<At>, u32),
     ) {
         let id = &charge.id;
+        self.asked_for.insert(id.clone());
         let Some((partition, offset)) = place else {
             return self.fail(format!("{id} is asked for without an acknowledged temp entry"));
         };

@@ -10,7 +10,10 @@ use tollbridge::domain::retry::{FRUITLESS_LOOKUPS_MAX, KeyLife, Lookup};
 use tollbridge::pipeline::{AskStore, Begin, Order, Settings, Tuned};
 
 use crate::faults::{self, Fault, Kind, Mood};
+use crate::in_steps;
 use crate::plants::Plant;
+use crate::registry::{self, Framed};
+use crate::services;
 
 /// Simulated microseconds.
 pub type Micros = u64;
@@ -30,6 +33,10 @@ pub struct Plan {
     pub has_person: bool,
     /// Doubts are looked up on a schedule while the run goes on.
     pub has_looks: bool,
+    /// The store has neither transactions nor keys: a batch goes there in steps. It knows so many by their tokens.
+    pub in_steps: Option<usize>,
+    /// Records are framed, and there is a registry.
+    pub framed: Option<Framed>,
     /// A bug that is planted.
     pub plant: Option<Plant>,
 }
@@ -92,6 +99,33 @@ fn span(us: Micros) -> Duration {
 
 impl Plan {
     pub fn draw(seed: u64) -> Self {
+        Self::at_first(seed).with_more()
+    }
+
+    /// In a quarter of the runs the store has no transactions, in a fifth there is a registry.
+    fn with_more(mut self) -> Self {
+        let mut dice = fastrand::Rng::with_seed(self.seed ^ 0x46a9_7d2e_c81b_305f);
+        self.in_steps = (dice.u8(0..4) == 0).then(|| dice.usize(1..=8));
+        if self.in_steps.is_some() {
+            self.faults.extend(in_steps::slow(&mut dice, &self.shape));
+        }
+        if dice.u8(0..5) == 0 {
+            let (framed, away) = registry::draw(&mut dice, &self.shape);
+            self.framed = Some(framed);
+            self.faults.extend(away);
+        }
+        if dice.u8(0..8) == 0 {
+            self.faults.extend(services::store_away_amid_a_backlog(&mut dice, &mut self.shape));
+        }
+        if dice.u8(0..4) == 0 {
+            self.faults.extend(faults::around_a_late_call(&mut dice, &self.shape));
+        }
+        self.faults.sort_by_key(|fault| fault.at);
+        self
+    }
+
+    /// What a seed was before there were any of these.
+    pub fn at_first(seed: u64) -> Self {
         let mut dice = fastrand::Rng::with_seed(seed ^ 0x70b1_1b41_d6e5_eed5);
         let mut shape = shape(&mut dice);
         shape.is_incremental = seed % 4 == 3;
@@ -112,7 +146,16 @@ impl Plan {
         }
         let is_looked_into = fastrand::Rng::with_seed(seed ^ 0x7b13_c6e2_05da_984f).bool();
         let has_looks = is_looked_into && shape.settings.lookup.is_there();
-        Self { seed, shape, faults, has_person: seed % 4 == 2, has_looks, plant: None }
+        Self {
+            seed,
+            shape,
+            faults,
+            has_person: seed % 4 == 2,
+            has_looks,
+            in_steps: None,
+            framed: None,
+            plant: None,
+        }
     }
 
     /// Whether something can be in doubt before a key has run out.
@@ -152,7 +195,8 @@ impl Plan {
     pub fn patience(&self) -> Micros {
         let shape = &self.shape;
         let asked_again = micros(shape.key_ttl) + 8 * shape.round();
-        asked_again + self.given_up() + 4 * shape.session + 60 * S
+        let unread = self.framed.map_or(0, |framed| framed.patience());
+        asked_again + self.given_up() + unread + 4 * shape.session + 60 * S
     }
 
     /// What may have been sent by another version, or at a time that nobody knows, waits until lookups have told what
@@ -277,7 +321,7 @@ fn settings(dice: &mut fastrand::Rng, key_life: KeyLife, session: Micros) -> Set
         sweep_interval: Duration::ZERO,
         sweep_min_age: Duration::ZERO,
         publish_interval: span(dice.u64(10..=500) * MS),
-        publish_events_max: dice.usize(1..=50),
+        publish_events_max: dice.usize(1..=8),
         leads: leads(dice),
         mark_refresh: (key_life.ttl / 20).max(Duration::from_secs(1)),
         retry_base: span(dice.u64(20..=200) * MS),

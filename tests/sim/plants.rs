@@ -119,12 +119,18 @@ pub enum Plant {
     DoubtEndsEarly,
     /// A decline that a lookup shows counts, though a later request may have charged and not show yet.
     EarlierDeclineBelieved,
+    /// Where the store has neither transactions nor keys, what was written is not looked for.
+    WrittenStands,
+    /// A registry that does not answer counts as one that does not know a schema.
+    OutageIsUnknown,
+    /// The end of a partition is told before the records that wait for their schema.
+    EndOvertakes,
 }
 
 /// As whom a member commits and is given partitions, whoever it is.
 pub const OURS: &str = "ours";
 
-pub const ALL: [Plant; 57] = [
+pub const ALL: [Plant; 60] = [
     Plant::OffsetsWithoutEvents,
     Plant::EventsWithoutOffsets,
     Plant::OffsetsOutside,
@@ -182,6 +188,9 @@ pub const ALL: [Plant; 57] = [
     Plant::PauseNotKept,
     Plant::DoubtEndsEarly,
     Plant::EarlierDeclineBelieved,
+    Plant::WrittenStands,
+    Plant::OutageIsUnknown,
+    Plant::EndOvertakes,
 ];
 
 impl Plant {
@@ -193,6 +202,7 @@ impl Plant {
             | Self::WatermarkIsLast
             | Self::BeginsAtTheEnd
             | Self::LossSkipped
+            | Self::EndOvertakes
             | Self::ReadsOnAtTheStart => "promise: reported",
             Self::EventsWithoutOffsets | Self::ReportedLeftOut => "promise: reported once",
             Self::OffsetsOutside | Self::PlainBesideOpen => "INV-1",
@@ -229,13 +239,16 @@ impl Plant {
                 "promise: charged once"
             }
             Self::OrderForgotten => "charge.order",
+            Self::OutageIsUnknown => "an outage is no fate",
             Self::PauseUnheard => "charge.pause",
             Self::ExpiresEarly => "charge.max_age",
             Self::TwiceAtOnce => "gateway.max_in_flight",
             Self::RateNotShared => "gateway.rate_limit",
             Self::NeverAway => "gateway.breaker",
             Self::PauseNotKept => "Retry-After",
-            Self::DeclinesNotStored | Self::ConflictIgnored => "promise: stored once",
+            Self::DeclinesNotStored | Self::ConflictIgnored | Self::WrittenStands => {
+                "promise: stored once"
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use tollbridge::app::schemas::Holding;
 use tollbridge::domain::alerts::Board;
 use tollbridge::domain::id::{Epoch, Offset, Partition, Version};
 use tollbridge::domain::time::{Boot, Now, Wall};
@@ -10,6 +11,7 @@ use tollbridge::pipeline::{CallId, Engine};
 use tollbridge::ports::publisher::CommitPoint;
 use tollbridge::ports::source::{Start, Ticket};
 
+use crate::in_steps::Storing;
 use crate::plan::Micros;
 use crate::spared::Spared;
 use crate::world::Happening;
@@ -84,6 +86,12 @@ pub struct Running {
     pub committing: bool,
     /// What it tells of the rules of the group.
     pub board: Board,
+    /// Batches on their way into a store without transactions.
+    pub storing: BTreeMap<CallId, Storing>,
+    /// What it last heard of the store was that it can't.
+    pub is_store_away: bool,
+    /// Records that wait for their schema, where there is a registry.
+    pub holding: Option<Holding>,
     pub spared: Spared,
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use tollbridge::adapters::memory::gateway::replies::declined_ahead;
 use tollbridge::adapters::memory::gateway::{Applied, Whim, book::Ticket};
-use tollbridge::domain::id::{Partition, TransactionId};
+use tollbridge::domain::id::{Epoch, Offset, Partition, TransactionId};
 use tollbridge::domain::outcome::{Fate, Outcome};
 use tollbridge::pipeline::{Call, Reply, Survey};
 use tollbridge::ports::gateway::{Answer, Response};
@@ -14,15 +14,22 @@ use tollbridge::ports::source::Committed;
 use tollbridge::ports::store::{Batch, StoreError};
 
 use crate::calls::{Apply, Late, Room, refused, room, timed_out};
-use crate::faults::{Kind, Mood};
+use crate::faults::{Fault, Kind, Mood};
 use crate::holes::Hole;
-use crate::plan::{GROUP, MS, TOPIC, micros};
+use crate::plan::{GROUP, MS, S, Shape, TOPIC, micros};
 use crate::plants::{OURS, Plant};
-use crate::process::wall;
+use crate::process::{Life, wall};
 use crate::world::{Happening, World};
 
 /// The code of a gateway that checks a limit before anything else; nothing of it is kept.
 const LIMIT: &str = "limit_exceeded";
+
+/// The store goes while many wait for their first request, about which it was asked before.
+pub fn store_away_amid_a_backlog(dice: &mut fastrand::Rng, shape: &mut Shape) -> Vec<Fault> {
+    shape.settings.tuned.gate.rate_limit = Some(dice.u32(2..=5));
+    let (at, lasting) = (dice.u64(..shape.load_ends), dice.u64(S..=10 * S));
+    vec![Fault { at, lasting, chance: 100, kind: Kind::StoreDown }]
+}
 
 impl World {
     pub fn carry_out(&mut self, apply: &Apply) -> Option<Reply> {
@@ -127,7 +134,7 @@ impl World {
     fn carry_out_store(&mut self, call: &Call) -> Reply {
         match call {
             Call::Ask(ids) => Reply::Asked(Ok(self.store.ask(ids))),
-            Call::Store(batch) if self.is_refused(batch) => {
+            Call::Store(batch) if self.is_refused(batch.rows.iter().map(AsRef::as_ref)) => {
                 Reply::Stored(Err(StoreError::Poison("a rule of somebody's".to_owned())))
             }
             Call::Store(batch) => {
@@ -156,14 +163,42 @@ impl World {
         }
     }
 
-    fn is_refused(&mut self, batch: &Batch) -> bool {
+    pub fn is_refused<'a>(&mut self, mut rows: impl Iterator<Item = &'a Outcome>) -> bool {
         let breaks_it = |row: &Outcome| row.fate != Fate::InDoubt && row.account_id == "acct-3";
-        let is_refused =
-            batch.rows.iter().any(|row| breaks_it(row)) && self.is_down(&Kind::StoreRefuses);
+        let is_refused = rows.any(breaks_it) && self.is_down(&Kind::StoreRefuses);
         if is_refused {
             self.oracle.meets(Hole::RowRefused);
         }
         is_refused
+    }
+
+    pub fn store_heard(&mut self, life: Life, reply: &Reply) {
+        let is_away = match reply {
+            Reply::Asked(result) => result.is_err(),
+            Reply::Stored(Err(StoreError::Poison(_))) => return,
+            Reply::Stored(result) => result.is_err(),
+            _ => return,
+        };
+        if let Some(up) = self.running_mut(life) {
+            up.is_store_away = is_away;
+        }
+    }
+
+    /// Where the store has to be asked, nothing is charged for the first time while it can't answer. What an owner
+    /// inherits may have been asked for.
+    pub fn check_store_said(
+        &mut self,
+        life: Life,
+        id: &TransactionId,
+        place: Option<(Partition, Offset)>,
+    ) {
+        let Some((up, (partition, _))) = self.running(life).zip(place) else { return };
+        let is_first =
+            up.epochs.get(&partition) == Some(&Epoch(1)) && !self.oracle.asked_for.contains(id);
+        if is_first && up.is_store_away && self.oracle.asks_always {
+            self.oracle
+                .fail(format!("{life:?} asks for {id} for the first time without the store"));
+        }
     }
 
     fn carry_out_gateway(&mut self, apply: &Apply) -> Option<Reply> {

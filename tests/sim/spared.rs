@@ -132,6 +132,13 @@ impl World {
         let about = match call {
             Call::Charge(charge) => &charge.id,
             Call::Lookup(id) => id,
+            // What it takes over it looks at anew, though it had it before.
+            Call::Claim { .. } => {
+                if let Some(up) = self.running_mut(life) {
+                    up.spared.forget_transactions();
+                }
+                return;
+            }
             _ => return,
         };
         let bounds = self.plan.shape.settings.tuned.gate;

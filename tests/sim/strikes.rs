@@ -248,7 +248,11 @@ impl World {
         let leaving: Vec<(Micros, u64)> = self
             .heap
             .iter()
-            .filter(|(_, what)| matches!(what, Happening::Apply(a) if a.life == life))
+            .filter(|(_, what)| match what {
+                Happening::Apply(a) => a.life == life,
+                Happening::Statement(sent) => sent.life == life,
+                _ => false,
+            })
             .map(|(key, _)| *key)
             .collect();
         let mut held = 0;
@@ -293,6 +297,7 @@ impl World {
                         self.at(now, Happening::Apply(a));
                     }
                 }
+                Happening::Statement(sent) => self.statement_thaws(*sent),
                 what => self.at(now, what),
             }
         }

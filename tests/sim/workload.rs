@@ -14,6 +14,7 @@ use tollbridge::domain::transaction::{PayloadHash, Transaction};
 use tollbridge::wire::transaction::encode_json;
 
 use crate::plan::{Micros, Shape, TOPIC};
+use crate::registry::frame;
 
 /// A record that will be published.
 #[derive(Debug, Clone)]
@@ -33,8 +34,9 @@ pub struct Workload {
 }
 
 impl Workload {
-    pub fn draw(dice: &mut fastrand::Rng, shape: &Shape) -> Self {
-        let mut drafts: Vec<(Partition, Option<Transaction>, Option<Bytes>)> = Vec::new();
+    /// `frames`: how each transaction is written where there is a registry.
+    pub fn draw(dice: &mut fastrand::Rng, shape: &Shape, frames: Option<fastrand::Rng>) -> Self {
+        let mut drafts: Vec<Draft> = Vec::new();
         let partitions = &shape.settings.partitions;
         for number in 0..shape.transactions {
             let partition = partitions[dice.usize(..partitions.len())];
@@ -53,15 +55,14 @@ impl Workload {
             };
             drafts.push(draft);
         }
+        if let Some(mut frames) = frames {
+            drafts = drafts.into_iter().map(|draft| framed(&mut frames, draft)).collect();
+        }
         Self::place(dice, shape, drafts)
     }
 
     /// Gives every draft its time and offset; control records leave gaps.
-    fn place(
-        dice: &mut fastrand::Rng,
-        shape: &Shape,
-        drafts: Vec<(Partition, Option<Transaction>, Option<Bytes>)>,
-    ) -> Self {
+    fn place(dice: &mut fastrand::Rng, shape: &Shape, drafts: Vec<Draft>) -> Self {
         let mut ends: BTreeMap<Partition, i64> = BTreeMap::new();
         let mut time = || {
             let wave = shape.second_wave.filter(|_| dice.u8(0..4) == 0).unwrap_or(0);
@@ -124,10 +125,17 @@ impl Workload {
     }
 }
 
-fn with_value(
-    partition: Partition,
-    tx: Transaction,
-) -> (Partition, Option<Transaction>, Option<Bytes>) {
+/// On which partition, what it says, and how it is written.
+type Draft = (Partition, Option<Transaction>, Option<Bytes>);
+
+/// Where nobody can read it, it says nothing.
+fn framed(frames: &mut fastrand::Rng, draft: Draft) -> Draft {
+    let (partition, Some(tx), _) = draft else { return draft };
+    let (value, is_readable) = frame(frames, &tx);
+    (partition, is_readable.then_some(tx), Some(value))
+}
+
+fn with_value(partition: Partition, tx: Transaction) -> Draft {
     let value = Bytes::from(encode_json(&tx));
     (partition, Some(tx), Some(value))
 }

@@ -9,14 +9,17 @@ use tollbridge::adapters::memory::gateway::MemoryGateway;
 use tollbridge::adapters::memory::queue::MemoryQueue;
 use tollbridge::adapters::memory::store::StoreTables;
 use tollbridge::domain::id::Partition;
+use tollbridge::domain::schema::{Registered, SchemaRef};
 use tollbridge::domain::time::Wall;
 use tollbridge::pipeline::{CallId, Event, Reply};
 use tollbridge::ports::source::{SourceEvent, Start, Ticket};
+use tollbridge::ports::store::StoreError;
 
 use crate::calls::{Apply, Late, Room, room};
 use crate::faults::Stage;
 use crate::group::Assignment;
 use crate::holes::Hole;
+use crate::in_steps::{Sent, Told};
 use crate::kafka::{Brokers, Committer, Point};
 use crate::looks::AllSeen;
 use crate::oracle::Oracle;
@@ -39,6 +42,14 @@ pub enum Happening {
     Deliver(Life, SourceEvent),
     Reply(Life, CallId, &'static str, Box<Reply>),
     Apply(Box<Apply>),
+    /// Of a batch that is stored in steps.
+    Statement(Box<Sent>),
+    StatementLate(Box<Sent>),
+    /// With the number of the statement's effect.
+    Told(Life, CallId, u64, Box<Result<Told, StoreError>>),
+    RegistryAsked(Life, SchemaRef),
+    RegistrySays(Life, SchemaRef, Box<Result<Registered, String>>),
+    RegistryDue(Life),
     /// Of a call that was held up.
     Arrive(Box<Apply>),
     Transact(Box<Transact>),
@@ -86,6 +97,8 @@ pub struct World {
     pub brokers: Brokers,
     pub queue: MemoryQueue,
     pub store: StoreTables,
+    /// The tokens of all blocks that came there.
+    pub blocks: BTreeSet<String>,
     pub gateway: MemoryGateway,
     pub workload: Rc<Workload>,
     pub oracle: Oracle,
@@ -127,7 +140,10 @@ pub struct World {
 impl World {
     pub fn new(plan: Plan, talks: bool) -> Self {
         let mut dice = fastrand::Rng::with_seed(plan.seed);
-        let workload = Rc::new(Workload::draw(&mut dice, &plan.shape));
+        let mut store = StoreTables::new(STORE);
+        store.tokens_max = plan.in_steps.unwrap_or(store.tokens_max);
+        let frames = plan.framed.map(|_| fastrand::Rng::with_seed(!plan.seed));
+        let workload = Rc::new(Workload::draw(&mut dice, &plan.shape, frames));
         let partitions = plan.shape.settings.partitions.clone();
         let processes = (0..plan.shape.processes)
             .map(|process| Process {
@@ -150,7 +166,8 @@ impl World {
             processes,
             brokers: Brokers::new(partitions),
             queue: MemoryQueue::default(),
-            store: StoreTables::new(STORE),
+            store,
+            blocks: BTreeSet::new(),
             gateway: MemoryGateway::new(plan.shape.key_ttl),
             oracle: Oracle::new(&plan, &workload),
             workload,
@@ -250,10 +267,18 @@ impl World {
             }
             Happening::Deliver(life, event) => {
                 self.say(|| format!("{life:?} <- {}", brief(&event)));
-                self.tell(life, Event::Source(event));
+                if let Some(event) = self.held(life, event) {
+                    self.tell(life, Event::Source(event));
+                }
             }
             Happening::Reply(life, id, name, reply) => self.reply(life, id, name, *reply),
             Happening::Apply(apply) => self.apply(*apply),
+            Happening::Statement(sent) => self.statement(*sent),
+            Happening::StatementLate(sent) => self.statement_late(&sent),
+            Happening::Told(life, id, number, answer) => self.told(life, id, number, *answer),
+            Happening::RegistryAsked(life, name) => self.registry_asked(life, name),
+            Happening::RegistrySays(life, name, said) => self.registry_heard(life, name, *said),
+            Happening::RegistryDue(life) => self.ask_registry(life),
             Happening::Command(life, number, command) => {
                 if !self.dies_in_effect((life, number), "command", Stage::Apply) {
                     self.command(life, command);
@@ -292,6 +317,9 @@ impl World {
             | Happening::Wake(life, _)
             | Happening::Deliver(life, _)
             | Happening::Reply(life, ..)
+            | Happening::Told(life, ..)
+            | Happening::RegistrySays(life, ..)
+            | Happening::RegistryDue(life)
             | Happening::Command(life, ..)
             | Happening::Fetch(life, _)
             | Happening::Join(life)

@@ -9,22 +9,20 @@ mod connections;
 mod errors;
 mod resolve;
 mod rows;
+pub mod steps;
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::id::TransactionId;
 use crate::domain::outcome::Outcome;
 use crate::ports::store::{Batch, SourceStart, Store, StoreError, StoreIdentity, Stored};
-use crate::wire::row;
 
 use address::Address;
 use connections::Connections;
-use rows::{Answers, Found, Given, Stand, Standing, Written};
-
-/// So often what is not in is brought in again: rows that it comes before came in between, or its token was known.
-const ROUNDS: u8 = 5;
+use rows::{Found, Given};
+pub use rows::{Standing, Written};
+use steps::Table;
 
 /// Where the database is, and how long to wait for it.
 #[derive(Clone)]
@@ -77,24 +75,15 @@ impl ClickhouseStore {
     pub async fn close(&self) {
         self.connections.close();
     }
+}
 
-    /// The rows that stand under these ids.
+impl Table for ClickhouseStore {
     async fn standing(&self, ids: &[&str]) -> Result<Vec<Standing>, StoreError> {
         let question = include_str!("sql/ask.sql");
         let found = self.connections.run(|c| c.query(question).bind(ids).fetch_all::<Found>());
         found.await?.into_iter().map(Standing::try_from).collect()
     }
 
-    async fn stand<'a>(
-        &self,
-        rows: impl Iterator<Item = &'a Outcome>,
-    ) -> Result<Stand, StoreError> {
-        let ids: Vec<&str> = rows.map(|row| row.transaction_id.as_str()).collect();
-        let standing = self.standing(&ids).await?;
-        Ok(standing.into_iter().map(|old| (old.row.transaction_id.clone(), old)).collect())
-    }
-
-    /// One insert of one block. A token that was given before within the table's window leaves nothing.
     async fn write(&self, token: &str, rows: &[Written<'_>]) -> Result<(), StoreError> {
         // Before our own limit, which would leave its connection to itself.
         let limit = Some(self.timeout * 9 / 10);
@@ -122,27 +111,7 @@ impl Store for ClickhouseStore {
     }
 
     async fn store(&self, batch: &Batch) -> Result<Vec<Stored>, StoreError> {
-        if batch.rows.is_empty() {
-            return Ok(Vec::new());
-        }
-        row::check_batch(&batch.rows).map_err(|error| StoreError::Poison(error.to_string()))?;
-        let mut open: Vec<&Outcome> = batch.rows.iter().map(AsRef::as_ref).collect();
-        let mut answers = Answers::new();
-        for round in 0..ROUNDS {
-            let before = self.stand(open.iter().copied()).await;
-            // Of the first round nothing is in yet.
-            let before = if round == 0 { before.map_err(errors::of_reading) } else { before };
-            let write = rows::meet(open, before?, &mut answers);
-            if !write.is_empty() {
-                self.write(&rows::token(&batch.token, &write, round), &write).await?;
-            }
-            let after = self.stand(write.iter().map(|written| written.row)).await;
-            open = rows::settle(write, after.map_err(errors::behind_a_write)?, &mut answers);
-            if open.is_empty() {
-                return in_order(batch, answers);
-            }
-        }
-        Err(errors::outrun(ROUNDS))
+        steps::store(self, batch).await
     }
 
     async fn identity(&self) -> Result<StoreIdentity, StoreError> {
@@ -156,13 +125,4 @@ impl Store for ClickhouseStore {
     async fn add_sources(&self, starts: &[SourceStart]) -> Result<(), StoreError> {
         self.write_sources(starts).await
     }
-}
-
-/// One answer a row, in the order of the batch.
-fn in_order(batch: &Batch, mut answers: Answers) -> Result<Vec<Stored>, StoreError> {
-    let answer = |row: &Arc<Outcome>| {
-        let answer = answers.remove(&row.transaction_id);
-        answer.ok_or_else(|| StoreError::Unknown(format!("no answer on {}", row.transaction_id)))
-    };
-    batch.rows.iter().map(answer).collect()
 }

@@ -10,7 +10,8 @@ use crate::domain::time::Wall;
 use crate::ports::store::{ResolveError, Rows, StoreError};
 
 use super::rows::{Found, Standing, Written, token};
-use super::{ClickhouseStore, ROUNDS, errors};
+use super::steps::{ROUNDS, Table};
+use super::{ClickhouseStore, errors};
 
 /// A line of the audit.
 #[derive(Debug, Row, Deserialize)]

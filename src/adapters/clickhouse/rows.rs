@@ -74,7 +74,7 @@ impl TryFrom<Found> for Standing {
 
 /// A row as it is written.
 #[derive(Debug, Row, Serialize)]
-pub struct Given<'a> {
+pub(super) struct Given<'a> {
     event_id: &'a str,
     fate: &'static str,
     transaction_id: &'a str,
@@ -103,7 +103,7 @@ pub struct Written<'a> {
 }
 
 /// The digits of a row, which [`Given`] borrows.
-pub struct Hexed {
+pub(super) struct Hexed {
     event_id: Digits<32>,
     payload_hash: Digits<64>,
 }
@@ -113,11 +113,11 @@ impl<'a> Written<'a> {
         self.replaces.as_ref().map_or(0, |old| old.generation.saturating_add(1))
     }
 
-    pub fn hexed(&self) -> Hexed {
+    pub(super) fn hexed(&self) -> Hexed {
         Hexed { event_id: self.row.event_id.to_hex(), payload_hash: self.row.payload_hash.to_hex() }
     }
 
-    pub fn given(&self, hexed: &'a Hexed) -> Given<'a> {
+    pub(super) fn given(&self, hexed: &'a Hexed) -> Given<'a> {
         let row = self.row;
         Given {
             event_id: &hexed.event_id,

@@ -1,11 +1,12 @@
 //! The store in memory, for the simulation and the tests: the same answers as the real ones, in a defined order.
 //! It keeps nothing beyond the process.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::domain::id::{Offset, Partition, StoreId, TransactionId};
-use crate::domain::outcome::Outcome;
+use crate::domain::outcome::{Fate, Outcome};
 use crate::domain::resolution::{Past, Resolution, Resolved};
 use crate::domain::time::Wall;
 use crate::ports::store::{
@@ -16,6 +17,20 @@ use crate::wire::row;
 /// The schema's version that the twin claims to have.
 pub const SCHEMA_VERSION: u32 = 1;
 
+/// Which row of an id stands, the highest, where there are no keys: as `version` in `schemas/clickhouse`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    is_archived: bool,
+    generation: u32,
+    came: Reverse<Wall>,
+}
+
+impl Rank {
+    fn of(row: &Outcome, generation: u32, now: Wall) -> Self {
+        Self { is_archived: row.fate == Fate::Archived, generation, came: Reverse(now) }
+    }
+}
+
 /// The tables, with a method for each of the port's, without waiting and without a lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreTables {
@@ -23,6 +38,12 @@ pub struct StoreTables {
     /// What the store's clock shows; whoever drives it moves it.
     pub now: Wall,
     rows: BTreeMap<TransactionId, Outcome>,
+    /// Where rows come in as blocks.
+    ranks: BTreeMap<TransactionId, Rank>,
+    /// Of the blocks that came in last.
+    tokens: VecDeque<String>,
+    /// So many of them are known.
+    pub tokens_max: usize,
     resolutions: Vec<Past>,
     /// By group, topic and partition.
     sources: BTreeMap<(String, String, Partition), Offset>,
@@ -35,6 +56,9 @@ impl StoreTables {
             id,
             now: Wall::default(),
             rows: BTreeMap::new(),
+            ranks: BTreeMap::new(),
+            tokens: VecDeque::new(),
+            tokens_max: 1_000,
             resolutions: Vec::new(),
             sources: BTreeMap::new(),
         }
@@ -73,6 +97,36 @@ impl StoreTables {
         }
     }
 
+    /// What stands under an id, and its generation, where there are no keys (`adapters::clickhouse`).
+    #[must_use]
+    pub fn standing(&self, id: &TransactionId) -> Option<(&Outcome, u32)> {
+        self.rows.get(id).map(|row| (row, self.generation(id)))
+    }
+
+    fn generation(&self, id: &TransactionId) -> u32 {
+        self.ranks.get(id).map_or(0, |rank| rank.generation)
+    }
+
+    /// One block of rows there, each with its generation. `false`: its token was given before, and it leaves nothing.
+    pub fn write(&mut self, token: &str, rows: impl IntoIterator<Item = (Outcome, u32)>) -> bool {
+        if self.tokens.iter().any(|known| known == token) {
+            return false;
+        }
+        self.tokens.push_back(token.to_owned());
+        if self.tokens.len() > self.tokens_max {
+            self.tokens.pop_front();
+        }
+        for (row, generation) in rows {
+            let rank = Rank::of(&row, generation, self.now);
+            // Of two that are equal nobody knows which one stands.
+            if self.ranks.get(&row.transaction_id).is_none_or(|stands| *stands <= rank) {
+                self.ranks.insert(row.transaction_id.clone(), rank);
+                self.rows.insert(row.transaction_id.clone(), row);
+            }
+        }
+        true
+    }
+
     #[must_use]
     pub fn identity(&self) -> StoreIdentity {
         StoreIdentity { id: self.id, schema_version: SCHEMA_VERSION, now: self.now }
@@ -105,6 +159,9 @@ impl StoreTables {
         let past = self.resolutions.iter().rev().find(|past| past.resolution.id == resolution.id);
         let resolved = resolution.decide(self.rows.get(&resolution.id), past)?;
         if !resolved.repeated {
+            let generation = self.generation(&resolution.id).saturating_add(1);
+            let rank = Rank::of(&resolved.after, generation, self.now);
+            self.ranks.insert(resolution.id.clone(), rank);
             self.rows.insert(resolution.id.clone(), resolved.after.clone());
             self.resolutions.push(resolution.past(&resolved.before));
         }

@@ -28,7 +28,7 @@ enum Standing {
 
 /// Holds records back until the schemas that they name are known. Others of their partition wait behind them.
 #[derive(Debug)]
-pub(super) struct Holding {
+pub struct Holding {
     format: Format,
     unknown_after: Duration,
     schemas: BTreeMap<SchemaRef, Standing>,
@@ -36,12 +36,14 @@ pub(super) struct Holding {
 }
 
 impl Holding {
-    pub(super) fn new(format: Format, unknown_after: Duration) -> Self {
+    #[must_use]
+    pub fn new(format: Format, unknown_after: Duration) -> Self {
         Self { format, unknown_after, schemas: BTreeMap::new(), waiting: BTreeMap::new() }
     }
 
     /// What may go on now.
-    pub(super) fn take(&mut self, event: SourceEvent, now: Boot) -> Option<SourceEvent> {
+    #[must_use]
+    pub fn take(&mut self, event: SourceEvent, now: Boot) -> Option<SourceEvent> {
         let partition = match &event {
             SourceEvent::Records { partition, .. }
             | SourceEvent::End { partition, .. }
@@ -86,7 +88,7 @@ impl Holding {
     }
 
     /// Which schemas are to be asked for now; they count as being asked for from then on.
-    pub(super) fn ask_for(&mut self, now: Boot) -> Vec<SchemaRef> {
+    pub fn ask_for(&mut self, now: Boot) -> Vec<SchemaRef> {
         let mut due = Vec::new();
         for (name, standing) in &mut self.schemas {
             let is_due = match standing {
@@ -108,7 +110,8 @@ impl Holding {
     }
 
     /// What the registry has said, or why it has said nothing; what may go on then.
-    pub(super) fn answered(
+    #[must_use]
+    pub fn answered(
         &mut self,
         name: SchemaRef,
         answer: Result<Registered, String>,
@@ -158,7 +161,8 @@ impl Holding {
     }
 
     /// When something is to be asked for, if nothing comes before.
-    pub(super) fn wake_at(&self) -> Option<Boot> {
+    #[must_use]
+    pub fn wake_at(&self) -> Option<Boot> {
         let again_at = |standing: &Standing| match standing {
             Standing::Wanted { again_at, .. } => *again_at,
             Standing::Known | Standing::Missing { .. } => None,
@@ -167,7 +171,8 @@ impl Holding {
     }
 
     /// Why records wait, where the registry was asked already.
-    pub(super) fn trouble(&self) -> Option<&str> {
+    #[must_use]
+    pub fn trouble(&self) -> Option<&str> {
         self.schemas.values().find_map(|standing| match standing {
             Standing::Wanted { why, .. } => why.as_deref(),
             Standing::Known | Standing::Missing { .. } => None,

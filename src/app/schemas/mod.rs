@@ -8,6 +8,7 @@ mod offline;
 use anyhow::anyhow;
 use serde_json::Value;
 
+pub use self::hold::Holding;
 pub use self::learn::learnt;
 pub use self::offline::SourceDecoder;
 
