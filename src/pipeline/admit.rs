@@ -1,21 +1,19 @@
-//! Admit: records become entries, entries go into the temp queue, and the store is asked whether it knows their ids.
-//! What can't be read is rejected and its partition goes on.
+//! Admit: records become entries, and entries go into the temp queue. What can't be read is rejected and its partition
+//! goes on.
 
+use std::collections::VecDeque;
 use std::collections::btree_map::Entry as TreeEntry;
-use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use super::engine::{Engine, Pending, Turn};
+use super::engine::{Engine, Turn};
 use super::entry::{Entry, Finish, InQueue, Step};
-use super::message::{Call, Level, Slot};
-use super::settings::AskStore;
+use super::message::{Level, Slot};
 use crate::domain::id::{Partition, TransactionId, Version};
-use crate::domain::outcome::{Fate, Outcome};
+use crate::domain::outcome::Fate;
 use crate::domain::record::Record;
 use crate::domain::retry::{FirstAttempt, minute_of};
 use crate::domain::transaction::{PayloadHash, Transaction};
 use crate::ports::queue::{Admission, EntryKey};
-use crate::ports::store::StoreError;
 use crate::wire::queue_entry::{EntryState, QueueEntry};
 
 impl Engine {
@@ -168,8 +166,7 @@ impl Engine {
         }
         if is_first_time {
             self.gauges.admitted += 1;
-            self.step(slot, Step::AskingStore);
-            self.to_ask.push_back(slot);
+            self.ask_about(slot);
         } else {
             self.sort_into_queues(slot);
             self.decided_and_queued(slot);
@@ -243,113 +240,6 @@ impl Engine {
         self.decide(slot, fate, gateway_id, code, at);
         self.decided_and_queued(slot);
         true
-    }
-
-    /// One question for many ids; as many at a time as are allowed.
-    pub(super) fn pump_asks(&mut self) {
-        while self.asks_open < self.set.asks_max && self.ask_retry_at <= self.now.boot {
-            let mut slots = Vec::new();
-            let mut ids = Vec::new();
-            while slots.len() < self.set.ask_batch_max
-                && let Some(slot) = self.to_ask.pop_front()
-            {
-                let Some(entry) = self.entry(slot) else { continue };
-                if entry.step == Step::AskingStore
-                    && let Some(id) = entry.id()
-                {
-                    ids.push(id.clone());
-                    slots.push(slot);
-                }
-            }
-            if slots.is_empty() {
-                return;
-            }
-            self.asks_open += 1;
-            self.call(Pending::Asking(slots), Call::Ask(ids));
-        }
-    }
-
-    pub(super) fn on_asked(&mut self, slots: &[Slot], result: Result<Vec<Outcome>, StoreError>) {
-        self.asks_open -= 1;
-        match result {
-            Ok(rows) => {
-                self.ask_tries = 0;
-                self.gauges.trouble.store = None;
-                let mut by_id: BTreeMap<TransactionId, Outcome> =
-                    rows.into_iter().map(|row| (row.transaction_id.clone(), row)).collect();
-                for slot in slots {
-                    let Some(entry) = self.entry(*slot) else { continue };
-                    let row = entry.id().and_then(|id| by_id.remove(id));
-                    self.asked(*slot, row);
-                }
-            }
-            Err(error) => self.on_ask_failed(slots, &error),
-        }
-    }
-
-    /// Without the store's word no first attempt is made, unless the configuration allows it for what nobody can have
-    /// attempted before.
-    fn on_ask_failed(&mut self, slots: &[Slot], error: &StoreError) {
-        self.gauges.trouble.store = Some(error.to_string());
-        self.ask_tries += 1;
-        let tries = self.ask_tries;
-        self.ask_retry_at = self.backoff(tries);
-        let may_go_on = self.set.ask_store == AskStore::WhenAvailable;
-        for slot in slots.iter().rev() {
-            let Some(entry) = self.entry(*slot) else { continue };
-            let is_untouched = entry.first == FirstAttempt::Never && !entry.mismatch;
-            if may_go_on && is_untouched && entry.queue == InQueue::Temp {
-                self.go_on_to_charge(*slot);
-            } else {
-                self.to_ask.push_front(*slot);
-            }
-        }
-    }
-
-    fn asked(&mut self, slot: Slot, row: Option<Outcome>) {
-        let topic = self.set.topic.clone();
-        let Some(entry) = self.entry(slot) else { return };
-        if entry.step != Step::AskingStore {
-            return;
-        }
-        let is_ours = |row: &Outcome| {
-            row.source.partition == slot.partition
-                && row.source.offset == slot.offset
-                && row.source.topic == topic
-        };
-        match row {
-            Some(row) if is_ours(&row) => self.finish(slot, Finish::Row(Arc::new(row))),
-            Some(row) if !row.is_resolved_not_charged() => {
-                let other_payload = row.payload_hash != entry.hash;
-                self.finish(slot, Finish::Duplicate { of: row.source, other_payload });
-            }
-            // The id's turn came before it was in Redis.
-            _ if entry.queue == InQueue::Nowhere => {
-                self.step(slot, Step::Admitting);
-                self.sort_into_queues(slot);
-            }
-            _ => self.go_on_to_charge(slot),
-        }
-    }
-
-    pub(super) fn go_on_to_charge(&mut self, slot: Slot) {
-        if !self.is_its_turn_in_line(slot) {
-            return;
-        }
-        let Some(entry) = self.entry(slot) else { return };
-        // An owner before us that does not know it yet may ask for what is young, with the bodies that it makes.
-        let is_young = entry.is_young && entry.attempts == 0 && entry.same_recipe;
-        if entry.mismatch {
-            self.step(slot, Step::Due);
-            self.due.push_back(slot);
-        } else if entry.first == FirstAttempt::Never || is_young {
-            self.step(slot, Step::Fresh);
-            if let Some(p) = self.partition(slot) {
-                p.fresh.insert(slot.offset);
-            }
-        } else {
-            self.wait_to_age(slot, None);
-        }
     }
 
     /// Its fate is safe. The next place of its id may go on.

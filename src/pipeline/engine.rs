@@ -81,6 +81,8 @@ pub struct Engine {
     pub(super) asks_open: usize,
     pub(super) ask_retry_at: Boot,
     pub(super) ask_tries: u32,
+    /// Its last word was that it can't, where no first attempt may leave without it.
+    pub(super) is_store_away: bool,
     /// Unresolved, by the time of their last touch.
     pub(super) aging: BTreeSet<(Boot, Slot)>,
     /// To be asked again at a time: what was not sent or not taken.
@@ -131,6 +133,7 @@ impl Engine {
             asks_open: 0,
             ask_retry_at: Boot(0),
             ask_tries: 0,
+            is_store_away: false,
             aging: BTreeSet::new(),
             timed: BTreeSet::new(),
             due: VecDeque::new(),

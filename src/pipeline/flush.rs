@@ -159,7 +159,7 @@ impl Engine {
     pub(super) fn on_stored(&mut self, number: u64, result: Result<Vec<Stored>, StoreError>) {
         match result {
             Ok(stored) => {
-                self.gauges.trouble.store = None;
+                self.store_answers();
                 let Some(flight) = self.flusher.batches.remove(&number) else { return };
                 let members = flight.slots.into_iter().zip(&flight.batch.rows).zip(stored);
                 for ((slot, row), stored) in members {
@@ -168,7 +168,7 @@ impl Engine {
             }
             Err(StoreError::Poison(why)) => self.isolate(number, &why),
             Err(error) => {
-                self.gauges.trouble.store = Some(error.to_string());
+                self.store_fails(&error);
                 self.retry_batch(number);
             }
         }

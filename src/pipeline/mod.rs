@@ -12,6 +12,7 @@
 
 pub mod admit;
 pub mod alone;
+mod ask;
 pub mod charge;
 pub mod claim;
 mod decide;

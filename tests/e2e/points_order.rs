@@ -90,6 +90,30 @@ fn point_07_without_the_store_there_is_no_first_attempt() {
     world.balance();
 }
 
+/// Nor what it was asked about before it went, and has not left yet.
+#[test]
+fn point_07_what_the_store_was_asked_about_before_it_went_does_not_leave() {
+    let plan = Plan { postgres: true, ..Plan::default() }.set("gateway.max_in_flight", "1");
+    let world = World::new(plan.patient());
+    let processor = world.start_warm("one");
+    world.gateway_link.hold(ToClient);
+    world.publish(0, &ids("tx", 10));
+    wait("the first request", || world.attempts_of("tx-") == 1);
+    wait("the temp queue", || world.depths() == (10, 0));
+    world.store_link.cut();
+    // What comes now finds out that the store is gone.
+    world.publish(0, &ids("more", 2));
+    wait("an unready processor", || processor.readiness().contains("\"ready\":false"));
+    world.gateway_link.release(ToClient);
+    wait("its approval", || world.depths() == (11, 1));
+    stays("no other request", WHILE, || world.attempts_of("") == 2);
+    world.store_link.pass();
+    world.wait_done();
+    assert_eq!(world.charges().len(), 13);
+    assert_eq!(processor.terminate(), Some(0));
+    world.balance();
+}
+
 /// The same, with the setting that lets charging go on through an outage of the store.
 #[test]
 fn point_07_what_was_surely_never_attempted_may_be_charged_without_the_store_where_that_is_allowed()
