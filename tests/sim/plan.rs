@@ -194,9 +194,17 @@ impl Plan {
     /// After the last fault everything must have a fate within this time.
     pub fn patience(&self) -> Micros {
         let shape = &self.shape;
-        let asked_again = micros(shape.key_ttl) + 8 * shape.round();
+        let asked_again = self.keys_run_out() * micros(shape.key_ttl) + 8 * shape.round();
         let unread = self.framed.map_or(0, |framed| framed.patience());
         asked_again + self.given_up() + unread + 4 * shape.session + 60 * S
+    }
+
+    /// How many keys run out one after another: a decline that no lookup need show as the last word waits for that, and
+    /// where the order of its record key is kept, others wait for it.
+    fn keys_run_out(&self) -> u64 {
+        let settings = &self.shape.settings;
+        let never = settings.lookup == Lookup::NeverSettles && self.forgets_declines();
+        if never && settings.order == Order::Key { self.shape.transactions as u64 } else { 1 }
     }
 
     /// What may have been sent by another version, or at a time that nobody knows, waits until lookups have told what

@@ -16,7 +16,7 @@ use tollbridge::ports::store::{Batch, StoreError};
 use crate::calls::{Apply, Late, Room, refused, room, timed_out};
 use crate::faults::{Fault, Kind, Mood};
 use crate::holes::Hole;
-use crate::plan::{GROUP, MS, S, Shape, TOPIC, micros};
+use crate::plan::{GROUP, MS, Micros, S, Shape, TOPIC, micros};
 use crate::plants::{OURS, Plant};
 use crate::process::{Life, wall};
 use crate::world::{Happening, World};
@@ -26,7 +26,7 @@ const LIMIT: &str = "limit_exceeded";
 
 /// The store goes while many wait for their first request, about which it was asked before.
 pub fn store_away_amid_a_backlog(dice: &mut fastrand::Rng, shape: &mut Shape) -> Vec<Fault> {
-    shape.settings.tuned.gate.rate_limit = Some(dice.u32(2..=5));
+    shape.settings.tuned.gate.rate_limit = Some(dice.u32(5..=8));
     let (at, lasting) = (dice.u64(..shape.load_ends), dice.u64(S..=10 * S));
     vec![Fault { at, lasting, chance: 100, kind: Kind::StoreDown }]
 }
@@ -275,9 +275,15 @@ impl World {
         }
     }
 
+    fn shown_in_time(&self, apply: &Apply) -> Micros {
+        self.now.max(apply.issued + micros(self.plan.shape.settings.sweep_min_age))
+    }
+
     fn decide_late(&mut self, apply: &Apply, ticket: Ticket) {
         let patience = micros(self.plan.shape.deadline);
         let at = self.now + self.dice.u64(..4 * patience);
+        // How soon after its request a lookup shows it the profile says, and this gateway decides anew after a decline.
+        let at = if self.plan.forgets_declines() { at.min(self.shown_in_time(apply)) } else { at };
         let heard = apply.answered && at < apply.deadline;
         if !heard {
             self.answer_at(apply.deadline, apply, timed_out(&apply.call));

@@ -122,6 +122,13 @@ impl Oracle {
         self.meddling.kept.contains(id) && self.workload.places[id].iter().any(is_before)
     }
 
+    /// Whether it may have done so: it is asked for under its key, with the earlier place's body.
+    pub fn gave_way(&self, id: &TransactionId) -> bool {
+        let is_reset = |place: &&At| self.meddling.reset.contains(&place.0);
+        let places = self.workload.places.get(id).into_iter().flatten();
+        self.meddling.kept.contains(id) && places.filter(is_reset).count() > 1
+    }
+
     /// A person has made sure that it was never charged: it begins anew.
     pub fn frees(&mut self, id: &TransactionId) {
         self.first.remove(id);
