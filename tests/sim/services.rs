@@ -193,8 +193,9 @@ impl World {
         place: Option<(Partition, Offset)>,
     ) {
         let Some((up, (partition, _))) = self.running(life).zip(place) else { return };
-        let is_first =
-            up.epochs.get(&partition) == Some(&Epoch(1)) && !self.oracle.asked_for.contains(id);
+        let is_first_owner = up.epochs.get(&partition) == Some(&Epoch(1))
+            && !self.oracle.meddling.reset.contains(&partition);
+        let is_first = is_first_owner && !self.oracle.asked_for.contains(id);
         if is_first && up.is_store_away && self.oracle.asks_always {
             self.oracle
                 .fail(format!("{life:?} asks for {id} for the first time without the store"));
