@@ -62,7 +62,7 @@ const SEEDS_FOR_HOLES: u64 = 10_000;
 const PLANT_SEEDS: u64 = 10_000;
 /// Seeds of an ordinary test run for each planted bug, and how many bugs may take more than that.
 const PLANT_SEEDS_BRIEFLY: u64 = 50;
-const PLANTS_LEFT: usize = 15;
+const PLANTS_LEFT: usize = 20;
 
 #[expect(clippy::disallowed_methods, reason = "a test asks for its seeds")]
 fn number(name: &str) -> Option<u64> {
