@@ -329,7 +329,7 @@ fn settings(dice: &mut fastrand::Rng, key_life: KeyLife, session: Micros) -> Set
         sweep_interval: Duration::ZERO,
         sweep_min_age: Duration::ZERO,
         publish_interval: span(dice.u64(10..=500) * MS),
-        publish_events_max: dice.usize(1..=8),
+        publish_events_max: dice.usize(1..=50),
         leads: leads(dice),
         mark_refresh: (key_life.ttl / 20).max(Duration::from_secs(1)),
         retry_base: span(dice.u64(20..=200) * MS),
