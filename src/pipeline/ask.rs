@@ -7,7 +7,6 @@ use std::sync::Arc;
 use super::engine::{Engine, Pending};
 use super::entry::{Finish, InQueue, Step};
 use super::message::{Call, Slot};
-use super::owned::Owned;
 use super::settings::AskStore;
 use crate::domain::id::TransactionId;
 use crate::domain::outcome::Outcome;
@@ -28,17 +27,17 @@ impl Engine {
             return;
         }
         self.is_store_away = true;
-        let fresh = |p: &Owned| p.fresh.iter().map(|offset| p.slot(offset)).collect::<Vec<_>>();
-        let fresh: Vec<Slot> = self.owned.values().flat_map(fresh).collect();
+        let mut fresh: Vec<Slot> = Vec::new();
+        for p in self.owned.values_mut() {
+            fresh.extend(p.fresh.iter().map(|offset| p.slot(offset)));
+            p.fresh.clear();
+        }
         for slot in fresh {
             self.ask_about(slot);
         }
     }
 
     pub(super) fn ask_about(&mut self, slot: Slot) {
-        if let Some(p) = self.partition(slot) {
-            p.fresh.remove(slot.offset);
-        }
         self.step(slot, Step::AskingStore);
         self.to_ask.push_back(slot);
     }

@@ -113,11 +113,7 @@ impl World {
             }
             call => call,
         };
-        let patience = match room(&call) {
-            Room::Gateway => micros(self.plan.shape.deadline),
-            Room::Queue => 2 * S,
-            Room::Store | Room::Kafka | Room::Local => 5 * S,
-        };
+        let patience = self.patience(room(&call));
         let (issued, deadline) = (self.now, self.now + patience);
         let recipe = self.running(life).map_or(0, |up| up.recipe);
         let apply = Apply { life, id, call, issued, deadline, answered: true, place, recipe };
@@ -132,6 +128,15 @@ impl World {
     fn place_of(&self, life: Life, call: &Call) -> Option<(Partition, Offset)> {
         let Call::Charge(charge) = call else { return None };
         self.running(life)?.acknowledged.get(charge.id.as_str()).copied()
+    }
+
+    /// How long a caller waits for an answer.
+    pub fn patience(&self, room: Room) -> Micros {
+        match room {
+            Room::Gateway => micros(self.plan.shape.deadline),
+            Room::Queue => 2 * S,
+            Room::Store | Room::Kafka | Room::Local => 5 * S,
+        }
     }
 
     pub fn travel(&mut self, room: Room) -> Micros {
@@ -211,12 +216,7 @@ impl World {
             Room::Gateway => Kind::GatewayArrivalsLate,
             Room::Kafka | Room::Local => return false,
         };
-        if self.struck(|kind| *kind == late).is_none() {
-            return false;
-        }
-        let patience = apply.deadline - apply.issued;
-        let longest = (2 * patience).min(self.plan.held_max());
-        let at = apply.issued + self.dice.u64(..longest);
+        let Some(at) = self.held_until(&late, apply.issued, apply.deadline) else { return false };
         if at > apply.deadline {
             let deadline = apply.deadline;
             self.answer_at(deadline, apply, timed_out(&apply.call));
@@ -226,6 +226,13 @@ impl World {
         // Once delayed is enough.
         self.at(at, Happening::Arrive(Box::new(late)));
         true
+    }
+
+    /// When what this fault strikes arrives; half of it only after its caller has given up.
+    pub fn held_until(&mut self, late: &Kind, issued: Micros, deadline: Micros) -> Option<Micros> {
+        self.struck(|kind| kind == late)?;
+        let longest = (2 * (deadline - issued)).min(self.plan.held_max());
+        Some(issued + self.dice.u64(..longest))
     }
 
     /// After a delay that was drawn before.

@@ -20,10 +20,8 @@ use crate::plants::Plant;
 use crate::process::Life;
 use crate::world::{Happening, World, cut};
 
-const PATIENCE: Micros = 5 * S;
-
 /// What is asked of the table.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub enum Statement {
     Standing(Vec<TransactionId>),
     /// With the generation of each row.
@@ -40,14 +38,14 @@ pub enum Told {
 type Answer = Result<Told, StoreError>;
 
 /// A statement on its way to the table.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Sent {
     pub life: Life,
-    pub id: CallId,
+    id: CallId,
     /// Among all effects of the run.
     number: u64,
     statement: Statement,
-    pub issued: Micros,
+    issued: Micros,
     /// By then the caller no longer waits.
     deadline: Micros,
     /// `false`: nobody will ever hear what came of it.
@@ -130,7 +128,7 @@ impl World {
         if let Some(known) = self.known_already(life, id, &statement) {
             return self.told(life, id, number, Ok(Told::Standing(known)));
         }
-        let (issued, deadline) = (self.now, self.now + PATIENCE);
+        let (issued, deadline) = (self.now, self.now + self.patience(Room::Store));
         let sent = Sent { life, id, number, statement, issued, deadline, answered: true };
         if self.struck(|kind| *kind == Kind::StoreRequestsLost).is_some() {
             return self.tell_by(deadline, &sent, Err(timed_out()));
@@ -165,9 +163,9 @@ impl World {
 
     /// It arrives, or is held up once.
     pub fn statement(&mut self, mut sent: Sent) {
-        if sent.answered && self.struck(|kind| *kind == Kind::StoreSlow).is_some() {
-            let longest = (2 * PATIENCE).min(self.plan.held_max());
-            let at = sent.issued + self.dice.u64(..longest);
+        if sent.answered
+            && let Some(at) = self.held_until(&Kind::StoreSlow, sent.issued, sent.deadline)
+        {
             if at > sent.deadline {
                 self.tell_by(sent.deadline, &sent, Err(timed_out()));
                 sent.answered = false;
@@ -207,9 +205,7 @@ impl World {
                 Ok(Told::Standing(ids.iter().filter_map(standing).collect()))
             }
             Statement::Write(token, rows) => {
-                if self.is_refused(rows.iter().map(|(row, _)| row)) {
-                    return Err(StoreError::Poison("a rule of somebody's".to_owned()));
-                }
+                self.check_rule(rows.iter().map(|(row, _)| row))?;
                 let is_new = self.store.write(token, rows.iter().cloned());
                 let came_before = !self.blocks.insert(token.clone());
                 if came_before {
@@ -246,12 +242,12 @@ impl World {
     }
 
     /// Its process stood still, and wakes: its own timer has come first.
-    pub fn statement_thaws(&mut self, mut sent: Sent) {
+    pub fn statement_thaws(&mut self, mut sent: Sent, held_max: Micros) {
         if sent.deadline < self.now {
             self.tell_by(self.now, &sent, Err(timed_out()));
             sent.answered = false;
         }
-        if sent.issued + self.plan.held_max().min(self.plan.shape.margin() / 2) >= self.now {
+        if sent.issued + held_max >= self.now {
             self.at(self.now, Happening::Statement(Box::new(sent)));
         }
     }

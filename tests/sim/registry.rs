@@ -1,14 +1,11 @@
 //! A schema registry: records name the schema that they were written with, and wait in each process until the registry
 //! has told it, as the real process holds them. It may be away; one schema is registered only later, one never.
 
-use apache_avro::Schema;
-use apache_avro::types::Value;
-use apache_avro::writer::datum::GenericDatumWriter;
-use bytes::Bytes;
-use serde_json::json;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use bytes::Bytes;
+use serde_json::json;
 use tollbridge::app::schemas::Holding;
 use tollbridge::domain::schema::{Registered, SchemaRef};
 use tollbridge::domain::transaction::Transaction;
@@ -68,11 +65,8 @@ pub fn frame(dice: &mut fastrand::Rng, tx: &Transaction) -> (Bytes, bool) {
     let id = [OURS, OURS, OURS, RICHER, RICHER, LATE, LATE, NOWHERE][dice.usize(..8)];
     let mut datum = encode_avro(tx);
     if id == RICHER {
-        // A last field of its own: behind ours, a string.
-        static TEXT: LazyLock<Schema> = LazyLock::new(|| Schema::String);
-        let writer = GenericDatumWriter::builder(&TEXT).build().expect("a writer of strings");
-        let more = writer.write_value_to_vec(Value::String("till 7".to_owned()));
-        datum.extend(more.expect("a string"));
+        // Its field is the last one: a string, behind twice its length.
+        datum.extend_from_slice(b"\x0ctill 7");
     }
     (Bytes::from(confluent_frame(id, &datum)), id != NOWHERE)
 }
@@ -89,12 +83,11 @@ impl World {
     /// What may go on to the pipeline now.
     pub fn held(&mut self, life: Life, event: SourceEvent) -> Option<SourceEvent> {
         let now = self.processes[life.process].now(self.now).boot;
-        let plant = self.plan.plant;
+        let overtakes = self.plan.plant == Some(Plant::EndOvertakes);
         let Some(holding) = self.running_mut(life).and_then(|up| up.holding.as_mut()) else {
             return Some(event);
         };
-        let is_end = matches!(event, SourceEvent::End { .. });
-        if is_end && plant == Some(Plant::EndOvertakes) {
+        if overtakes && matches!(event, SourceEvent::End { .. }) {
             return Some(event);
         }
         let may_go_on = holding.take(event, now);
@@ -105,32 +98,33 @@ impl World {
         may_go_on
     }
 
-    /// Asks for what is due, and comes back when something is.
-    pub fn ask_registry(&mut self, life: Life) {
-        let (now, uptime) = {
-            let process = &self.processes[life.process];
-            (process.now(self.now).boot, process.booted_before())
-        };
+    /// Asks for what is due.
+    fn ask_registry(&mut self, life: Life) {
+        let now = self.processes[life.process].now(self.now).boot;
         let Some(holding) = self.running_mut(life).and_then(|up| up.holding.as_mut()) else {
             return;
         };
-        let (due, wake_at) = (holding.ask_for(now), holding.wake_at());
-        for name in due {
+        for name in holding.ask_for(now) {
             let delay = self.dice.u64(MS..20 * MS);
             self.after(delay, Happening::RegistryAsked(life, name));
         }
-        if let Some(at) = wake_at {
-            let at = at.0.saturating_sub(uptime).max(self.now + MS);
-            self.at(at, Happening::RegistryDue(life));
+    }
+
+    /// The same, and comes back when more is: what was asked for in vain is asked for again.
+    pub fn registry_due(&mut self, life: Life) {
+        self.ask_registry(life);
+        let uptime = self.processes[life.process].booted_before();
+        let holding = self.running(life).and_then(|up| up.holding.as_ref());
+        if let Some(at) = holding.and_then(Holding::wake_at) {
+            self.at(at.0.saturating_sub(uptime), Happening::RegistryDue(life));
         }
     }
 
     pub fn registry_asked(&mut self, life: Life, name: SchemaRef) {
-        let asked_at = self.now;
         if self.is_down(&Kind::RegistryDown) {
             return self.registry_says(life, name, MS, Err("down".to_owned()));
         }
-        let said = self.registered(asked_at, name);
+        let said = self.registered(name);
         if self.struck(|kind| *kind == Kind::RegistryRepliesLost).is_some() {
             return self.registry_says(life, name, PATIENCE, Err("timeout".to_owned()));
         }
@@ -138,12 +132,12 @@ impl World {
         self.registry_says(life, name, delay, Ok(said));
     }
 
-    fn registered(&self, now: Micros, name: SchemaRef) -> Registered {
+    fn registered(&self, name: SchemaRef) -> Registered {
         let late_at = self.plan.framed.map_or(0, |framed| framed.late_at);
         let schema = match name {
             SchemaRef::Id(OURS) => TRANSACTION_AVSC.to_owned(),
             SchemaRef::Id(RICHER) => RICHER_AVSC.clone(),
-            SchemaRef::Id(LATE) if now >= late_at => TRANSACTION_AVSC.to_owned(),
+            SchemaRef::Id(LATE) if self.now >= late_at => TRANSACTION_AVSC.to_owned(),
             _ => return Registered::Nothing,
         };
         Registered::Avro { schema, references: Vec::new() }
@@ -181,7 +175,7 @@ impl World {
             }
             self.tell(life, Event::Source(event));
         }
-        self.ask_registry(life);
+        self.registry_due(life);
     }
 }
 

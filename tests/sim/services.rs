@@ -134,15 +134,13 @@ impl World {
     fn carry_out_store(&mut self, call: &Call) -> Reply {
         match call {
             Call::Ask(ids) => Reply::Asked(Ok(self.store.ask(ids))),
-            Call::Store(batch) if self.is_refused(batch.rows.iter().map(AsRef::as_ref)) => {
-                Reply::Stored(Err(StoreError::Poison("a rule of somebody's".to_owned())))
-            }
             Call::Store(batch) => {
+                let rule = self.check_rule(batch.rows.iter().map(AsRef::as_ref));
                 let mut store = |batch: &Batch| self.store.store(batch);
-                Reply::Stored(match self.plan.plant {
+                Reply::Stored(rule.and_then(|()| match self.plan.plant {
                     Some(plant) => plant.store(batch, store),
                     None => store(batch),
-                })
+                }))
             }
             Call::AddSources(starts) => {
                 self.store.add_sources(starts);
@@ -163,13 +161,17 @@ impl World {
         }
     }
 
-    pub fn is_refused<'a>(&mut self, mut rows: impl Iterator<Item = &'a Outcome>) -> bool {
+    /// A rule of somebody's on the table.
+    pub fn check_rule<'a>(
+        &mut self,
+        mut rows: impl Iterator<Item = &'a Outcome>,
+    ) -> Result<(), StoreError> {
         let breaks_it = |row: &Outcome| row.fate != Fate::InDoubt && row.account_id == "acct-3";
-        let is_refused = rows.any(breaks_it) && self.is_down(&Kind::StoreRefuses);
-        if is_refused {
-            self.oracle.meets(Hole::RowRefused);
+        if !(rows.any(breaks_it) && self.is_down(&Kind::StoreRefuses)) {
+            return Ok(());
         }
-        is_refused
+        self.oracle.meets(Hole::RowRefused);
+        Err(StoreError::Poison("a rule of somebody's".to_owned()))
     }
 
     pub fn store_heard(&mut self, life: Life, reply: &Reply) {

@@ -297,7 +297,7 @@ impl World {
                         self.at(now, Happening::Apply(a));
                     }
                 }
-                Happening::Statement(sent) => self.statement_thaws(*sent),
+                Happening::Statement(sent) => self.statement_thaws(*sent, held_max),
                 what => self.at(now, what),
             }
         }

@@ -278,7 +278,7 @@ impl World {
             Happening::Told(life, id, number, answer) => self.told(life, id, number, *answer),
             Happening::RegistryAsked(life, name) => self.registry_asked(life, name),
             Happening::RegistrySays(life, name, said) => self.registry_heard(life, name, *said),
-            Happening::RegistryDue(life) => self.ask_registry(life),
+            Happening::RegistryDue(life) => self.registry_due(life),
             Happening::Command(life, number, command) => {
                 if !self.dies_in_effect((life, number), "command", Stage::Apply) {
                     self.command(life, command);
