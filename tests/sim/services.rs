@@ -26,7 +26,7 @@ const LIMIT: &str = "limit_exceeded";
 
 /// The store goes while many wait for their first request, about which it was asked before.
 pub fn store_away_amid_a_backlog(dice: &mut fastrand::Rng, shape: &mut Shape) -> Vec<Fault> {
-    shape.settings.tuned.gate.rate_limit = Some(dice.u32(5..=8));
+    shape.settings.tuned.gate.rate_limit = Some(dice.u32(2..=8));
     let (at, lasting) = (dice.u64(..shape.load_ends), dice.u64(S..=10 * S));
     vec![Fault { at, lasting, chance: 100, kind: Kind::StoreDown }]
 }

@@ -57,19 +57,19 @@ impl Spared {
         self.left_alone.clear();
     }
 
-    /// A call leaves; says what is wrong with that. `share`: partitions that it has, and all.
+    /// A call leaves; says what is wrong with that. `all`: partitions that there are.
     fn leaves(
         &mut self,
         (id, about): (CallId, &TransactionId),
         bounds: &Bounds,
-        share: (usize, usize),
+        all: usize,
         now: Micros,
     ) -> Vec<&'static str> {
         let mut wrong = Vec::new();
         if self.under_way.len() >= bounds.in_flight_max {
             wrong.push("more calls at once than there may be");
         }
-        if bounds.rate_limit.is_some_and(|limit| !self.is_within(limit, share, now)) {
+        if bounds.rate_limit.is_some_and(|limit| !self.is_within(limit, all, now)) {
             wrong.push("more calls a second than its share");
         }
         let is_away = self.unanswered >= bounds.failures_max;
@@ -84,13 +84,20 @@ impl Spared {
         wrong
     }
 
-    fn is_within(&mut self, limit: u32, (owned, all): (usize, usize), now: Micros) -> bool {
-        let call = all as u64 * S;
-        self.owned.push_back((now, owned));
+    /// It owns as many partitions now. Looked at whenever it calls anyone: what it has between two calls of the
+    /// gateway counts, too.
+    fn owns(&mut self, owned: usize, now: Micros) {
+        if self.owned.back().is_none_or(|(_, before)| *before != owned) {
+            self.owned.push_back((now, owned));
+        }
         // The one before the first that counts says what it had until then.
         while self.owned.get(1).is_some_and(|(since, _)| since + SHARE_LASTS < now) {
             self.owned.pop_front();
         }
+    }
+
+    fn is_within(&mut self, limit: u32, all: usize, now: Micros) -> bool {
+        let call = all as u64 * S;
         let owned = self.owned_lately() as u64;
         let earned = |time: Micros| u64::from(limit) * owned * time;
         let most = call + earned(SAVED_UP);
@@ -127,8 +134,12 @@ impl Spared {
 }
 
 impl World {
-    /// A process asks the gateway.
+    /// A process calls somebody; of what the gateway is spared where it is the gateway.
     pub fn check_spared(&mut self, life: Life, id: CallId, call: &Call) {
+        let now = self.now;
+        if let Some(up) = self.running_mut(life) {
+            up.spared.owns(up.client.owned.len(), now);
+        }
         let about = match call {
             Call::Charge(charge) => &charge.id,
             Call::Lookup(id) => id,
@@ -142,10 +153,9 @@ impl World {
             _ => return,
         };
         let bounds = self.plan.shape.settings.tuned.gate;
-        let (all, now) = (self.plan.shape.settings.partitions.len(), self.now);
+        let all = self.plan.shape.settings.partitions.len();
         let Some(up) = self.running_mut(life) else { return };
-        let share = (up.client.owned.len(), all);
-        for what in up.spared.leaves((id, about), &bounds, share, now) {
+        for what in up.spared.leaves((id, about), &bounds, all, now) {
             self.oracle.fail(format!("{life:?} asks the gateway, {what}: {about}"));
         }
     }
