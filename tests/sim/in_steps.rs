@@ -17,7 +17,7 @@ use crate::faults::{Fault, Kind, Stage};
 use crate::holes::Hole;
 use crate::plan::{Micros, S, Shape};
 use crate::plants::Plant;
-use crate::process::Life;
+use crate::process::{Life, wall};
 use crate::world::{Happening, World, cut};
 
 /// What is asked of the table.
@@ -206,7 +206,10 @@ impl World {
             }
             Statement::Write(token, rows) => {
                 self.check_rule(rows.iter().map(|(row, _)| row))?;
+                // The clock that ranks rows is taken not to go back (docs/guarantees.md), whatever befalls the others.
+                let shown = std::mem::replace(&mut self.store.now, wall(self.now));
                 let is_new = self.store.write(token, rows.iter().cloned());
+                self.store.now = shown;
                 let came_before = !self.blocks.insert(token.clone());
                 if came_before {
                     self.oracle.meets(if is_new { Hole::BlockForgotten } else { Hole::BlockKnown });
