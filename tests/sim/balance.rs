@@ -78,18 +78,17 @@ impl Oracle {
         // An approval replaces what is in doubt, at whichever place: one that an owner stores after a freeze comes
         // when the next owner has told the place as in doubt, or as a duplicate of another one that is.
         let in_doubt = of(Fate::InDoubt) > 0;
-        if self.fates.get(&at) != Some(&row.fate) && !in_doubt {
+        // Not promised: two partitions ask for one id, and a gateway that replays only successes tells them different
+        // things. Who stores the approval after a freeze replaces a decline that was told.
+        let decides_differently =
+            self.may_decide_differently && self.workload.is_spread(id) && of(Fate::Declined) > 0;
+        if self.fates.get(&at) != Some(&row.fate) && !in_doubt && !decides_differently {
             return Err("the row's place has another fate");
         }
         let charged: Vec<&Charged> = self.charges.iter().filter(|c| c.id == *id).collect();
         if of(Fate::Archived) > 1 {
             return Err("archived at two places");
         }
-        // Not promised: two partitions ask for one id, and a gateway that replays only successes tells them different
-        // things.
-        let decides_differently = self.may_decide_differently
-            && self.workload.is_spread(id)
-            && row.fate == Fate::Declined;
         // Not promised either: who need not ask the store charges again an id that was declined elsewhere and dies, and
         // the next owner, who asks, finds the decline.
         let unasked = !self.asks_always && places.len() > 1 && row.fate == Fate::Declined;
@@ -105,7 +104,7 @@ impl Oracle {
         if of(Fate::Archived) == 1 && row.fate != Fate::Archived {
             return Err("archived, and the row is not");
         }
-        if self.fates.get(&at) == Some(&Fate::Duplicate) && !in_doubt {
+        if self.fates.get(&at) == Some(&Fate::Duplicate) && !in_doubt && !decides_differently {
             return Err("a duplicate of itself");
         }
         Ok(())
