@@ -20,8 +20,9 @@ const LOOK_AGAIN: Duration = Duration::from_secs(30);
 enum Standing {
     /// It has been told.
     Known,
-    /// Records wait for it. `again_at`: not while it is being asked for.
-    Wanted { since: Boot, again_at: Option<Boot>, why: Option<String> },
+    /// Records wait for it, since it was asked for first. `again_at`: not while it is being asked for, which is from
+    /// `asked_at` on.
+    Wanted { since: Boot, asked_at: Boot, again_at: Option<Boot>, why: Option<String> },
     /// The registry did not know it for as long as it was asked. Its records are rejected.
     Missing { asked_at: Boot, is_wanted: bool },
 }
@@ -75,7 +76,8 @@ impl Holding {
             if last.replace(name) == Some(name) {
                 continue;
             }
-            let new = Standing::Wanted { since: now, again_at: Some(now), why: None };
+            let new =
+                Standing::Wanted { since: now, asked_at: now, again_at: Some(now), why: None };
             match self.schemas.entry(name).or_insert(new) {
                 Standing::Known => {}
                 Standing::Wanted { .. } => may_pass = false,
@@ -93,7 +95,13 @@ impl Holding {
         for (name, standing) in &mut self.schemas {
             let is_due = match standing {
                 Standing::Known => false,
-                Standing::Wanted { again_at, .. } => again_at.take_if(|at| *at <= now).is_some(),
+                Standing::Wanted { asked_at, again_at, .. } => {
+                    let is_due = again_at.take_if(|at| *at <= now).is_some();
+                    if is_due {
+                        *asked_at = now;
+                    }
+                    is_due
+                }
                 Standing::Missing { asked_at, is_wanted } => {
                     let is_due = std::mem::take(is_wanted);
                     if is_due {
@@ -120,8 +128,9 @@ impl Holding {
         let Some(standing) = self.schemas.get_mut(&name) else { return Vec::new() };
         let said = match (answer, &mut *standing) {
             (Ok(Registered::Nothing) | Err(_), Standing::Missing { .. }) => return Vec::new(),
-            (Ok(Registered::Nothing), Standing::Wanted { since, again_at, why }) => {
-                if now.since(*since) < self.unknown_after {
+            (Ok(Registered::Nothing), Standing::Wanted { since, asked_at, again_at, why }) => {
+                // An answer is as old as its question: a process that stood still may hear it long after.
+                if asked_at.since(*since) < self.unknown_after {
                     *again_at = Some(now + ASK_EVERY);
                     *why = Some(format!("it does not know schema {name}, which records wait for"));
                     return Vec::new();
@@ -293,7 +302,8 @@ mod tests {
         let late = Boot(0) + MINUTE;
         assert!(held.answered(one, nothing(), Boot(late.0 - 1)).is_empty());
         assert_eq!(held.trouble(), Some("it does not know schema id 1, which records wait for"));
-        assert_eq!(held.ask_for(late + ASK_EVERY), [one]);
+        let late = late + ASK_EVERY;
+        assert_eq!(held.ask_for(late), [one]);
         assert_eq!(brief(&held.answered(one, nothing(), late)), ["id 1 is missing", "0@0"]);
 
         // What names it goes on; now and then the registry is asked all the same.
@@ -308,6 +318,18 @@ mod tests {
         assert!(held.take(records(0, 4, &[Some(1)]), later + LOOK_AGAIN).is_some());
         held.ask_for(later + LOOK_AGAIN);
         assert_eq!(brief(&held.answered(one, avro(), later)), ["id 1"]);
+    }
+
+    #[test]
+    fn an_answer_that_a_process_hears_after_it_stood_still_is_as_old_as_its_question() {
+        let mut held = holding();
+        let one = SchemaRef::Id(1);
+        assert!(held.take(records(0, 0, &[Some(1)]), Boot(0)).is_none());
+        held.ask_for(Boot(0));
+        let awake = Boot(0) + MINUTE * 5;
+        assert!(held.answered(one, Ok(Registered::Nothing), awake).is_empty(), "asked just once");
+        assert_eq!(held.ask_for(awake + ASK_EVERY), [one]);
+        assert_eq!(brief(&held.answered(one, avro(), awake + ASK_EVERY)), ["id 1", "0@0"]);
     }
 
     #[test]
