@@ -93,24 +93,15 @@ impl Holding {
     pub fn ask_for(&mut self, now: Boot) -> Vec<SchemaRef> {
         let mut due = Vec::new();
         for (name, standing) in &mut self.schemas {
-            let is_due = match standing {
-                Standing::Known => false,
+            let (is_due, asked_at) = match standing {
+                Standing::Known => continue,
                 Standing::Wanted { asked_at, again_at, .. } => {
-                    let is_due = again_at.take_if(|at| *at <= now).is_some();
-                    if is_due {
-                        *asked_at = now;
-                    }
-                    is_due
+                    (again_at.take_if(|at| *at <= now).is_some(), asked_at)
                 }
-                Standing::Missing { asked_at, is_wanted } => {
-                    let is_due = std::mem::take(is_wanted);
-                    if is_due {
-                        *asked_at = now;
-                    }
-                    is_due
-                }
+                Standing::Missing { asked_at, is_wanted } => (std::mem::take(is_wanted), asked_at),
             };
             if is_due {
+                *asked_at = now;
                 due.push(*name);
             }
         }
