@@ -18,7 +18,8 @@ const RUN_LIMIT: Duration = Duration::from_secs(200);
 /// Transactions a millisecond below which it is not waited any longer.
 const SLOWEST: u64 = 5;
 const NAMES: [&str; 4] = ["measured", "second", "third", "fourth"];
-const PROCESSOR: &str = "processor";
+/// The measured process, beside the services.
+pub const PROCESSOR: &str = "processor";
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 /// What the rig sets for tests, which want everything to be over soon; users have the defaults.
 const OF_TESTS: [(&str, &str); 9] = [
@@ -73,6 +74,11 @@ impl Run {
     /// CPU time of a process, microseconds a transaction.
     pub fn each(&self, name: &str) -> f64 {
         self.spent.of(name).as_secs_f64() * 1e6 / f64::from(self.transactions)
+    }
+
+    /// That of the processors.
+    pub fn own(&self) -> f64 {
+        self.each(PROCESSOR)
     }
 
     /// What processes that are none of ours had of the CPU time meanwhile, in percent.

@@ -1,5 +1,6 @@
 //! The procedures of docs/operating.md, carried out as they are written there.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -12,8 +13,16 @@ use crate::world::{LIMIT, Plan, Processor, World};
 
 /// Work comes in, partition by partition, for as long as `during` takes; all of it is then done, and none is in doubt.
 fn under_load(world: &World, during: impl FnOnce()) {
+    /// However `during` ends: a scope waits for its threads.
+    struct Over<'a>(&'a AtomicBool);
+    impl Drop for Over<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        let _over = Over(&is_over);
         scope.spawn(|| {
             let mut wave = 0;
             while !is_over.load(Ordering::Relaxed) {
@@ -26,7 +35,6 @@ fn under_load(world: &World, during: impl FnOnce()) {
         });
         wait("the first work", || world.rows_of("w0-") == 10 * world.partitions() as usize);
         during();
-        is_over.store(true, Ordering::Relaxed);
     });
     world.wait_done();
     let of = |fate: &str| world.events().iter().filter(|event| event.fate == fate).count();
@@ -85,7 +93,12 @@ fn processes_come_and_go_under_load() {
 fn the_gateways_credential_is_exchanged_under_load() {
     let folder = TempDir::new("credentials").unwrap();
     let (known, ours) = (folder.join("known"), folder.join("ours"));
-    let write = |file, text| std::fs::write(file, text).unwrap();
+    // The gateway reads its file at each request, so it must never find one that is half written.
+    let write = |file: &Path, text| {
+        let fresh = file.with_extension("fresh");
+        std::fs::write(&fresh, text).unwrap();
+        std::fs::rename(&fresh, file).unwrap();
+    };
     write(&known, "Bearer old\n");
     write(&ours, "Bearer old");
     let plan =

@@ -8,7 +8,7 @@ use crate::parts::bare::{self, Bare};
 use crate::parts::findings::{Finding, Report, Target};
 use crate::parts::input::Format;
 use crate::parts::pairs::interleaved;
-use crate::parts::route::{Run, Setup, run};
+use crate::parts::route::{PROCESSOR, Run, Setup, run};
 use crate::parts::steady::Spread;
 use crate::parts::wrk;
 
@@ -55,7 +55,7 @@ pub(super) fn a2(size: Size) -> Result<Report> {
     report.findings.extend([
         of_wrk,
         Finding::new("rate (a2)", rate, "tx/s", Target::AtLeast(45_000.0, 30_000.0))?,
-        Finding::new("processor (c0)", costs("processor"), "µs/tx", Target::AtMost(21.0, 31.0))?,
+        Finding::new("processor (c0)", costs(PROCESSOR), "µs/tx", Target::AtMost(21.0, 31.0))?,
         Finding::new(
             "processor - bare loop's client (c1)",
             beyond,
@@ -87,12 +87,12 @@ fn is_a_bound(of_wrk: f64) -> Result<()> {
 }
 
 fn beyond_client(bare: &Bare, run: &Run) -> f64 {
-    run.each("processor") - bare.client_us
+    run.own() - bare.client_us
 }
 
 fn all(run: &Run) -> f64 {
     let services: f64 = SERVICES.iter().map(|name| run.each(name)).sum();
-    services + run.each("processor") + run.each("stub").min(STUB_MAX)
+    services + run.own() + run.each("stub").min(STUB_MAX)
 }
 
 pub(super) fn avro(size: Size) -> Result<Report> {
@@ -101,7 +101,7 @@ pub(super) fn avro(size: Size) -> Result<Report> {
     let avro = Setup { format: Format::Avro, more: framed.into(), ..json.clone() };
     let pairs = interleaved(size.pairs(5), || run(&json), || run(&avro))?;
     let rate = |run: &Run| run.rate;
-    let cost = |run: &Run| run.each("processor");
+    let cost = |run: &Run| run.own();
     let names = ("JSON", "Avro", "tx/s");
     let target = Target::AtLeast(0.9, 0.9);
     let mut findings = sides(&pairs, (rate, rate), ("Avro / JSON", target), names)?;

@@ -64,7 +64,7 @@ const fn more(name: &'static str, what: &'static str, measure: fn(Size) -> Resul
     Item { name, what, usual: false, measure }
 }
 
-pub const ITEMS: [Item; 18] = [
+pub const ITEMS: [Item; 19] = [
     usual("stub", "what the gateway stub itself costs", full::stub),
     usual("a1", "at the limit of 256 calls of 50 ms", limit::a1),
     more("a1-1024", "at that of 1,024 calls", limit::a1_1024),
@@ -73,6 +73,7 @@ pub const ITEMS: [Item; 18] = [
     more("a3", "4,096 calls of 500 ms and more", limit::a3),
     more("b5", "a task a message, without protection", naive::spawning),
     more("b5-each", "one message at a time, without protection", naive::one_at_a_time),
+    more("python", "a service in Python, without protection", naive::python),
     usual("c4", "system calls, and calls of Redis", calls::c4),
     more("d", "how late gateway, row and event are: d1, d2", late::late),
     more("e1", "one partition against sixteen", spread::e1),

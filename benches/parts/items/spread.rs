@@ -33,7 +33,7 @@ pub(super) fn e2(size: Size) -> Result<Report> {
     let one = Setup { partitions: 8, ..Setup::at_once(size.count(100_000)) };
     let four = Setup { processors: 4, ..one.clone() };
     let pairs = interleaved(size.pairs(5), || steady(&one, RATE), || steady(&four, RATE))?;
-    let cost = |run: &Run| run.each("processor");
+    let cost = |run: &Run| run.own();
     let target = Target::AtMost(1.1, 1.5);
     let names = ("1 process", "4 processes", "µs/tx");
     let findings = sides(&pairs, (cost, cost), ("4 processes / 1 (e2)", target), names)?;

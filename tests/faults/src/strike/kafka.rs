@@ -30,16 +30,30 @@ fn seen(world: &World, before: &Counts, what: &str) -> Seen {
     Some(format!("{what}: {count} unclear transactions, new producers and rebalances"))
 }
 
+/// A broker of 4.x that dies between the decision to commit and the markers that say so may drop the markers when it
+/// comes back alone (KAFKA-20734). The transaction then hangs until an administrator ends it, whatever clients
+/// do. So it is given the time to write them, and nothing new to begin: what processors send is held from here on.
+fn let_markers_be_written(world: &World) {
+    world.stack.kafka.proxy().hold(Direction::ToService);
+    std::thread::sleep(MARKERS_WRITTEN);
+}
+
+/// Killed, with all connections, and started again at once.
+pub(crate) fn kill_and_start(world: &World) -> Result<()> {
+    let_markers_be_written(world);
+    world.stack.kafka.kill();
+    let proxy = world.stack.kafka.proxy();
+    proxy.sever();
+    proxy.pass();
+    world.stack.kafka.restart()
+}
+
 fn kill(world: &World, dice: &mut Dice) -> Result<Seen> {
     let before = world.counts(KAFKA_TROUBLE);
     let proxy = world.stack.kafka.proxy();
     proxy.hold(Direction::ToClient);
     dice.pause(0, 300);
-    // A broker of 4.x that dies between the decision to commit and the markers that say so may drop the markers when it
-    // comes back alone (KAFKA-20734). The transaction then hangs until an administrator ends it, whatever clients
-    // do. So it is given the time to write them, and nothing new to begin.
-    proxy.hold(Direction::ToService);
-    std::thread::sleep(MARKERS_WRITTEN);
+    let_markers_be_written(world);
     world.stack.kafka.kill();
     proxy.sever();
     proxy.pass();
@@ -81,9 +95,8 @@ fn silence(world: &World, dice: &mut Dice) -> Result<Seen> {
 fn restart(world: &World, dice: &mut Dice) -> Result<Seen> {
     let before = world.counts(KAFKA_TROUBLE);
     let proxy = world.stack.kafka.proxy();
-    proxy.hold(Direction::ToService);
     // As where it is killed: one that is stopped in order may drop markers, too.
-    std::thread::sleep(MARKERS_WRITTEN);
+    let_markers_be_written(world);
     world.stack.kafka.stop()?;
     proxy.sever();
     proxy.pass();
