@@ -1,5 +1,5 @@
-//! Against pipelines without any of the protection: one from the same crates, which tells what the design brings and not
-//! the language; and a service in Python, whose speed on another machine is known.
+//! Against pipelines without any of the protection: one from the same crates, which tells what the design brings and
+//! not the language; and a service in Python, whose speed on another machine is known.
 
 use std::time::Duration;
 

@@ -76,6 +76,11 @@ pub fn of_reading(error: StoreError) -> StoreError {
     }
 }
 
+/// A row of this key is there already.
+pub fn is_unique_violation(error: &Error) -> bool {
+    error.as_database_error().is_some_and(|database| database.is_unique_violation())
+}
+
 /// Whether the connection is of no further use.
 pub fn is_lost(error: &Error) -> bool {
     match error {

@@ -1,5 +1,5 @@
-//! PostgreSQL: a batch is one statement in one round trip. It decides nothing and repeats nothing: an error says
-//! whether the statement may have been carried out, and the pipeline runs it again.
+//! PostgreSQL: a batch is one statement in one round trip, and a second where ids of it had rows. It decides nothing
+//! and repeats nothing: an error says whether the statement may have been carried out, and the pipeline runs it again.
 
 mod admin;
 mod connections;
@@ -9,9 +9,12 @@ mod rows;
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use sqlx::postgres::PgConnectOptions;
+use sqlx::PgConnection;
+use sqlx::postgres::{PgConnectOptions, PgRow};
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
@@ -29,8 +32,8 @@ pub struct Settings {
     pub url: String,
     /// At least 1. Batches, questions and commands share these.
     pub max_connections: u32,
-    /// To a connection (a free one of the pool's or a new one), and again to the answer of one statement. The server
-    /// is told nine tenths of it, so that it normally ends the statement itself and says so.
+    /// To a connection (a free one of the pool's or a new one), and again to the answer. The server is told nine tenths
+    /// of it for each statement, so that it normally ends one itself and says so.
     pub timeout: Duration,
     /// Go on with a server that may lose what it acknowledged.
     pub allow_lossy: bool,
@@ -53,6 +56,8 @@ pub struct PostgresStore {
     connections: Connections,
     timeout: Duration,
     allow_lossy: bool,
+    /// Whether rows stood where the last batch came.
+    has_met_rows: Arc<AtomicBool>,
 }
 
 impl PostgresStore {
@@ -73,12 +78,33 @@ impl PostgresStore {
             connections: Connections::new(options, &setup, max, settings.timeout),
             timeout: settings.timeout,
             allow_lossy: settings.allow_lossy,
+            has_met_rows: Arc::default(),
         })
     }
 
     /// Takes leave of the server.
     pub async fn close(&self) {
         self.connections.close().await;
+    }
+
+    /// The rows that stood there before, none where all are new. Where the last batch met rows, this one is likely to,
+    /// too, and what would fail is not tried.
+    async fn put(
+        &self,
+        connection: &mut PgConnection,
+        in_order: &[&Outcome],
+    ) -> Result<Vec<PgRow>, sqlx::Error> {
+        if !self.has_met_rows.load(Ordering::Relaxed) {
+            let add = rows::bind(sqlx::query(include_str!("sql/add.sql")), in_order);
+            match add.execute(&mut *connection).await {
+                Err(error) if errors::is_unique_violation(&error) => {}
+                added => return added.map(|_| Vec::new()),
+            }
+        }
+        let store = rows::bind(sqlx::query(include_str!("sql/store.sql")), in_order);
+        let met = store.fetch_all(connection).await?;
+        self.has_met_rows.store(!met.is_empty(), Ordering::Relaxed);
+        Ok(met)
     }
 
     /// Ends the use of a connection: one that may be in the middle of something is cut, not given back.
@@ -137,8 +163,7 @@ impl Store for PostgresStore {
         // Two batches that share ids then lock them in the same order, and can't deadlock.
         in_order.sort_unstable_by(|a, b| a.transaction_id.cmp(&b.transaction_id));
         let mut lease = self.connections.lease().await?;
-        let statement = rows::bind(sqlx::query(include_str!("sql/store.sql")), &in_order);
-        let answer = timeout(self.timeout, statement.fetch_all(&mut lease.connection)).await;
+        let answer = timeout(self.timeout, self.put(&mut lease.connection, &in_order)).await;
         let met = self.finish(lease, answer)?;
         rows::stored(&batch.rows, &met)
     }
