@@ -25,6 +25,9 @@ pub struct Meddling {
     /// Ids that were under way then and stand in Redis: as long as it keeps them, they count as asked for.
     kept: BTreeSet<TransactionId>,
     told_before: BTreeMap<At, Fate>,
+    /// Told as duplicates of what was then found never to have been charged: each is free to be charged should it be
+    /// read once more.
+    opened: BTreeSet<At>,
 }
 
 impl Oracle {
@@ -99,7 +102,8 @@ impl Oracle {
         // store first may find too old what has one.
         let may_expire = self.max_age.is_some()
             && (before == Fate::Rejected || (fate == Fate::Rejected && !self.asks_always));
-        if before != fate && !is_resolved && !is_anothers && !may_expire {
+        let is_opened = before == Fate::Duplicate && self.meddling.opened.contains(&place);
+        if before != fate && !is_resolved && !is_anothers && !may_expire && !is_opened {
             self.fail(format!("{place:?} is told again, as {fate}, and was {before}"));
         }
     }
@@ -134,6 +138,10 @@ impl Oracle {
         self.first.remove(id);
         self.bodies.remove(id);
         self.freed.insert(id.clone());
+        let told = |place: &At| self.fates.get(place).or(self.meddling.told_before.get(place));
+        let places = self.workload.places.get(id).into_iter().flatten();
+        let duplicates = places.filter(|place| told(place) == Some(&Fate::Duplicate)).copied();
+        self.meddling.opened.extend(duplicates.collect::<Vec<_>>());
     }
 
     /// What became of the same record published once more, after a doubt was resolved.

@@ -89,7 +89,10 @@ impl Publisher for KafkaPublisher {
         points: Vec<CommitPoint>,
     ) -> Committing {
         let command = |reply| Command::Commit { snapshot, messages, points, reply };
-        self.answer("commit", command).await.unwrap_or_else(Committing::Unclear)
+        match self.answer("commit", command).await {
+            Ok((committing, _messages)) => committing,
+            Err(why) => Committing::Unclear(why),
+        }
     }
 
     async fn renew(&self) -> Result<(), PublishError> {
