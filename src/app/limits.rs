@@ -1,8 +1,10 @@
-//! What the operating system lets this process do: open files, and leave its memory behind when it crashes.
+//! What the operating system lets this process do: open files, hold huge pages, and leave its memory behind when it
+//! crashes.
 
 use super::exit::Exit;
 use crate::config::{Config, timing};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::thread::disable_transparent_huge_pages;
 
 /// Raises the soft limit of open files to the hard one; where that is refused, the old one stays and
 /// [`open_files`] tells.
@@ -23,6 +25,12 @@ pub fn check(config: &Config) -> anyhow::Result<()> {
         Some(error) => Err(Exit::BadConfig.because(error)),
         None => Ok(()),
     }
+}
+
+/// Memory is had in pages of 4 KiB. In huge ones, which many a host hands out unasked, a busy process held half as much
+/// again, for no time saved (docs/measured.md).
+pub fn forbid_huge_pages() {
+    disable_transparent_huge_pages(true).ok();
 }
 
 /// A core dump would hold tokens and keys. The hard limit goes too, so that nothing raises it again.

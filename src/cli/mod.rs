@@ -141,6 +141,7 @@ pub fn main() -> ExitCode {
     // Before anything else can open a TLS connection; a second call is an error that changes nothing.
     rustls::crypto::ring::default_provider().install_default().ok();
     limits::forbid_core_dumps();
+    limits::forbid_huge_pages();
     let arguments = exits::told(Cli::command()).get_matches();
     let cli = Cli::from_arg_matches(&arguments).unwrap_or_else(|error| error.exit());
     match start(cli) {

@@ -89,10 +89,7 @@ impl Publisher for KafkaPublisher {
         points: Vec<CommitPoint>,
     ) -> Committing {
         let command = |reply| Command::Commit { snapshot, messages, points, reply };
-        match self.answer("commit", command).await {
-            Ok((committing, _messages)) => committing,
-            Err(why) => Committing::Unclear(why),
-        }
+        self.answer("commit", command).await.unwrap_or_else(Committing::Unclear)
     }
 
     async fn renew(&self) -> Result<(), PublishError> {

@@ -31,8 +31,7 @@ pub(super) enum Command {
         snapshot: u64,
         messages: Vec<Message>,
         points: Vec<CommitPoint>,
-        /// The messages come back with it: they are freed where they were made, which costs the allocator less.
-        reply: oneshot::Sender<(Committing, Vec<Message>)>,
+        reply: oneshot::Sender<Committing>,
     },
     Renew {
         reply: oneshot::Sender<Result<(), AskError>>,
@@ -73,9 +72,8 @@ impl TransactionThread {
         loop {
             match self.commands.recv_timeout(REST) {
                 Ok(Command::Commit { snapshot, messages, points, reply }) => {
-                    let committing = self.commit(snapshot, &messages, &points);
                     // Whoever asked may have stopped waiting.
-                    drop(reply.send((committing, messages)));
+                    drop(reply.send(self.commit(snapshot, &messages, &points)));
                 }
                 Ok(Command::Renew { reply }) => drop(reply.send(self.renew())),
                 Err(RecvTimeoutError::Timeout) => {
