@@ -139,7 +139,7 @@ campaign: before failpoints suite ## RUNS= of what tests/faults/LEDGER.csv lacks
 	$(if $(FAST),@$(CARGO) build --quiet --locked --profile campaign --package tollbridge)
 	@$(if $(FAST),TOLLBRIDGE=$(abspath $(TARGET)/campaign/tollbridge)) $(TARGET)/debug/faults campaign $(or $(RUNS),41) $(or $(SEED),1) $(or $(JOBS),1) $(or $(MINUTES),100000) $(SCENARIO)
 
-faults-claim: ## What the ledger shows of the product since its core last changed
+faults-claim: ## What the ledger shows of the pipeline as it is, and with its adapters
 	@$(CARGO) run --quiet --locked --package tollbridge-faults -- claim
 
 recover: suite ## Medians of RUNS= times to go on after a processor, Redis, the broker or PostgreSQL was killed

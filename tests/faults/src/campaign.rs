@@ -59,7 +59,7 @@ impl Campaign {
         let _alone = alone(folder)?;
         let binaries = copies(folder)?;
         let start = Instant::now();
-        let (all, mut core) = (book.entries()?, Core::now()?);
+        let (all, mut core) = (book.entries()?, Core::with_adapters()?);
         let counted: Vec<&Entry> = all.iter().filter(|entry| core.is_of(&entry.commit)).collect();
         let commit = history::commit()?;
         println!("{commit}: {} runs since {} are in the ledger", counted.len(), core.commit);
@@ -106,14 +106,21 @@ impl Campaign {
     }
 }
 
-/// What the ledger shows of the core as it is.
+/// What the ledger shows of the pipeline as it is, and, where they have changed since, with its adapters as they are.
 ///
 /// # Errors
 /// When git does not answer or the ledger can't be read.
 pub fn claim_of(book: &Book) -> Result<String> {
-    let (all, mut core) = (book.entries()?, Core::now()?);
-    let runs: Vec<&Entry> = all.iter().filter(|entry| core.is_of(&entry.commit)).collect();
-    Ok(claim(&core.commit, &runs, &book.explanations()))
+    let (all, readme) = (book.entries()?, book.explanations());
+    let claimed = |mut core: Core| {
+        let runs: Vec<&Entry> = all.iter().filter(|entry| core.is_of(&entry.commit)).collect();
+        claim(&core.commit, &runs, &readme)
+    };
+    let (pipeline, both) = (Core::pipeline()?, Core::with_adapters()?);
+    if pipeline.commit == both.commit {
+        return Ok(claimed(both));
+    }
+    Ok(format!("the pipeline, {}\nwith its adapters, {}", claimed(pipeline), claimed(both)))
 }
 
 fn summary(ended: &[(Entry, f64)], took: Duration) -> bool {
