@@ -5,9 +5,9 @@
 //! supervisor; the time counts from the kill and contains that start; of the broker, from half a second before, in
 //! which it hears nothing of processors. Deliberately nothing is judged here.
 
-use crate::run::{HANGS, Plan, has_dropped_markers, stack_options};
+use crate::run::{Plan, hang_of, stack_options};
 use crate::scenario::named;
-use crate::strike::kafka::kill_and_start;
+use crate::strike::kafka::kill_at_rest;
 use crate::world::{RESIDENTS, SETTLE_LIMIT, World, failed};
 use std::fmt::Write;
 use std::fs;
@@ -30,7 +30,10 @@ type Blow = fn(&World) -> Result<Vec<i64>>;
 const BLOWS: [(&str, Blow); 4] = [
     ("one of two processors, with an instance_id", processor),
     ("Redis, which keeps nothing", |world| world.stack.redis.restart().map(|()| all(world))),
-    ("the broker, the only one", |world| kill_and_start(world).map(|()| all(world))),
+    ("the broker, the only one", |world| {
+        kill_at_rest(world);
+        world.stack.kafka.restart().map(|()| all(world))
+    }),
     ("PostgreSQL", |world| {
         let postgres = world.stack.postgres.as_ref();
         let postgres = postgres.ok_or_else(|| Error::new("there is no PostgreSQL"))?;
@@ -99,7 +102,9 @@ pub fn recover(rounds: usize, tollbridge: &Path) -> Result<()> {
     for (name, blow) in BLOWS {
         let mut times = Vec::new();
         for _ in 0..rounds {
-            times.push(once(&world, &sight, blow).map_err(|error| explained(&world, error))?);
+            times.push(
+                once(&world, &sight, blow).map_err(|why| hang_of(&world, &why).unwrap_or(why))?,
+            );
             world.say(format!("{name}: {:.2} s", times[times.len() - 1]));
             settle(&world, name)?;
         }
@@ -111,10 +116,6 @@ pub fn recover(rounds: usize, tollbridge: &Path) -> Result<()> {
     }
     println!("{table}");
     Ok(())
-}
-
-fn explained(world: &World, error: Error) -> Error {
-    if has_dropped_markers(world) { Error::new(format!("{HANGS}; {error}")) } else { error }
 }
 
 /// Until both share the partitions again. A processor that ends by itself, as one does whose commit does not come back,

@@ -9,6 +9,7 @@ use crate::keep::keep;
 use crate::readers::Readers;
 use crate::scenario::{Group, Scenario, Setup, USUAL};
 use crate::world::{RESIDENTS, SETTLE_LIMIT, World, failed, holds_within};
+use std::fmt::Display;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -34,9 +35,6 @@ const WATCH_EVERY: Duration = Duration::from_millis(300);
 /// What a broker writes that leaves a transaction open for ever. No client can do anything about it.
 const MARKERS_DROPPED: &str =
     "these partitions are likely deleted already and hence can be skipped";
-/// What that means.
-pub(crate) const HANGS: &str = "the broker dropped the markers of a transaction when it came back (KAFKA-20734), \
-                                which hangs since then";
 /// Of an offset's metadata: room for all but the list of what is unfinished at its longest, less what it takes.
 const RESERVED_CHARS: usize = 80;
 /// More than a run can need: it is ended when enough has happened.
@@ -164,17 +162,19 @@ fn carry_out(plan: &Plan, entry: &mut Entry) -> Result<()> {
         return Ok(());
     }
     keep(&world);
-    if has_dropped_markers(&world) {
-        return Err(Error::new(format!("{HANGS}; {}", entry.cause)));
-    }
-    judged
+    hang_of(&world, &entry.cause).map_or(judged, Err)
 }
 
-/// Whether a broker left a transaction open for ever.
-pub(crate) fn has_dropped_markers(world: &World) -> bool {
+/// Where a broker left a transaction open for ever, that is what was behind it.
+pub(crate) fn hang_of(world: &World, cause: &dyn Display) -> Option<Error> {
     let mut logs = world.stack.kafka.brokers().iter().map(|broker| fs::read(broker.log_path()));
     let dropped = |log: Vec<u8>| String::from_utf8_lossy(&log).contains(MARKERS_DROPPED);
-    logs.any(|log| log.is_ok_and(dropped))
+    logs.any(|log| log.is_ok_and(dropped)).then(|| {
+        Error::new(format!(
+            "the broker dropped the markers of a transaction when it came back (KAFKA-20734), \
+             which hangs since then; {cause}"
+        ))
+    })
 }
 
 /// Half as many transactions as by default: they are most of what a broker spends, and runs share a small machine.

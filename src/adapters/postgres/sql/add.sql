@@ -1,6 +1,6 @@
--- Rows none of whose ids has one, which is the usual case: ids are asked about before they are charged. Two fifths of
--- what store.sql takes of the server's processor, since nothing is looked up. Where an id does have a row, unique_violation,
--- and none of them is there.
+-- Rows none of whose ids has one, which is the usual case: ids are asked about before they are charged. It takes two
+-- fifths less of the server's processor than store.sql, since nothing is looked up. Where an id does have a row it is a
+-- unique_violation, and none of them is there.
 INSERT INTO transactions (
     event_id, fate, transaction_id, account_id, amount, currency, gateway_id, code, attempts, source_topic,
     source_partition, source_offset, payload_hash, created_at, admitted_at, decided_at, stored_at

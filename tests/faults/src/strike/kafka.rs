@@ -38,25 +38,20 @@ fn let_markers_be_written(world: &World) {
     std::thread::sleep(MARKERS_WRITTEN);
 }
 
-/// Killed, with all connections, and started again at once.
-pub(crate) fn kill_and_start(world: &World) -> Result<()> {
+/// Kills the broker, and all connections with it.
+pub(crate) fn kill_at_rest(world: &World) {
     let_markers_be_written(world);
     world.stack.kafka.kill();
     let proxy = world.stack.kafka.proxy();
     proxy.sever();
     proxy.pass();
-    world.stack.kafka.restart()
 }
 
 fn kill(world: &World, dice: &mut Dice) -> Result<Seen> {
     let before = world.counts(KAFKA_TROUBLE);
-    let proxy = world.stack.kafka.proxy();
-    proxy.hold(Direction::ToClient);
+    world.stack.kafka.proxy().hold(Direction::ToClient);
     dice.pause(0, 300);
-    let_markers_be_written(world);
-    world.stack.kafka.kill();
-    proxy.sever();
-    proxy.pass();
+    kill_at_rest(world);
     dice.pause(0, 3_000);
     world.stack.kafka.restart()?;
     Ok(seen(world, &before, "the broker was killed"))
