@@ -14,6 +14,8 @@ pub struct Watched(pub Vec<(&'static str, u32)>);
 #[derive(Debug, Clone)]
 pub struct Spent {
     pub each: Vec<(&'static str, Duration)>,
+    /// By the threads of Java's that compile, a part of the above: none in a process that has run for long.
+    pub compilers: Duration,
     /// By everything on this machine.
     pub machine: Duration,
 }
@@ -24,7 +26,8 @@ impl Watched {
         for (name, pid) in &self.0 {
             each.push((*name, tree(*pid)?));
         }
-        Ok(Spent { each, machine: machine()? })
+        let compilers = self.0.iter().map(|(_, pid)| compilers(*pid)).sum();
+        Ok(Spent { each, compilers, machine: machine()? })
     }
 }
 
@@ -38,7 +41,11 @@ impl Spent {
             .iter()
             .zip(earlier)
             .map(|((name, spent), earlier)| (*name, spent.saturating_sub(earlier)));
-        Self { each: each.collect(), machine: self.machine.saturating_sub(before.machine) }
+        Self {
+            each: each.collect(),
+            compilers: self.compilers.saturating_sub(before.compilers),
+            machine: self.machine.saturating_sub(before.machine),
+        }
     }
 
     /// Of all processes of this name.
@@ -87,6 +94,22 @@ fn tree(pid: u32) -> Result<Duration> {
         all += cpu_time(child, false).unwrap_or_default();
     }
     Ok(all)
+}
+
+/// Of the threads that a Java process names so; with two processors it keeps one of each as long as it lives.
+fn compilers(pid: u32) -> Duration {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let stats = tasks.filter_map(|task| fs::read_to_string(task.path().join("stat")).ok());
+    let of = |stat: String| {
+        let (head, fields) = stat.rsplit_once(')')?;
+        let (_, name) = head.split_once('(')?;
+        let is_compiler = name.starts_with("C1 Comp") || name.starts_with("C2 Comp");
+        // Time of its own and the kernel's for it, the fourteenth field of all and the next.
+        let ticks =
+            fields.split_whitespace().skip(11).take(2).filter_map(|n| n.parse::<u32>().ok());
+        is_compiler.then(|| TICK * ticks.sum())
+    };
+    stats.filter_map(of).sum()
 }
 
 fn children(pid: u32) -> Vec<u32> {

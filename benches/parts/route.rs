@@ -76,6 +76,11 @@ impl Run {
         self.spent.of(name).as_secs_f64() * 1e6 / f64::from(self.transactions)
     }
 
+    /// What the broker spent on compiling its code, microseconds a transaction.
+    pub fn compiling(&self) -> f64 {
+        self.spent.compilers.as_secs_f64() * 1e6 / f64::from(self.transactions)
+    }
+
     /// That of the processors.
     pub fn own(&self) -> f64 {
         self.each(PROCESSOR)

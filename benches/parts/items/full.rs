@@ -49,6 +49,7 @@ pub(super) fn a2(size: Size) -> Result<Report> {
     let costs = |name: &'static str| pairs.of_b(move |run| run.each(name));
     let bytes = pairs.of_b(|run| run.redis_bytes);
     let memory = pairs.of_b(|run| run.memory as f64 / MIB);
+    let compiling = pairs.of_b(Run::compiling);
     let wal = pairs.of_b(|run| run.wal_bytes);
     // Within a pair, so that a machine that slows down slows both.
     let beyond = Spread::of(pairs.pairs.iter().map(|(bare, run)| beyond_client(bare, run)));
@@ -66,6 +67,7 @@ pub(super) fn a2(size: Size) -> Result<Report> {
         Finding::new("Redis (c3)", costs("redis"), "µs/tx", Target::AtMost(5.0, 7.0))?,
         Finding::new("bytes of Redis / payload (c3)", bytes, "", Target::AtMost(2.5, 4.0))?,
         Finding::new("Kafka", costs("kafka"), "µs/tx", Target::Told)?,
+        Finding::new("Kafka, of it compiling", compiling, "µs/tx", Target::Told)?,
         Finding::new("PostgreSQL", costs("postgres"), "µs/tx", Target::Told)?,
         Finding::new("PostgreSQL, written ahead", wal, "B/tx", Target::Told)?,
         Finding::new("stub", costs("stub"), "µs/tx", Target::Told)?,

@@ -19,7 +19,7 @@ use super::route::{self, Run, Setup};
 
 const MIB: f64 = 1_048_576.0;
 /// Where the processor's cost or lateness beside a broker is measured, the broker has worked off so many before.
-const WARM: u32 = 500_000;
+const WARM: u32 = 1_000_000;
 
 /// How much of everything: all, or a little, which shows that it works and gives no figures.
 #[derive(Debug, Clone, Copy)]

@@ -2,6 +2,7 @@
 //!
 //! - [`GroupMetadata`]: generation and member id are not readable otherwise, and a commit must not go out without
 //!   them being looked at.
+//! - [`flush`]: the wrapped one asks without waiting, and has mostly taken it back before anyone saw that it asked.
 //! - [`asks`]: what brokers tell of topics and groups.
 //! - [`PartitionQueue`]: the wrapped queues lose the offset of an end-of-partition event.
 //!
@@ -91,6 +92,13 @@ pub(super) fn send_offsets<C: ProducerContext>(
         sys::rd_kafka_error_destroy(error);
         Err(why)
     }
+}
+
+/// Has everything sent at once that waits for more to go with it, and waits for the answers, for so long at most.
+/// Deliveries are not served meanwhile.
+pub(super) fn flush<C: ProducerContext>(producer: &BaseProducer<C>, timeout_ms: i32) {
+    // SAFETY: the client outlives the call. The answer only says whether something is left.
+    unsafe { sys::rd_kafka_flush(producer.client().native_ptr(), timeout_ms) };
 }
 
 /// What stands next in a partition's queue.

@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 
 use super::context::ProducingContext;
 use super::errors::{AskError, describe};
-use super::ffi::{GroupMetadata, send_offsets};
+use super::ffi::{GroupMetadata, flush, send_offsets};
 use super::group::Group;
 use super::settings::{Role, Settings};
 use super::stopwatch;
@@ -40,9 +40,9 @@ pub(super) enum Command {
 
 /// Between two looks at a resting producer's log lines.
 const REST: Duration = Duration::from_millis(250);
-/// Between two looks at deliveries. Slept, not polled: a poll of rdkafka's lasts as long as it may, and spends the
-/// last millisecond of that spinning.
-const NAP: Duration = Duration::from_millis(1);
+/// Between two looks at deliveries, milliseconds. Not polled: a poll of rdkafka's lasts as long as it may, and spends
+/// the last millisecond of that spinning.
+const NAP_MS: i32 = 1;
 /// Old producers that may be ending at a time.
 const ENDING_MAX: usize = 4;
 
@@ -208,8 +208,6 @@ impl Transaction<'_> {
             if start.elapsed() >= self.half() {
                 return Err(format!("{} are not delivered", self.producer.in_flight_count()));
             }
-            // A flush that does not wait only makes librdkafka send at once; waiting in it would last 100 ms.
-            drop(self.producer.flush(Duration::ZERO));
             self.nap();
         }
         Ok(())
@@ -256,8 +254,9 @@ impl Transaction<'_> {
         }
     }
 
+    /// Nothing more comes in this transaction, or there is no room for more: what is there leaves now.
     fn nap(&self) {
-        thread::sleep(NAP);
+        flush(self.producer, NAP_MS);
         self.serve();
     }
 
