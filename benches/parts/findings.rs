@@ -122,6 +122,10 @@ impl Report {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Results {
     commit: String,
+    /// When the first of them was measured, UTC: a day sees many commits, and their names have no order. Not told in
+    /// files of before.
+    #[serde(default)]
+    began: String,
     machine: String,
     items: BTreeMap<String, Report>,
     #[serde(skip)]
@@ -138,21 +142,33 @@ impl Results {
         if let Some(file) = earlier {
             return Self::read(&file);
         }
-        let day = chrono::DateTime::from_timestamp_micros(super::stub::now_us().cast_signed());
-        let day = day.map_or_else(String::new, |day| day.format("%Y-%m-%d").to_string());
-        let file = folder().join(format!("{day}{ending}"));
-        Ok(Self { commit, machine: machine_in_words(), items: BTreeMap::new(), file })
+        let now = chrono::DateTime::from_timestamp_micros(super::stub::now_us().cast_signed());
+        let now = now.unwrap_or_default();
+        let file = folder().join(format!("{}{ending}", now.format("%Y-%m-%d")));
+        let began = now.format("%H:%M:%S").to_string();
+        Ok(Self { commit, began, machine: machine_in_words(), items: BTreeMap::new(), file })
     }
 
     /// The newest that have these items.
     pub fn newest_with(items: &[&str]) -> Result<Self> {
-        for file in files().iter().rev() {
-            let results = Self::read(file)?;
-            if items.iter().all(|item| results.has(item)) {
-                return Ok(results);
+        let mut newest: Option<Self> = None;
+        for file in files() {
+            let results = Self::read(&file)?;
+            let is_newer = newest.as_ref().is_none_or(|newest| newest.when() <= results.when());
+            if is_newer && items.iter().all(|item| results.has(item)) {
+                newest = Some(results);
             }
         }
-        Err(Error::new(format!("no results hold {}: make bench first", items.join(" and "))))
+        let none =
+            || Error::new(format!("no results hold {}: make bench first", items.join(" and ")));
+        newest.ok_or_else(none)
+    }
+
+    /// The day, which the file's name begins with, and the time.
+    fn when(&self) -> (String, &str) {
+        let name = self.file.file_name().map(|name| name.to_string_lossy());
+        let day = name.map_or_else(String::new, |name| name.chars().take(10).collect());
+        (day, &self.began)
     }
 
     fn read(file: &Path) -> Result<Self> {
