@@ -14,6 +14,8 @@ use super::input;
 use super::stub::Stub;
 
 const READ_LIMIT: Duration = Duration::from_secs(30);
+/// Ten million rows at the most.
+const ROWS_LIMIT: Duration = Duration::from_secs(300);
 const ROWS: &str = "SELECT transaction_id FROM transactions WHERE fate = 'archived'";
 const OTHER_ROWS: &str = "SELECT count(*) FROM transactions WHERE fate <> 'archived'";
 
@@ -72,9 +74,9 @@ pub fn once_but_for_repeats(
 
     let postgres = stack.postgres.as_ref().ok_or_else(|| Error::new("no Postgres"))?;
     let mut rows = Met::none(count);
-    postgres.psql(ROWS)?.lines().for_each(|id| rows.note(id, 1));
+    postgres.psql_within(ROWS, ROWS_LIMIT)?.lines().for_each(|id| rows.note(id, 1));
     rows.judge("rows", 0)?;
-    nothing_else(&postgres.psql(OTHER_ROWS)?, "rows that are not archived")?;
+    nothing_else(&postgres.psql_within(OTHER_ROWS, ROWS_LIMIT)?, "rows that are not archived")?;
 
     // Alerts are no outcomes: a queue may well become deep.
     let [archived, others @ .., _alerts] = OUTCOMES;

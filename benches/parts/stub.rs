@@ -11,6 +11,9 @@ use super::delay::Delay;
 use super::input;
 use super::server::serve;
 
+/// For lists of all that it was asked for, ten million at the most.
+const LISTING_LIMIT: Duration = Duration::from_secs(120);
+
 /// A stub that runs; it ends with its handle.
 #[derive(Debug)]
 pub struct Stub {
@@ -73,7 +76,7 @@ impl Stub {
 
     /// Of each transaction that was charged, its number and when it was first asked for.
     pub fn arrivals(&self) -> Result<Vec<(u32, u64)>> {
-        let (_, text) = http::get(self.port, "/arrivals")?;
+        let (_, text) = http::get_within(self.port, "/arrivals", LISTING_LIMIT)?;
         let read = |line: &str| {
             let (id, first_us) = line.split_once(' ')?;
             Some((input::number(id)?, first_us.parse().ok()?))
@@ -89,7 +92,7 @@ impl Stub {
 
     /// Ids with how often each was charged.
     pub fn charges(&self) -> Result<String> {
-        http::get(self.port, "/charges").map(|(_, text)| text)
+        http::get_within(self.port, "/charges", LISTING_LIMIT).map(|(_, text)| text)
     }
 }
 

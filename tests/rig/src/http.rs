@@ -13,10 +13,18 @@ const LIMIT: Duration = Duration::from_secs(3);
 /// # Errors
 /// When nobody answers within three seconds.
 pub fn get(port: u16, path: &str) -> Result<(u16, String)> {
-    request(port, &format!("GET {path}"), "", "", LIMIT)
+    get_within(port, path, LIMIT)
 }
 
-/// The same with a body, and a limit for the answer.
+/// The same, with a limit for the answer.
+///
+/// # Errors
+/// When nobody answers within the limit.
+pub fn get_within(port: u16, path: &str, limit: Duration) -> Result<(u16, String)> {
+    request(port, &format!("GET {path}"), "", "", limit)
+}
+
+/// The same with a body.
 ///
 /// # Errors
 /// When nobody answers within the limit.

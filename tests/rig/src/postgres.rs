@@ -227,12 +227,24 @@ impl Postgres {
     /// # Errors
     /// When the cluster does not answer or refuses.
     pub fn psql_at(&self, url: &str, sql: &str) -> Result<String> {
+        self.answer(url, sql, SQL_LIMIT)
+    }
+
+    /// The same, with a limit for the answer, where it is about very many rows.
+    ///
+    /// # Errors
+    /// When the cluster does not answer within the limit, or refuses.
+    pub fn psql_within(&self, sql: &str, limit: Duration) -> Result<String> {
+        self.answer(&self.url(), sql, limit)
+    }
+
+    fn answer(&self, url: &str, sql: &str, limit: Duration) -> Result<String> {
         let output = TempDir::new("psql")?;
         let stdout = output.join("stdout");
         Launch::new(self.programs.join("psql"))
             .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", url, "-c", sql])
             .stdout(&stdout)
-            .run(SQL_LIMIT)?;
+            .run(limit)?;
         let text = fs::read_to_string(&stdout).doing(|| "read the output of psql".into())?;
         Ok(text.trim_end().to_owned())
     }
