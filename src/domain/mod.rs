@@ -11,6 +11,7 @@ pub mod doubts;
 pub mod gate;
 pub mod hex;
 pub mod id;
+pub mod labels;
 pub mod lead;
 pub mod money;
 pub mod offsets;

@@ -1,12 +1,12 @@
 //! What a producer asked to be paid.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use sha2::{Digest, Sha256};
 
 use super::hex::{Digits, unhex};
 use super::id::TransactionId;
+use super::labels::Labels;
 use super::money::{Amount, Currency};
 use super::time::Wall;
 
@@ -25,7 +25,7 @@ pub struct Transaction {
     pub description: Option<String>,
     /// At most 32 entries, names of at most 64 and values of at most 512 characters. Sorted, so that bodies are
     /// the same bytes on every attempt.
-    pub metadata: BTreeMap<String, String>,
+    pub metadata: Labels,
 }
 
 impl fmt::Debug for Transaction {

@@ -16,13 +16,13 @@
 //! The payload hash is over the transaction's fields, so reading it back also proves that they are the ones that
 //! were admitted.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::varint;
 use crate::domain::id::{Epoch, RecipeHash, TransactionId};
+use crate::domain::labels::Labels;
 use crate::domain::money::{Amount, Currency};
 use crate::domain::time::Wall;
 use crate::domain::transaction::{PayloadHash, Transaction};
@@ -209,20 +209,20 @@ fn take_transaction(rest: &mut &[u8]) -> Result<Transaction, &'static str> {
     })
 }
 
-fn take_metadata(rest: &mut &[u8]) -> Option<BTreeMap<String, String>> {
+fn take_metadata(rest: &mut &[u8]) -> Option<Labels> {
     let count = usize::try_from(varint::take(rest)?).ok()?;
     if count > rest.len() / METADATA_ENTRY_BYTES_MIN {
         return None;
     }
-    let mut metadata = BTreeMap::new();
+    let mut metadata: Vec<(String, String)> = Vec::new();
     for _ in 0..count {
         let name = take_text(rest)?;
-        if metadata.last_key_value().is_some_and(|(last, _)| *last >= name) {
+        if metadata.last().is_some_and(|(last, _)| *last >= name) {
             return None;
         }
-        metadata.insert(name, take_text(rest)?);
+        metadata.push((name, take_text(rest)?));
     }
-    Some(metadata)
+    Some(metadata.into_iter().collect())
 }
 
 fn put_text(out: &mut Vec<u8>, text: &str) {

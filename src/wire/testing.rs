@@ -36,7 +36,7 @@ prop_compose! {
             payment_method,
             created_at: Wall(created_at),
             description,
-            metadata,
+            metadata: metadata.into_iter().collect(),
         }
     }
 }

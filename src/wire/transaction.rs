@@ -10,6 +10,7 @@ mod json;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::{Arc, LazyLock};
 
 pub use self::avro::BadSchema;
 pub use self::encode::{confluent_frame, encode_avro, encode_json};
@@ -22,6 +23,10 @@ use crate::domain::transaction::Transaction;
 
 /// The schema of `transactions`, as it is registered and published.
 pub const TRANSACTION_AVSC: &str = include_str!("../../schemas/avro/transaction.avsc");
+
+/// It, parsed: what is parsed stays until the process ends, and a simulation makes many decoders.
+static PUBLISHED: LazyLock<Result<Arc<WriterSchema>, BadSchema>> =
+    LazyLock::new(|| WriterSchema::parse(TRANSACTION_AVSC, &[]).map(Arc::new));
 
 /// What a rejected record's `code` can be.
 pub mod code {
@@ -74,7 +79,7 @@ pub struct Decoder {
     format: Format,
     max_bytes: usize,
     /// Where a record names no schema, or names one and there is no registry.
-    schema: WriterSchema,
+    schema: Arc<WriterSchema>,
     /// What a registry has told, and why a record can't be read with it; `None` where there is no registry.
     registered: Option<BTreeMap<SchemaRef, Result<WriterSchema, String>>>,
 }
@@ -91,7 +96,10 @@ impl Decoder {
         max_bytes: usize,
     ) -> Result<Self, BadSchema> {
         avro::limit_allocations(max_bytes);
-        let schema = WriterSchema::parse(writer_schema.unwrap_or(TRANSACTION_AVSC), &[])?;
+        let schema = match writer_schema {
+            Some(schema) => Arc::new(WriterSchema::parse(schema, &[])?),
+            None => PUBLISHED.clone()?,
+        };
         Ok(Self { format, max_bytes, schema, registered: None })
     }
 

@@ -150,7 +150,7 @@ fn transaction(dice: &mut fastrand::Rng, number: usize) -> Transaction {
         payment_method: method.to_owned(),
         created_at: Wall(1_700_000_000_000_000 + number as i64),
         description: dice.bool().then(|| "tea".to_owned()),
-        metadata: BTreeMap::new(),
+        metadata: [].into(),
     }
 }
 

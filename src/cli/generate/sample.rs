@@ -1,12 +1,13 @@
 //! Realistic transactions from a seed. Pure: the same recipe gives the same records, byte for byte, so that a run
 //! can be repeated and a second run of the same seed is nothing but duplicates.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use fastrand::Rng;
 
 use super::mix::{ALL_PARTS, Kind, Mix};
 use crate::domain::id::{Partition, TransactionId};
+use crate::domain::labels::Labels;
 use crate::domain::money::{Amount, Currency};
 use crate::domain::record::Header;
 use crate::domain::time::Wall;
@@ -227,7 +228,7 @@ impl Samples {
         self.rng.u32(0..below)
     }
 
-    fn metadata(&mut self) -> BTreeMap<String, String> {
+    fn metadata(&mut self) -> Labels {
         const NAMES: [&str; 4] = ["channel", "campaign", "order", "shop"];
         const VALUES: [&str; 4] = ["web", "app", "terminal", "phone"];
         let count = self.rng.usize(0..=3);

@@ -53,7 +53,7 @@ impl<'a> Fill<'a> {
             }
             Field::PaymentMethod => self.transaction()?.payment_method.as_str().into(),
             Field::Description => self.transaction()?.description.as_deref()?.into(),
-            Field::Metadata(name) => self.transaction()?.metadata.get(name)?.as_str().into(),
+            Field::Metadata(name) => self.transaction()?.metadata.get(name)?.into(),
             Field::CreatedAtSeconds => {
                 micros(self.transaction()?).div_euclid(1_000_000).to_string().into()
             }

@@ -103,7 +103,7 @@ proptest! {
             account_id: account.clone(),
             payment_method: method.clone(),
             description: description.clone(),
-            metadata: metadata.clone(),
+            metadata: metadata.clone().into_iter().collect(),
             amount: Amount::new(amount).unwrap(),
             ..example()
         };

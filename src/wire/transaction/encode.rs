@@ -1,13 +1,13 @@
 //! Transactions as bytes, for those who produce them: `tollbridge generate`, tests. The same fields in both formats.
 
-use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use apache_avro::Schema;
 use apache_avro::writer::datum::GenericDatumWriter;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::TRANSACTION_AVSC;
+use crate::domain::labels::Labels;
 use crate::domain::transaction::Transaction;
 
 static SCHEMA: LazyLock<Result<Schema, apache_avro::Error>> =
@@ -22,7 +22,12 @@ struct Fields<'a> {
     payment_method: &'a str,
     created_at: i64,
     description: Option<&'a str>,
-    metadata: &'a BTreeMap<String, String>,
+    #[serde(serialize_with = "map")]
+    metadata: &'a Labels,
+}
+
+fn map<S: Serializer>(labels: &Labels, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_map(labels.iter().map(|(name, text)| (name, text)))
 }
 
 impl<'a> Fields<'a> {

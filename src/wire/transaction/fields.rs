@@ -1,11 +1,11 @@
 //! The rules for each field, whatever format it came in: a draft of raw values becomes a transaction, or is rejected.
 
-use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
 use super::{Rejection, code};
 use crate::domain::id::TransactionId;
+use crate::domain::labels::Labels;
 use crate::domain::money::{Amount, Currency};
 use crate::domain::time::Wall;
 use crate::domain::transaction::Transaction;
@@ -245,7 +245,7 @@ fn created_at(raw: Raw) -> Result<Wall, Rejection> {
     Ok(Wall(micros))
 }
 
-fn metadata(raw: Raw) -> Result<BTreeMap<String, String>, Rejection> {
+fn metadata(raw: Raw) -> Result<Labels, Rejection> {
     let name = Field::Metadata.name();
     let Raw::Map(entries) = raw else {
         let message = format!("{name} is {}, it must be a map of strings", raw.kind());
@@ -258,7 +258,7 @@ fn metadata(raw: Raw) -> Result<BTreeMap<String, String>, Rejection> {
         );
         return Err(bad_field(message));
     }
-    let mut metadata = BTreeMap::new();
+    let mut metadata: Vec<(String, String)> = Vec::with_capacity(entries.len());
     for (number, (key, value)) in (1..).zip(entries) {
         let key = line(
             format_args!("the name of {name} entry {number}"),
@@ -266,12 +266,13 @@ fn metadata(raw: Raw) -> Result<BTreeMap<String, String>, Rejection> {
             METADATA_NAME_CHARS,
         )?;
         let value = prose(format_args!("{name} entry {number}"), value, METADATA_VALUE_CHARS)?;
-        if metadata.insert(key, value).is_some() {
+        if metadata.iter().any(|(earlier, _)| *earlier == key) {
             let message = format!("the name of {name} entry {number} stands twice");
             return Err(Rejection::new(code::DUPLICATE_FIELD, message));
         }
+        metadata.push((key, value));
     }
-    Ok(metadata)
+    Ok(metadata.into_iter().collect())
 }
 
 /// A string of one line: no control characters at all.
