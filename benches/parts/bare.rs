@@ -14,7 +14,7 @@ use tollbridge::ports::gateway::{Answer, Charge, Gateway};
 use tollbridge::wire::gateway::Profile;
 use tollbridge_rig::{Error, Launch, Result};
 
-use super::cost::Watched;
+use super::cost::{Watched, us_of_each};
 use super::input;
 use super::steady::steady_rate;
 use super::stub::Stub;
@@ -51,7 +51,7 @@ pub fn run(count: u32, in_flight: u32, delay: super::delay::Delay) -> Result<Bar
     if asked != u64::from(count) {
         return Err(Error::new(format!("the bare loop asked {asked} times, not {count}")));
     }
-    Ok(Bare { rate, client_us, stub_us: spent.as_secs_f64() * 1e6 / f64::from(count) })
+    Ok(Bare { rate, client_us, stub_us: us_of_each(spent, count) })
 }
 
 /// Where the arguments say so, this process is the loop; it prints its rate and its CPU time a request.
@@ -103,7 +103,7 @@ fn ask(port: u16, in_flight: usize, count: u32) -> Result<(f64, f64)> {
     }))?;
     let spent = watched.spent()?.since(&before).of(ROLE);
     let rate = steady_rate(ended).ok_or_else(|| failed(&"too few requests for a rate"))?;
-    Ok((rate, spent.as_secs_f64() * 1e6 / f64::from(count)))
+    Ok((rate, us_of_each(spent, count)))
 }
 
 /// One call after another; when each was answered, in microseconds since the start.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use tollbridge_rig::cpu::{TICK, cpu_time};
+use tollbridge_rig::cpu::{TICK, cpu_time, threads_time};
 use tollbridge_rig::{Error, Result};
 
 /// Processes, by name; a process stands for its children too. New ones come at the end.
@@ -71,6 +71,11 @@ impl Spent {
     }
 }
 
+/// Microseconds of each of so many.
+pub fn us_of_each(spent: Duration, count: u32) -> f64 {
+    spent.as_secs_f64() * 1e6 / f64::from(count)
+}
+
 /// The highest resident memory of a process so far, in bytes.
 pub fn memory_peak(pid: u32) -> Result<u64> {
     let status = read(&format!("/proc/{pid}/status"))?;
@@ -98,18 +103,7 @@ fn tree(pid: u32) -> Result<Duration> {
 
 /// Of the threads that a Java process names so; with two processors it keeps one of each as long as it lives.
 fn compilers(pid: u32) -> Duration {
-    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    let stats = tasks.filter_map(|task| fs::read_to_string(task.path().join("stat")).ok());
-    let of = |stat: String| {
-        let (head, fields) = stat.rsplit_once(')')?;
-        let (_, name) = head.split_once('(')?;
-        let is_compiler = name.starts_with("C1 Comp") || name.starts_with("C2 Comp");
-        // Time of its own and the kernel's for it, the fourteenth field of all and the next.
-        let ticks =
-            fields.split_whitespace().skip(11).take(2).filter_map(|n| n.parse::<u32>().ok());
-        is_compiler.then(|| TICK * ticks.sum())
-    };
-    stats.filter_map(of).sum()
+    threads_time(pid, |name| name.starts_with("C1 Comp") || name.starts_with("C2 Comp"))
 }
 
 fn children(pid: u32) -> Vec<u32> {

@@ -151,17 +151,11 @@ impl Results {
 
     /// The newest that have these items.
     pub fn newest_with(items: &[&str]) -> Result<Self> {
-        let mut newest: Option<Self> = None;
-        for file in files() {
-            let results = Self::read(&file)?;
-            let is_newer = newest.as_ref().is_none_or(|newest| newest.when() <= results.when());
-            if is_newer && items.iter().all(|item| results.has(item)) {
-                newest = Some(results);
-            }
-        }
-        let none =
-            || Error::new(format!("no results hold {}: make bench first", items.join(" and ")));
-        newest.ok_or_else(none)
+        let all = files().iter().map(|file| Self::read(file)).collect::<Result<Vec<_>>>()?;
+        let held = all.into_iter().filter(|results| items.iter().all(|item| results.has(item)));
+        held.max_by(|one, other| one.when().cmp(&other.when())).ok_or_else(|| {
+            Error::new(format!("no results hold {}: make bench first", items.join(" and ")))
+        })
     }
 
     /// The day, which the file's name begins with, and the time.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tollbridge_rig::stack::{GROUP, TRANSACTIONS, wait_worked_off};
 use tollbridge_rig::{Error, Processor, Result, Stack, StackOptions, Store, wait_until};
 
-use super::cost::{Spent, Watched, memory_peak};
+use super::cost::{Spent, Watched, memory_peak, us_of_each};
 use super::delay::Delay;
 use super::input::{Format, Input};
 use super::steady::steady_rate;
@@ -73,12 +73,12 @@ pub struct Run {
 impl Run {
     /// CPU time of a process, microseconds a transaction.
     pub fn each(&self, name: &str) -> f64 {
-        self.spent.of(name).as_secs_f64() * 1e6 / f64::from(self.transactions)
+        us_of_each(self.spent.of(name), self.transactions)
     }
 
     /// What the broker spent on compiling its code, microseconds a transaction.
     pub fn compiling(&self) -> f64 {
-        self.spent.compilers.as_secs_f64() * 1e6 / f64::from(self.transactions)
+        us_of_each(self.spent.compilers, self.transactions)
     }
 
     /// That of the processors.

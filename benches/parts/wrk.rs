@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tollbridge_rig::{Error, Launch, Result, TempDir};
 
-use super::cost::Watched;
+use super::cost::{Watched, us_of_each};
 use super::delay::Delay;
 use super::stub::Stub;
 
@@ -50,7 +50,7 @@ pub fn run(connections: u32, seconds: u64) -> Result<Wrk> {
         Some(rate)
             if requests > 0 && !said.contains("Non-2xx") && !said.contains("Socket errors") =>
         {
-            Ok(Wrk { rate, stub_us: spent.as_secs_f64() * 1e6 / f64::from(requests) })
+            Ok(Wrk { rate, stub_us: us_of_each(spent, requests) })
         }
         _ => Err(Error::new(format!("wrk is not content:\n{said}"))),
     }

@@ -1,5 +1,7 @@
 //! A transaction's metadata: a few names, each with a text.
 
+use std::ops::Deref;
+
 /// In the order of names, each name once. A slice rather than a tree: one of those takes half a kilobyte for a single
 /// name, in every transaction that is held.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -11,19 +13,13 @@ impl Labels {
         let found = self.0.binary_search_by(|(other, _)| other.as_str().cmp(name)).ok()?;
         self.0.get(found).map(|(_, text)| text.as_str())
     }
+}
 
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
+impl Deref for Labels {
+    type Target = [(String, String)];
 
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    pub fn iter(&self) -> std::slice::Iter<'_, (String, String)> {
-        self.0.iter()
+    fn deref(&self) -> &Self::Target {
+        &self.0
     }
 }
 

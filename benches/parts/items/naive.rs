@@ -6,6 +6,7 @@ use std::time::Duration;
 use tollbridge_rig::{Error, Launch, Result, cache, wait_until};
 
 use super::{Size, sides};
+use crate::parts::cost::us_of_each;
 use crate::parts::delay::Delay;
 use crate::parts::findings::{Finding, Report, Target};
 use crate::parts::pairs::{Pairs, interleaved};
@@ -119,5 +120,5 @@ fn unprotected(program: Launch, setup: &Setup) -> Result<Theirs> {
     }
     let rate = steady_rate(arrivals.into_iter().map(|(_, at_us)| at_us).collect())
         .ok_or_else(|| Error::new("too few transactions for a rate"))?;
-    Ok(Theirs { rate, own: spent.as_secs_f64() * 1e6 / f64::from(setup.transactions) })
+    Ok(Theirs { rate, own: us_of_each(spent, setup.transactions) })
 }
