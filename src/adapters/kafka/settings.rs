@@ -150,7 +150,10 @@ impl Settings {
                 ("receive.message.max.bytes", RECEIVED_BYTES_MAX.to_string()),
                 // The default of one second would let a drained queue stay empty for as long.
                 ("fetch.queue.backoff.ms", "10".into()),
-                ("fetch.wait.max.ms", "100".into()),
+                // What trickles in is fetched ten milliseconds' worth at a time: a request for every few records costs
+                // broker and client more than the records do. A backlog, which fills the answer, is not waited for.
+                ("fetch.wait.max.ms", "10".into()),
+                ("fetch.min.bytes", (64 << 10).to_string()),
                 ("reconnect.backoff.max.ms", "1000".into()),
             ]),
             Role::Publisher | Role::Feeder => all.extend([
