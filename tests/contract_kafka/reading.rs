@@ -1,6 +1,7 @@
 //! Offsets are explicit, demand is exact, ends are told, and a rewind leaves nothing of before it.
 
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rdkafka::ClientConfig;
@@ -53,6 +54,36 @@ async fn demand_is_respected_exactly_under_both_protocols() {
         assert_eq!(offsets(&member.records(0, 1, 2).await), [3000, 3001]);
         member.source.leave().await;
     }
+}
+
+/// A request for each record would cost the broker more than the record does.
+#[tokio::test]
+async fn what_trickles_in_is_fetched_ten_milliseconds_worth_at_a_time() {
+    const RECORDS: usize = 100;
+    let stage = Stage::new(Protocol::Classic, 1);
+    let mut member = stage.member();
+    member.take_all(1).await;
+    member.demand(0, 1, 2 * RECORDS);
+    member.end(0).await;
+    let feeding = {
+        let stage = stage.clone();
+        thread::spawn(move || {
+            let (feeder, began) = (Feeder::new(&stage.settings).unwrap(), Instant::now());
+            (0..RECORDS).for_each(|n| stage.feed_by(&feeder, 0, [n.to_string()]));
+            began.elapsed()
+        })
+    };
+    let (mut pieces, mut records) = (0, 0);
+    while records < RECORDS {
+        if let SourceEvent::Records { records: piece, .. } = member.next().await {
+            pieces += 1;
+            records += piece.len();
+        }
+    }
+    let took = feeding.join().unwrap();
+    let most = took.as_millis() / 8 + 5;
+    assert!(pieces <= most, "{RECORDS} records within {took:?} came in {pieces} pieces");
+    member.source.leave().await;
 }
 
 #[tokio::test]
