@@ -61,18 +61,33 @@ async fn demand_is_respected_exactly_under_both_protocols() {
 async fn what_trickles_in_is_fetched_ten_milliseconds_worth_at_a_time() {
     const RECORDS: usize = 100;
     let stage = Stage::new(Protocol::Classic, 1);
+    let feeder = Feeder::new(&stage.settings).unwrap();
+    // Until it is connected everything would wait.
+    stage.feed_by(&feeder, 0, numbers(0, 1));
     let mut member = stage.member();
     member.take_all(1).await;
     member.demand(0, 1, 2 * RECORDS);
-    member.end(0).await;
-    let feeding = {
-        let stage = stage.clone();
-        thread::spawn(move || {
-            let (feeder, began) = (Feeder::new(&stage.settings).unwrap(), Instant::now());
-            (0..RECORDS).for_each(|n| stage.feed_by(&feeder, 0, [n.to_string()]));
-            began.elapsed()
-        })
-    };
+    assert_eq!(member.end(0).await, Offset(1));
+
+    let topic = stage.topic().to_owned();
+    let feeding = thread::spawn(move || {
+        let began = Instant::now();
+        for _ in 0..RECORDS {
+            let feed = Feed {
+                topic: &topic,
+                partition: Some(Partition(0)),
+                key: None,
+                value: Some(b"small"),
+                headers: &[],
+                timestamp_ms: None,
+            };
+            feeder.send(&feed).unwrap();
+            // Longer than the feeder waits for company.
+            thread::sleep(Duration::from_millis(4));
+        }
+        feeder.flush().unwrap();
+        began.elapsed()
+    });
     let (mut pieces, mut records) = (0, 0);
     while records < RECORDS {
         if let SourceEvent::Records { records: piece, .. } = member.next().await {
