@@ -59,29 +59,21 @@ async fn demand_is_respected_exactly_under_both_protocols() {
 /// A request for each record would cost the broker more than the record does.
 #[tokio::test]
 async fn what_trickles_in_is_fetched_ten_milliseconds_worth_at_a_time() {
-    const RECORDS: usize = 100;
+    let values: Vec<_> = numbers(0, 100).collect();
+    let count = values.len();
     let stage = Stage::new(Protocol::Classic, 1);
     let feeder = Feeder::new(&stage.settings).unwrap();
     // Until it is connected everything would wait.
     stage.feed_by(&feeder, 0, numbers(0, 1));
     let mut member = stage.member();
     member.take_all(1).await;
-    member.demand(0, 1, 2 * RECORDS);
+    member.demand(0, 1, 2 * count);
     assert_eq!(member.end(0).await, Offset(1));
 
-    let topic = stage.topic().to_owned();
     let feeding = thread::spawn(move || {
         let began = Instant::now();
-        for _ in 0..RECORDS {
-            let feed = Feed {
-                topic: &topic,
-                partition: Some(Partition(0)),
-                key: None,
-                value: Some(b"small"),
-                headers: &[],
-                timestamp_ms: None,
-            };
-            feeder.send(&feed).unwrap();
+        for value in values {
+            stage.send_by(&feeder, 0, &value);
             // Longer than the feeder waits for company.
             thread::sleep(Duration::from_millis(4));
         }
@@ -89,7 +81,7 @@ async fn what_trickles_in_is_fetched_ten_milliseconds_worth_at_a_time() {
         began.elapsed()
     });
     let (mut pieces, mut records) = (0, 0);
-    while records < RECORDS {
+    while records < count {
         if let SourceEvent::Records { records: piece, .. } = member.next().await {
             pieces += 1;
             records += piece.len();
@@ -97,7 +89,7 @@ async fn what_trickles_in_is_fetched_ten_milliseconds_worth_at_a_time() {
     }
     let took = feeding.join().unwrap();
     let most = took.as_millis() / 8 + 5;
-    assert!(pieces <= most, "{RECORDS} records within {took:?} came in {pieces} pieces");
+    assert!(pieces <= most, "{count} records within {took:?} came in {pieces} pieces");
     member.source.leave().await;
 }
 

@@ -91,18 +91,21 @@ impl Stage {
         partition: i32,
         values: impl IntoIterator<Item = String>,
     ) {
-        for value in values {
-            let feed = Feed {
-                topic: self.topic(),
-                partition: Some(Partition(partition)),
-                key: None,
-                value: Some(value.as_bytes()),
-                headers: &[],
-                timestamp_ms: None,
-            };
-            feeder.send(&feed).unwrap();
-        }
+        values.into_iter().for_each(|value| self.send_by(feeder, partition, &value));
         feeder.flush().unwrap();
+    }
+
+    /// Hands one record over, and does not wait until it is there.
+    pub fn send_by(&self, feeder: &Feeder, partition: i32, value: &str) {
+        let feed = Feed {
+            topic: self.topic(),
+            partition: Some(Partition(partition)),
+            key: None,
+            value: Some(value.as_bytes()),
+            headers: &[],
+            timestamp_ms: None,
+        };
+        feeder.send(&feed).unwrap();
     }
 }
 
